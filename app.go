@@ -1,0 +1,139 @@
+package sluice
+
+import "time"
+
+// App is all that one template asks for, with every variable resolved. A dialect's reader makes it,
+// deploy plans and applies it, rooms and dialects serve its parts.
+type App struct {
+	Name      AppName    `json:"name"`
+	Title     string     `json:"title,omitempty"`
+	Dialect   string     `json:"dialect"` // "aws", "aliyun", "tencent"
+	Region    string     `json:"region,omitempty"`
+	Dir       string     `json:"dir"`      // the template's folder, absolute
+	Template  string     `json:"template"` // the template's file name
+	Domains   []string   `json:"domains,omitempty"`
+	Functions []Function `json:"functions,omitempty"`
+	Endpoints []Endpoint `json:"endpoints,omitempty"`
+	Tables    []Table    `json:"tables,omitempty"`
+	Buckets   []Bucket   `json:"buckets,omitempty"`
+	Sites     []Site     `json:"sites,omitempty"`
+	Actions   []Action   `json:"actions,omitempty"` // run before (and after) the rest, in order
+	Outputs   []Output   `json:"outputs,omitempty"`
+	Warnings  []Notice   `json:"warnings,omitempty"` // repairs and ignored parts, each one line
+}
+
+// Notice is one line for the person who deploys.
+type Notice struct {
+	At   Place  `json:"at"`
+	Text string `json:"text"`
+}
+
+// Output is one named value that a template promises (an address, mostly).
+type Output struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Function is one function of an app.
+type Function struct {
+	Name         FunctionName      `json:"name"`            // unique within the app
+	Group        string            `json:"group,omitempty"` // Alibaba's service, Tencent's namespace
+	Runtime      string            `json:"runtime"`         // as the template spells it: nodejs20, custom, provided.al2023 …
+	Handler      string            `json:"handler,omitempty"`
+	Initializer  string            `json:"initializer,omitempty"`
+	PreStop      string            `json:"preStop,omitempty"`
+	PreFreeze    string            `json:"preFreeze,omitempty"`
+	Code         string            `json:"code"`              // folder (or zip) with the code, absolute; deploy copies it per revision
+	Ignore       []string          `json:"ignore,omitempty"`  // gitignore patterns not to copy
+	Build        *Build            `json:"build,omitempty"`   // how to make the code runnable; nil when it is
+	Command      []string          `json:"command,omitempty"` // of custom runtimes; relative to the code
+	Port         int               `json:"port,omitempty"`    // that a custom runtime's server would listen on in the cloud
+	Env          map[string]string `json:"env,omitempty"`
+	Layers       []string          `json:"layers,omitempty"`
+	MemoryMB     int               `json:"memoryMB"`
+	Timeout      time.Duration     `json:"timeout"`
+	InitTimeout  time.Duration     `json:"initTimeout,omitempty"`
+	Concurrency  int               `json:"concurrency,omitempty"`  // calls at once in one instance; 0 is 1
+	MaxInstances int               `json:"maxInstances,omitempty"` // 0 is the room's default
+	MinInstances int               `json:"minInstances,omitempty"`
+	HTTP         *HTTPTrigger      `json:"http,omitempty"` // the function is reachable by HTTP
+	Timers       []Timer           `json:"timers,omitempty"`
+	Description  string            `json:"description,omitempty"`
+	At           Place             `json:"at"`
+}
+
+// Build says how a function's code is made runnable. It runs in a copy of the code's folder.
+type Build struct {
+	Kind    string   `json:"kind"` // "go": go build -o Output Package in Dir. "shell": Command
+	Dir     string   `json:"dir"`  // absolute
+	Package string   `json:"package,omitempty"`
+	Output  string   `json:"output,omitempty"` // file within the function's code
+	Command []string `json:"command,omitempty"`
+}
+
+// HTTPTrigger lets clients call a function over HTTP.
+type HTTPTrigger struct {
+	Name    string   `json:"name"`
+	Methods []string `json:"methods,omitempty"` // empty is any
+	Auth    string   `json:"auth,omitempty"`    // "anonymous" or "function"
+	Hosts   []string `json:"hosts,omitempty"`   // custom domains
+}
+
+// Timer calls a function on a schedule.
+type Timer struct {
+	Name     string `json:"name"`
+	Schedule string `json:"schedule"` // as the dialect spells it
+	Payload  string `json:"payload,omitempty"`
+	Disabled bool   `json:"disabled,omitempty"`
+}
+
+// Endpoint is one API that clients reach on the public listener: WebSocket, HTTP or both. What its
+// routes mean only its dialect knows, so the description travels unread.
+type Endpoint struct {
+	Name  string   `json:"name"`
+	Hosts []string `json:"hosts,omitempty"` // besides {app}.localhost and the app's domains
+	Spec  []byte   `json:"spec"`            // JSON, the dialect's own
+	At    Place    `json:"at"`
+}
+
+// Table is a table that a template declares. Spec is the dialect's own table description (the body
+// of its CreateTable call), for the dialect to create or alter it with.
+type Table struct {
+	Name string `json:"name"`
+	Spec []byte `json:"spec"`
+	At   Place  `json:"at"`
+}
+
+// Bucket is an object bucket.
+type Bucket struct {
+	Name    string   `json:"name"`
+	ACL     string   `json:"acl,omitempty"` // private, public-read, public-read-write; "" leaves it
+	Website *Website `json:"website,omitempty"`
+	At      Place    `json:"at"`
+}
+
+// Website is how a bucket (or one folder of it) answers browsers.
+type Website struct {
+	Index   string `json:"index,omitempty"` // default index.html
+	Error   string `json:"error,omitempty"` // key of the error document
+	SubDir  bool   `json:"subDir,omitempty"`
+	SubType int    `json:"subType,omitempty"` // 0 redirect, 1 no such key, 2 index (aliyun.md 4.4)
+}
+
+// Site is a folder of files that a deploy uploads.
+type Site struct {
+	Bucket  string   `json:"bucket"`
+	Prefix  string   `json:"prefix,omitempty"`  // key prefix, with its final slash
+	Dir     string   `json:"dir"`               // absolute
+	Website *Website `json:"website,omitempty"` // for this prefix
+	At      Place    `json:"at"`
+}
+
+// Action is a command that the template runs around a deploy.
+type Action struct {
+	When   string `json:"when"` // "pre" or "post"
+	Module string `json:"module,omitempty"`
+	Run    string `json:"run"` // for sh -c
+	Dir    string `json:"dir"` // absolute
+	At     Place  `json:"at"`
+}

@@ -1,0 +1,54 @@
+package deploy
+
+import (
+	"context"
+
+	"github.com/sluicehq/sluice"
+)
+
+// Reader reads a template into an App. Dialects bring one each.
+type Reader interface {
+	// Recognize says which file of dir is this dialect's template, "" when none is.
+	Recognize(dir string) string
+	// Read resolves a template wholly. Its errors are *sluice.Error with a Place and a hint, all of
+	// those that can be found at once joined with errors.Join.
+	Read(ctx context.Context, in Input) (*sluice.App, error)
+}
+
+// Input is what a template is read with.
+type Input struct {
+	Dir      string            // absolute
+	File     string            // within Dir; "" is what Recognize says
+	Name     sluice.AppName    // overrides the template's own name
+	Params   map[string]string // --param NAME=VALUE
+	Env      func(string) (string, bool)
+	Public   string                      // host[:port] that clients and functions use for the app, without scheme
+	Endpoint func(service string) string // address of a cloud API of ours: "tablestore", "oss", "fc"
+	Skip     []string                    // resources to leave out
+}
+
+// Functions is what deploy needs of the function room. Changes take effect at once: new calls go to
+// the new version, calls in flight end on the old one.
+type Functions interface {
+	Deploy(ctx context.Context, app *sluice.App, f *sluice.Function, root, revision string) error
+	Remove(ctx context.Context, app sluice.AppName, name sluice.FunctionName) error
+}
+
+// Buckets is what deploy needs of the object room.
+type Buckets interface {
+	EnsureBucket(ctx context.Context, app sluice.AppName, b *sluice.Bucket) error
+	// Sync makes the objects under a site's prefix equal to the files of dir: returns how many were
+	// written and deleted.
+	Sync(ctx context.Context, s *sluice.Site, dir string) (put, deleted int, err error)
+}
+
+// Tables is what deploy needs to make declared tables: the dialect of the app does it.
+type Tables interface {
+	EnsureTable(ctx context.Context, app *sluice.App, t *sluice.Table) error
+}
+
+// Fronts is what deploy needs to put an app's endpoints on the public listener, all at once.
+type Fronts interface {
+	Mount(ctx context.Context, app *sluice.App, revision string) error
+	Unmount(ctx context.Context, app sluice.AppName) error
+}

@@ -1,0 +1,48 @@
+// Package dialect says what one cloud brings to sluice: a bundle of adapters that translate its
+// protocols to the rooms' terms. A dialect has no state of its own.
+package dialect
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/deploy"
+	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/gateway"
+)
+
+// Dialect is one cloud. A nil field means that the cloud has no such thing.
+type Dialect struct {
+	Name string
+	// Reader reads its templates.
+	Reader deploy.Reader
+	// Claims reports whether a request on the admin listener is for this cloud's APIs.
+	Claims func(r *http.Request) bool
+	// API serves them.
+	API http.Handler
+	// Starters start instances of the runtimes that only this cloud's protocols reach.
+	Starters []function.Starter
+	// Environment is what a function of an app finds in its environment, over the template's own.
+	Environment func(ctx context.Context, app *sluice.App, f *sluice.Function) (map[string]string, error)
+	// Front makes what an app shows on the public listener.
+	Front func(ctx context.Context, app *sluice.App) (*Front, error)
+	// EnsureTable makes a table that a template declares.
+	EnsureTable func(ctx context.Context, app *sluice.App, t *sluice.Table) error
+	// Hosts are patterns of vendor host names ("*.aliyuncs.com") that functions may call and we answer.
+	Hosts []string
+}
+
+// Front is one deployed app on the public listener.
+type Front struct {
+	// Hosts that the app answers besides {app}.localhost and its domains. No ports.
+	Hosts []string
+	// HTTP serves what is not an upgrade.
+	HTTP http.Handler
+	// Socket finds the endpoint for a handshake; nil when the app has no WebSocket.
+	Socket func(h *sluice.Handshake) (*gateway.Endpoint, *sluice.Refusal)
+	// Endpoints are all endpoints that Socket can return, for connections that outlive a deploy.
+	Endpoints []*gateway.Endpoint
+	// Addresses are shown to the person who deploys: name and path or URL.
+	Addresses []sluice.Output
+}

@@ -1,0 +1,56 @@
+package object
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/sluicehq/sluice"
+)
+
+// Body stores the bytes of objects; metadata is in kv. Engines: object/disk, later object/remote.
+type Body interface {
+	// Create takes bytes until Commit makes them durable under a new id, or Abort drops them.
+	Create(ctx context.Context) (Writer, error)
+	// Open reads length bytes from offset; length -1 is to the end.
+	Open(ctx context.Context, id string, offset, length int64) (io.ReadCloser, error)
+	Remove(ctx context.Context, id string) error
+	// Walk names every stored body and when it was written, so that orphans can be swept.
+	Walk(ctx context.Context, fn func(id string, written time.Time) error) error
+}
+
+// Writer takes the bytes of one body.
+type Writer interface {
+	io.Writer
+	Commit() (id string, err error) // durable when it returns
+	Abort()
+}
+
+// Bucket is a named set of objects. Names are one space for all dialects of a server.
+type Bucket struct {
+	Name    string                     `json:"name"`
+	App     sluice.AppName             `json:"app,omitempty"`
+	Owner   string                     `json:"owner,omitempty"`
+	Region  string                     `json:"region,omitempty"`
+	ACL     string                     `json:"acl"` // private, public-read, public-read-write
+	Created time.Time                  `json:"created"`
+	Website *sluice.Website            `json:"website,omitempty"`
+	Folders map[string]*sluice.Website `json:"folders,omitempty"` // by prefix, when several sites share the bucket
+	Docs    map[string][]byte          `json:"docs,omitempty"`    // a dialect's own settings (CORS, referer), kept unread
+}
+
+// Object is an object's metadata.
+type Object struct {
+	Key      string            `json:"key"`
+	Size     int64             `json:"size"`
+	MD5      []byte            `json:"md5,omitempty"` // nil for multipart
+	ETag     string            `json:"etag"`          // without quotes, lower case
+	CRC64    uint64            `json:"crc64"`         // ECMA
+	Modified time.Time         `json:"modified"`
+	Header   map[string]string `json:"header,omitempty"` // Content-Type, Cache-Control …, canonical names
+	Meta     map[string]string `json:"meta,omitempty"`   // the user's, lower-case names without the vendor's prefix
+	ACL      string            `json:"acl,omitempty"`
+	Kind     string            `json:"kind,omitempty"` // normal, multipart, appendable
+	Body     string            `json:"body,omitempty"`
+	Inline   []byte            `json:"inline,omitempty"` // bodies up to 16 KiB
+}

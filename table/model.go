@@ -1,0 +1,157 @@
+package table
+
+import (
+	"github.com/sluicehq/sluice"
+)
+
+// Type is the type of a value.
+type Type uint8
+
+// The types (anchors: order-preserving tags of keys use Int, Decimal, String, Binary only).
+const (
+	Null Type = iota
+	Bool
+	Int     // int64
+	Float   // float64
+	Decimal // DynamoDB's number, canonical text in Str
+	String
+	Binary
+	List
+	Map
+	StringSet
+	NumberSet
+	BinarySet
+	Min // before every key value: bounds only
+	Max // after every key value: bounds only
+)
+
+// Value is one typed value. Which field holds it follows from Type.
+type Value struct {
+	Type  Type
+	Int   int64 // Int; Bool as 0 or 1
+	Float float64
+	Str   string // String, Decimal
+	Bytes []byte // Binary
+	List  []Value
+	Map   map[string]Value
+}
+
+// Cell is one version of one column.
+type Cell struct {
+	Value Value
+	Time  int64 // unix ms
+}
+
+// Column is a named column with its versions, newest first, at least one.
+type Column struct {
+	Name  string
+	Cells []Cell
+}
+
+// Key is the primary key of a row: its values in the order of the table's key columns.
+type Key []Value
+
+// Row is one row: its key and its other columns, sorted by name.
+type Row struct {
+	Key     Key
+	Columns []Column
+	Expires int64 // unix seconds; 0 is never
+}
+
+// KeyColumn describes one column of a primary key.
+type KeyColumn struct {
+	Name          string `json:"name"`
+	Type          Type   `json:"type"` // Int, Decimal, String or Binary
+	AutoIncrement bool   `json:"auto,omitempty"`
+}
+
+// Spec describes a table. Names are scoped: Tablestore's instance, or an AWS account.
+type Spec struct {
+	Scope       string      `json:"scope"`
+	Name        string      `json:"name"`
+	Key         []KeyColumn `json:"key"`
+	MaxVersions int         `json:"maxVersions"`   // of a column; 0 is 1
+	TTL         int64       `json:"ttl,omitempty"` // seconds that a cell lives; 0 or -1 is for ever
+	Hash        bool        `json:"hash,omitempty"`
+	Indexes     []Index     `json:"indexes,omitempty"`
+	Stream      *Stream     `json:"stream,omitempty"`
+	// Extra is what only the dialect understands (defined columns, throughput, tags), kept unread.
+	Extra []byte `json:"extra,omitempty"`
+
+	ID      uint32 `json:"id"` // given by Create, never reused
+	Created int64  `json:"created"`
+}
+
+// Index is a secondary index, kept in the same transaction as its table.
+type Index struct {
+	Name    string      `json:"name"`
+	Key     []KeyColumn `json:"key"`               // index columns; the table's own key columns follow unread
+	Project []string    `json:"project,omitempty"` // columns copied
+	All     bool        `json:"all,omitempty"`     // all columns copied
+	Hash    bool        `json:"hash,omitempty"`
+	Extra   []byte      `json:"extra,omitempty"`
+	ID      uint32      `json:"id"`
+}
+
+// Stream asks for a change record of every write.
+type Stream struct {
+	Hours int    `json:"hours"` // that a record is kept
+	Extra []byte `json:"extra,omitempty"`
+}
+
+// Mutate decides one write: it gets the row as it stands (nil when there is none) and returns the row
+// as it shall be (nil deletes it). It is where a dialect's conditions and update expressions are
+// evaluated, inside the transaction: pure, fast, and maybe run more than once. The row it gets must
+// not be changed. now is unix ms. Its error refuses the write and comes back untouched.
+type Mutate func(cur *Row, now int64) (*Row, error)
+
+// Op is one write to one row.
+type Op struct {
+	Table *Spec
+	Key   Key // an auto-increment column given as Min is filled in
+	Do    Mutate
+}
+
+// Change is what an Op did.
+type Change struct {
+	Key           Key // with auto-increment filled in
+	Before, After *Row
+	Err           error // of this Op alone, in Apply of several
+}
+
+// Range asks for rows between two keys. From is inclusive and To exclusive, in the direction of the
+// walk, as Tablestore's GetRange has it; columns may be Min or Max.
+type Range struct {
+	Table    *Spec
+	Index    string // "" walks the table itself
+	From     Key
+	To       Key
+	Reverse  bool
+	MaxRows  int // rows looked at; 0 is 5,000
+	MaxBytes int // bytes looked at; 0 is 4 MiB
+}
+
+// Page is the answer to a Range.
+type Page struct {
+	Rows []Row
+	Next Key // where to go on; nil when the range is done
+	Seen int // bytes looked at
+}
+
+// ExistsError says that a table is there already.
+type ExistsError struct{ Scope, Name string }
+
+// Error names the table.
+func (e *ExistsError) Error() string { return "table " + e.Name + " exists" }
+
+// Kind is Exists.
+func (e *ExistsError) Kind() sluice.Kind { return sluice.Exists }
+
+// MissingError says that a table is not there.
+type MissingError struct{ Scope, Name string }
+
+// Error names the table.
+func (e *MissingError) Error() string { return "table " + e.Name + " does not exist" }
+
+// Kind is Missing.
+func (e *MissingError) Kind() sluice.Kind { return sluice.Missing }
