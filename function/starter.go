@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"os"
-	"time"
 
 	"github.com/sluicehq/sluice"
 )
@@ -85,12 +84,4 @@ type LogSink interface {
 }
 
 // LogLine is one line of a function's log.
-type LogLine struct {
-	Time     time.Time
-	App      sluice.AppName
-	Function sluice.FunctionName
-	Request  string // "" when it belongs to no call
-	Instance string
-	Level    string // "INFO", "ERROR" … as the runtime says; "" for plain output
-	Text     string // without the final newline
-}
+type LogLine = sluice.LogLine
