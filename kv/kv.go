@@ -24,6 +24,7 @@ var (
 	ErrCorrupt     = errors.New("kv: store corrupt")
 	ErrTooLarge    = errors.New("kv: key, value or transaction too large")
 	ErrClosed      = errors.New("kv: store closed")
+	ErrKey         = errors.New("kv: key is empty or begins with a zero byte") // those are the engines' own
 )
 
 // Store is an ordered map of byte strings with atomic batches. All keys order by bytes.Compare.
@@ -35,7 +36,8 @@ type Store interface {
 	// Update runs fn atomically, strictly serializable with every other Update. fn may run more than
 	// once and beside other operations of the same batch: it must be free of side effects and leave
 	// its results in variables that it assigns anew on each run. Update returns after the commit is
-	// durable. When fn returns an error nothing of it is written and that error comes back.
+	// durable. When fn returns an error nothing of it is written and that error comes back; so with a
+	// panic in fn, as an error.
 	// When ctx ends while waiting, the outcome is unknown and ctx's error comes back.
 	Update(ctx context.Context, locks Locks, fn func(tx Txn) error) error
 	Limits() Limits
@@ -83,7 +85,8 @@ type Iter interface {
 	Close() error
 }
 
-// Txn is a Reader that sees its own writes.
+// Txn is a Reader that sees its own writes; a Scan shows those made before it began. Put and Delete
+// copy what they are given. What they may not do (ErrKey, ErrTooLarge) fails the whole Update.
 type Txn interface {
 	Reader
 	Put(key, val []byte)
