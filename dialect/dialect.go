@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/access"
 	"github.com/sluicehq/sluice/deploy"
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/gateway"
@@ -25,6 +26,8 @@ type Dialect struct {
 	Starters []function.Starter
 	// Environment is what a function of an app finds in its environment, over the template's own.
 	Environment func(ctx context.Context, app *sluice.App, f *sluice.Function) (map[string]string, error)
+	// Exports are the variables that point this cloud's SDKs and CLIs at us, for sluice env.
+	Exports func(k access.Credentials, admin string) map[string]string
 	// Front makes what an app shows on the public listener.
 	Front func(ctx context.Context, app *sluice.App) (*Front, error)
 	// EnsureTable makes a table that a template declares.
