@@ -1,0 +1,52 @@
+# make run   the barrage wall, on this machine        make test   everything that proves sluice works
+# make web   rebuild the pages (needs Node)            make bench  how fast, beside the bare limit
+# make lint  format, vet, staticcheck, arrows          make soak   10,000 sockets, kills, long runs
+
+LISTEN ?= 0.0.0.0:8080
+ADMIN  ?= 127.0.0.1:4566
+GO     ?= go
+export CGO_ENABLED ?= 0
+
+.PHONY: run test build tools lint web bench soak fuzz clean
+
+run: build
+	@bin/sluice dev apps/barrage --listen $(LISTEN) --admin $(ADMIN) --qr /player/
+
+build: go.sum
+	@command -v $(GO) >/dev/null || { echo "sluice needs Go 1.26 or newer: https://go.dev/dl"; exit 1; }
+	@$(GO) build -trimpath -ldflags "-s -w" -o bin/sluice ./cmd/sluice
+
+# What the tests need beyond Go. Debian and Ubuntu install it; elsewhere it is named.
+tools:
+	@.ci/tools
+
+test: tools build lint
+	$(GO) test -timeout 8m ./...
+	cd apps/barrage && $(GO) vet ./... && $(GO) test ./...
+	cd e2e && $(GO) vet ./... && $(GO) test -timeout 10m ./...
+	cd bench && $(GO) vet ./...
+
+lint:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+web:
+	cd apps/barrage/pages && npm ci --no-audit --no-fund && npm run build
+
+bench: build
+	cd bench && $(GO) run .
+
+soak: build
+	cd e2e && SLUICE_SOAK=1 $(GO) test -timeout 60m -run Soak -v ./...
+
+# Ten seconds of every fuzz target.
+fuzz:
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s $$p || exit 1; \
+	  done; \
+	done
+
+clean:
+	rm -rf bin apps/*/.sluice e2e/out
