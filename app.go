@@ -118,6 +118,8 @@ type Website struct {
 	Error   string `json:"error,omitempty"` // key of the error document
 	SubDir  bool   `json:"subDir,omitempty"`
 	SubType int    `json:"subType,omitempty"` // 0 redirect, 1 no such key, 2 index (aliyun.md 4.4)
+
+	ErrorStatus int `json:"errorStatus,omitempty"` // of the error document; 0 is 404
 }
 
 // Site is a folder of files that a deploy uploads.

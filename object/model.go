@@ -29,6 +29,7 @@ type Writer interface {
 // Bucket is a named set of objects. Names are one space for all dialects of a server.
 type Bucket struct {
 	Name    string                     `json:"name"`
+	ID      uint32                     `json:"id"` // given by CreateBucket, never reused
 	App     sluice.AppName             `json:"app,omitempty"`
 	Owner   string                     `json:"owner,omitempty"`
 	Region  string                     `json:"region,omitempty"`
@@ -39,18 +40,33 @@ type Bucket struct {
 	Docs    map[string][]byte          `json:"docs,omitempty"`    // a dialect's own settings (CORS, referer), kept unread
 }
 
+// The access rules of buckets and objects. An object's own rule may be "": then its bucket's holds.
+const (
+	Private         = "private"
+	PublicRead      = "public-read"
+	PublicReadWrite = "public-read-write"
+)
+
+// The kinds of objects.
+const (
+	Normal     = "normal"
+	Multipart  = "multipart"
+	Appendable = "appendable"
+)
+
 // Object is an object's metadata.
 type Object struct {
 	Key      string            `json:"key"`
 	Size     int64             `json:"size"`
-	MD5      []byte            `json:"md5,omitempty"` // nil for multipart
+	MD5      []byte            `json:"md5,omitempty"` // nil unless Kind is normal
 	ETag     string            `json:"etag"`          // without quotes, lower case
 	CRC64    uint64            `json:"crc64"`         // ECMA
 	Modified time.Time         `json:"modified"`
 	Header   map[string]string `json:"header,omitempty"` // Content-Type, Cache-Control …, canonical names
 	Meta     map[string]string `json:"meta,omitempty"`   // the user's, lower-case names without the vendor's prefix
 	ACL      string            `json:"acl,omitempty"`
-	Kind     string            `json:"kind,omitempty"` // normal, multipart, appendable
-	Body     string            `json:"body,omitempty"`
-	Inline   []byte            `json:"inline,omitempty"` // bodies up to 16 KiB
+	Kind     string            `json:"kind"`            // normal, multipart, appendable
+	Body     string            `json:"body"`            // names its segments; the room's own
+	Parts    int               `json:"parts,omitempty"` // of a multipart object
+	Site     string            `json:"site,omitempty"`  // "/" + prefix of the site whose Sync put it
 }

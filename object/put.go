@@ -1,0 +1,442 @@
+package object
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc64"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sluicehq/sluice/kv"
+)
+
+// PutInput is an object to write.
+type PutInput struct {
+	Key    string
+	Header map[string]string // Content-Type, Cache-Control …, canonical names
+	Meta   map[string]string // lower-case names
+	ACL    string            // "" is the bucket's
+	Body   io.Reader         // nil is no bytes
+	Size   int64             // of Body; -1 when not known
+	Limit  int64             // most bytes taken; 0 is no limit
+	MD5    []byte            // that the bytes must have; nil is not checked
+	Condition
+
+	site string
+}
+
+// Condition is what must hold of the object that a write replaces.
+type Condition struct {
+	IfMatch     string // its ETag; "*" is any; "" is not asked
+	NoOverwrite bool   // there must be none
+}
+
+func (c Condition) check(bucket, key string, cur *Object) error {
+	switch {
+	case c.NoOverwrite && cur != nil:
+		return &Error{Reason: KeyExists, Bucket: bucket, Key: key}
+	case c.IfMatch != "" && (cur == nil || c.IfMatch != "*" && !strings.EqualFold(c.IfMatch, cur.ETag)):
+		return &Error{Reason: ConditionFailed, Bucket: bucket, Key: key}
+	}
+	return nil
+}
+
+func checkKey(bucket, key string) error {
+	if key == "" || len(key) > 1024 || !utf8.ValidString(key) {
+		return &Error{Reason: BadKey, Bucket: bucket, Key: key}
+	}
+	return nil
+}
+
+// Put writes an object and returns it as stored. The object that it replaces is readable until the
+// new one is durable.
+func (s *Store) Put(ctx context.Context, bucket string, in PutInput) (Object, error) {
+	if err := checkKey(bucket, in.Key); err != nil {
+		return Object{}, err
+	}
+	b, err := s.Bucket(ctx, bucket)
+	if err != nil {
+		return Object{}, err
+	}
+	if in.Condition != (Condition{}) { // refuse before the bytes come, where that is possible
+		cur, err := s.Head(ctx, bucket, in.Key)
+		if err != nil && ReasonOf(err) != NoSuchKey {
+			return Object{}, err
+		}
+		if err := in.check(bucket, in.Key, present(&cur, err)); err != nil {
+			return Object{}, err
+		}
+	}
+	g, err := s.stage(ctx, in.Body, in.Size, in.Limit, in.MD5)
+	if err != nil {
+		return Object{}, err
+	}
+	o := Object{
+		Key: in.Key, Size: g.Size, MD5: g.MD5, ETag: hex.EncodeToString(g.MD5), CRC64: g.CRC64, Modified: g.At,
+		Header: in.Header, Meta: in.Meta, ACL: in.ACL, Kind: Normal, Body: newData(), Site: in.site,
+	}
+	var old leftover
+	err = s.kv.Update(ctx, locks(objectKey(b.ID, o.Key)), func(tx kv.Txn) error {
+		cur, err := current(tx, b, o.Key)
+		if err != nil {
+			return err
+		}
+		if err := in.check(bucket, in.Key, cur); err != nil {
+			return err
+		}
+		if old, err = discard(tx, cur); err != nil {
+			return err
+		}
+		putSegment(tx, o.Body, &g)
+		return putJSON(tx, objectKey(b.ID, o.Key), &o)
+	})
+	if err != nil {
+		s.unstage(ctx, g, err)
+		return Object{}, err
+	}
+	s.clear(ctx, old)
+	return o, nil
+}
+
+func present(o *Object, err error) *Object {
+	if err != nil {
+		return nil
+	}
+	return o
+}
+
+// current reads the object that stands at key, nil when there is none, and makes sure that the bucket
+// is still there.
+func current(tx kv.Reader, b *Bucket, key string) (*Object, error) {
+	if err := sameBucket(tx, b); err != nil {
+		return nil, err
+	}
+	var o Object
+	ok, err := getJSON(tx, objectKey(b.ID, key), &o)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &o, nil
+}
+
+// stage takes bytes into a segment that no row names yet: durable, unless they are few.
+func (s *Store) stage(ctx context.Context, r io.Reader, size, limit int64, want []byte) (segment, error) {
+	if r == nil {
+		r = bytes.NewReader(nil)
+	}
+	if limit > 0 {
+		if size > limit {
+			return segment{}, &Error{Reason: TooLarge, Size: limit}
+		}
+		r = io.LimitReader(r, limit+1)
+	}
+	sum, crc := md5.New(), crc64.New(ecma)
+	counted := &meter{r: io.TeeReader(r, io.MultiWriter(sum, crc))}
+	head, err := io.ReadAll(io.LimitReader(counted, maxInline+1))
+	if err != nil {
+		return segment{}, bodyError(err)
+	}
+	check := func() error {
+		switch {
+		case limit > 0 && counted.n > limit:
+			return &Error{Reason: TooLarge, Size: limit}
+		case size >= 0 && counted.n != size:
+			return &Error{Reason: Incomplete, Size: size}
+		case want != nil && !bytes.Equal(want, sum.Sum(nil)):
+			return &Error{Reason: BadDigest}
+		}
+		return nil
+	}
+	g := segment{Inline: head}
+	if len(head) <= maxInline {
+		if err := check(); err != nil {
+			return segment{}, err
+		}
+	} else {
+		g.Inline = nil
+		w, err := s.bodies.Create(ctx)
+		if err != nil {
+			return segment{}, fmt.Errorf("create body: %w", err)
+		}
+		if err := pour(w, head, counted); err != nil {
+			w.Abort()
+			return segment{}, err
+		}
+		if err := check(); err != nil {
+			w.Abort()
+			return segment{}, err
+		}
+		if g.Body, err = w.Commit(); err != nil {
+			return segment{}, fmt.Errorf("commit body: %w", err)
+		}
+	}
+	g.Size, g.MD5, g.CRC64, g.At = counted.n, sum.Sum(nil), crc.Sum64(), s.clock()
+	return g, nil
+}
+
+// pour writes head and then all of r. An error of the engine is told apart from one of the sender.
+func pour(w io.Writer, head []byte, r io.Reader) error {
+	if _, err := w.Write(head); err != nil {
+		return fmt.Errorf("write body: %w", err)
+	}
+	buf := make([]byte, 128<<10)
+	for {
+		n, err := r.Read(buf)
+		if n > 0 {
+			if _, err := w.Write(buf[:n]); err != nil {
+				return fmt.Errorf("write body: %w", err)
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return bodyError(err)
+		}
+	}
+}
+
+// bodyError is what a reader's error means: a body that ends early is its sender's fault.
+func bodyError(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return &Error{Reason: Incomplete}
+	}
+	return fmt.Errorf("read body: %w", err)
+}
+
+type meter struct {
+	r io.Reader
+	n int64
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	n, err := m.r.Read(p)
+	m.n += int64(n)
+	return n, err
+}
+
+// unstage removes the body of a segment whose row was refused. When the outcome is not known the body
+// stays, for the sweep to judge.
+func (s *Store) unstage(ctx context.Context, g segment, err error) {
+	if g.Body != "" && ReasonOf(err) != 0 {
+		s.removeBodies(ctx, []string{g.Body})
+	}
+}
+
+// CopyInput is a copy to make. Without Replace the copy has the source's headers and metadata.
+type CopyInput struct {
+	FromBucket, FromKey string
+	PutInput            // Body, Size and MD5 are not used
+	Replace             bool
+	// Accept may refuse the source as it is found; nil takes any.
+	Accept func(src *Object) error
+}
+
+// Copy writes an object with another's bytes. A copy onto itself changes only headers and metadata.
+func (s *Store) Copy(ctx context.Context, bucket string, in CopyInput) (Object, error) {
+	src, err := s.Get(ctx, in.FromBucket, in.FromKey)
+	if err != nil {
+		return Object{}, err
+	}
+	defer src.Close()
+	if in.Accept != nil {
+		if err := in.Accept(&src.Object); err != nil {
+			return Object{}, err
+		}
+	}
+	if !in.Replace {
+		in.Header, in.Meta = src.Header, src.Meta
+	}
+	if in.FromBucket == bucket && in.FromKey == in.Key {
+		return s.rewrite(ctx, bucket, src.Object.Body, in.PutInput)
+	}
+	in.PutInput.Body, in.Size, in.MD5 = src, src.Size, nil
+	return s.Put(ctx, bucket, in.PutInput)
+}
+
+// rewrite changes an object's headers and metadata and keeps its bytes, if they are still those of
+// data.
+func (s *Store) rewrite(ctx context.Context, bucket, data string, in PutInput) (Object, error) {
+	return s.AlterObject(ctx, bucket, in.Key, func(o *Object) error {
+		if o.Body != data {
+			return &Error{Reason: ConditionFailed, Bucket: bucket, Key: in.Key}
+		}
+		if err := in.check(bucket, in.Key, o); err != nil {
+			return err
+		}
+		o.Header, o.Meta, o.ACL, o.Modified = in.Header, in.Meta, in.ACL, s.clock()
+		return nil
+	})
+}
+
+// AlterObject lets fn change an object's Header, Meta, ACL and Modified in one transaction: fn may
+// run more than once. An error of fn changes nothing and comes back.
+func (s *Store) AlterObject(ctx context.Context, bucket, key string, fn func(o *Object) error) (Object, error) {
+	b, err := s.Bucket(ctx, bucket)
+	if err != nil {
+		return Object{}, err
+	}
+	var out Object
+	err = s.kv.Update(ctx, locks(objectKey(b.ID, key)), func(tx kv.Txn) error {
+		cur, err := current(tx, b, key)
+		if err != nil {
+			return err
+		}
+		if cur == nil {
+			return &Error{Reason: NoSuchKey, Bucket: bucket, Key: key}
+		}
+		out = *cur
+		if err := fn(&out); err != nil {
+			return err
+		}
+		was := *cur
+		was.Header, was.Meta, was.ACL, was.Modified = out.Header, out.Meta, out.ACL, out.Modified
+		out = was
+		return putJSON(tx, objectKey(b.ID, key), &out)
+	})
+	if err != nil {
+		return Object{}, err
+	}
+	return out, nil
+}
+
+// Delete removes an object. One that is not there is no error.
+func (s *Store) Delete(ctx context.Context, bucket, key string) error {
+	return s.DeleteMany(ctx, bucket, []string{key})
+}
+
+// DeleteMany removes objects, all or none. Those that are not there are no error.
+func (s *Store) DeleteMany(ctx context.Context, bucket string, keys []string) error {
+	return s.deleteIf(ctx, bucket, keys, func(*Object) bool { return true })
+}
+
+func (s *Store) deleteIf(ctx context.Context, bucket string, keys []string, ok func(o *Object) bool) error {
+	b, err := s.Bucket(ctx, bucket)
+	if err != nil {
+		return err
+	}
+	held := make([][]byte, len(keys))
+	for i, k := range keys {
+		held[i] = objectKey(b.ID, k)
+	}
+	var old []leftover
+	err = s.kv.Update(ctx, locks(held...), func(tx kv.Txn) error {
+		old = nil
+		for _, k := range keys {
+			cur, err := current(tx, b, k)
+			if err != nil {
+				return err
+			}
+			if cur == nil || !ok(cur) {
+				continue
+			}
+			l, err := discard(tx, cur)
+			if err != nil {
+				return err
+			}
+			old = append(old, l)
+			tx.Delete(objectKey(b.ID, k))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, l := range old {
+		s.clear(ctx, l)
+	}
+	return nil
+}
+
+// AppendInput is bytes to put at the end of an object. Header, Meta and ACL count for the first.
+type AppendInput struct {
+	PutInput
+	Position int64 // the object's length so far
+}
+
+// Append writes at the end of an object that Append made, or makes it. Its result's Size is the next
+// position.
+func (s *Store) Append(ctx context.Context, bucket string, in AppendInput) (Object, error) {
+	if err := checkKey(bucket, in.Key); err != nil {
+		return Object{}, err
+	}
+	b, err := s.Bucket(ctx, bucket)
+	if err != nil {
+		return Object{}, err
+	}
+	g, err := s.stage(ctx, in.Body, in.Size, in.Limit, in.MD5)
+	if err != nil {
+		return Object{}, err
+	}
+	var o Object
+	err = s.kv.Update(ctx, locks(objectKey(b.ID, in.Key)), func(tx kv.Txn) error {
+		cur, err := current(tx, b, in.Key)
+		if err != nil {
+			return err
+		}
+		if cur == nil {
+			cur = &Object{Key: in.Key, Header: in.Header, Meta: in.Meta, ACL: in.ACL, Kind: Appendable, Body: newData()}
+		}
+		o = *cur
+		if o.Kind != Appendable {
+			return &Error{Reason: NotAppendable, Bucket: bucket, Key: in.Key}
+		}
+		if o.Size != in.Position {
+			return &Error{Reason: WrongPosition, Bucket: bucket, Key: in.Key, Size: o.Size}
+		}
+		if err := extend(tx, &o, g); err != nil {
+			return err
+		}
+		return putJSON(tx, objectKey(b.ID, o.Key), &o)
+	})
+	if err != nil {
+		s.unstage(ctx, g, err)
+		return Object{}, err
+	}
+	return o, nil
+}
+
+// extend adds a segment at the end. Short ones melt into one row, so that many small appends do not
+// make as many segments.
+func extend(tx kv.Txn, o *Object, g segment) error {
+	sum := md5.Sum(append([]byte(o.ETag), g.MD5...))
+	o.ETag = hex.EncodeToString(sum[:])
+	o.CRC64 = combine(o.CRC64, g.CRC64, g.Size)
+	o.Modified = g.At
+	at := o.Size
+	o.Size += g.Size
+	if at > 0 && g.Size == 0 {
+		return nil
+	}
+	if g.Body == "" && at > 0 {
+		last, err := segmentAt(tx, o.Body, at-1)
+		if err != nil {
+			return err
+		}
+		if last.Body == "" && last.Size+g.Size <= maxInline {
+			g.Inline = append(last.Inline, g.Inline...)
+			g.Size, at = last.Size+g.Size, last.n
+		}
+	}
+	g.n, g.MD5, g.CRC64 = at, nil, 0
+	putSegment(tx, o.Body, &g)
+	return nil
+}
+
+// segmentAt finds the segment that holds the byte at an offset, in a run numbered by offsets.
+func segmentAt(r kv.Reader, data string, offset int64) (segment, error) {
+	it := r.Scan(segmentKey(data, 0), segmentKey(data, offset+1), kv.ScanOpts{Reverse: true, Limit: 1})
+	defer it.Close()
+	if !it.Next() {
+		if err := it.Err(); err != nil {
+			return segment{}, err
+		}
+		return segment{}, fmt.Errorf("object data %s has no segment at %d: %w", data, offset, kv.ErrCorrupt)
+	}
+	return decodeSegment(it.Key(), it.Value())
+}
