@@ -1,0 +1,119 @@
+package deploy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/sluicehq/sluice"
+)
+
+// Status says where a piece of work is.
+type Status string
+
+// The statuses. Log carries one line of output of work that started.
+const (
+	Started Status = "start"
+	Done    Status = "done"
+	Failed  Status = "fail"
+	Skipped Status = "skip"
+	Log     Status = "log"
+)
+
+// Progress is one thing that happened during Apply.
+type Progress struct {
+	Step   string        `json:"step"` // run, build, copy, or a Verb
+	Kind   string        `json:"kind"` // as in Step.Kind
+	Name   string        `json:"name"`
+	Status Status        `json:"status"`
+	Took   time.Duration `json:"took,omitempty"` // of Done and Failed
+	Text   string        `json:"text,omitempty"` // why skipped, how it failed, or the line of a Log
+}
+
+// run runs a template's command and streams its output as Log.
+func (a *apply) run(ctx context.Context, act *sluice.Action) error {
+	return a.step("run", "action", act.Run, func(log func(string)) error {
+		cmd := command(ctx, act.Dir, log, "sh", "-c", act.Run)
+		err := cmd.run()
+		if err == nil {
+			return nil
+		}
+		e := &sluice.Error{Code: sluice.Invalid, At: act.At, Err: err, Msg: fmt.Sprintf("action %q: %v", act.Run, err)}
+		if cmd.last != "" {
+			e.Msg += ": " + cmd.last
+		}
+		e.Hint = "it ran in " + act.Dir + "; run it there by hand to see more"
+		if missing(err) {
+			e.Hint = ""
+		}
+		return e
+	})
+}
+
+// process is a command whose output goes to log line by line.
+type process struct {
+	*exec.Cmd
+	lines
+	last string // the last line that was not empty
+}
+
+// command prepares a command. When ctx ends it is killed with its children.
+func command(ctx context.Context, dir string, log func(string), name string, args ...string) *process {
+	p := &process{Cmd: exec.CommandContext(ctx, name, args...)}
+	p.lines.emit = func(line string) {
+		if line != "" {
+			p.last = line
+		}
+		log(line)
+	}
+	p.Dir, p.Stdout, p.Stderr = dir, &p.lines, &p.lines
+	p.Env = append(os.Environ(), "PWD="+dir)
+	p.WaitDelay = 2 * time.Second
+	killGroup(p.Cmd)
+	return p
+}
+
+func (p *process) run() error {
+	err := p.Run()
+	p.lines.flush()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		return nil // it left something behind that holds its output; it itself succeeded
+	}
+	return err
+}
+
+// lines cuts what is written to it into lines. os/exec writes from one goroutine, for both outputs
+// are the same Writer.
+type lines struct {
+	buf  []byte
+	emit func(string)
+}
+
+const maxLine = 16 << 10 // bytes; longer lines are cut in pieces
+
+// Write implements io.Writer.
+func (l *lines) Write(p []byte) (int, error) {
+	l.buf = append(l.buf, p...)
+	for {
+		i := bytes.IndexByte(l.buf, '\n')
+		if i < 0 && len(l.buf) >= maxLine {
+			i = maxLine - 1
+		}
+		if i < 0 {
+			return len(p), nil
+		}
+		l.emit(string(bytes.TrimRight(l.buf[:i+1], "\r\n")))
+		l.buf = l.buf[i+1:]
+	}
+}
+
+func (l *lines) flush() {
+	if len(l.buf) > 0 {
+		l.emit(string(l.buf))
+		l.buf = nil
+	}
+}

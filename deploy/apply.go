@@ -1,0 +1,415 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sluicehq/sluice"
+)
+
+// undoTime bounds putting things back after a failure, which goes on when the caller gave up.
+const undoTime = 30 * time.Second
+
+// apply is one run of Apply or Rollback.
+type apply struct {
+	d        *Deployer
+	progress func(Progress)
+	mu       sync.Mutex // held while progress runs, so that it is called once at a time
+}
+
+func (a *apply) say(p Progress) {
+	if a.progress == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.progress(p)
+}
+
+// step tells the beginning, the output and the end of a piece of work.
+func (a *apply) step(step, kind, name string, do func(log func(string)) error) error {
+	p := Progress{Step: step, Kind: kind, Name: name, Status: Started}
+	a.say(p)
+	start := time.Now()
+	err := do(func(line string) {
+		a.say(Progress{Step: step, Kind: kind, Name: name, Status: Log, Text: line})
+	})
+	p.Status, p.Took = Done, time.Since(start)
+	if err != nil {
+		p.Status, p.Text = Failed, err.Error()
+	}
+	a.say(p)
+	return err
+}
+
+// Apply does what a plan says and returns the revision that serves then. progress, which may be nil,
+// is called once at a time. A plan without changes returns the current revision and does nothing.
+//
+// When Apply fails the former revision serves as before. The one exception is an action that runs
+// after: the new revision serves by then, and comes back together with the error.
+func (d *Deployer) Apply(ctx context.Context, p *Plan, progress func(Progress)) (*Revision, error) {
+	app := p.App
+	if err := d.can(app); err != nil {
+		return nil, err
+	}
+	unlock, err := d.lock(ctx, app.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	prev, err := d.current(ctx, app.Name)
+	if err != nil {
+		return nil, err
+	}
+	if is := idOf(prev); is != p.Previous {
+		return nil, &sluice.Error{Code: sluice.Conflict, Hint: "plan again",
+			Msg: fmt.Sprintf("app %q changed since the plan was made: its revision is %q, not %q", app.Name, is, p.Previous)}
+	}
+	a := &apply{d: d, progress: progress}
+	old := prev
+	if p.Force {
+		old = nil
+	}
+	if err := a.before(ctx, app, old); err != nil {
+		return nil, err
+	}
+	next, err := d.survey(ctx, app, false)
+	if err != nil {
+		return nil, err
+	}
+	next.Steps = diff(old, next)
+	work := slices.ContainsFunc(next.Steps, func(s Step) bool {
+		return s.Kind != "action" && s.Verb != Unchanged && s.Verb != Keep || s.Kind == "action" && s.Verb == Run && isPost(app, s)
+	})
+	if !work && prev != nil {
+		if maps.Equal(prev.Prints, next.Prints) {
+			return prev, nil
+		}
+		prev.Prints = next.Prints // what actions touched, though nothing came of it
+		return prev, d.commit(ctx, prev)
+	}
+	if err := a.make(ctx, prev, old, next); err != nil {
+		return nil, err
+	}
+	d.o.Log.Info("deployed", "app", app.Name, "revision", next.ID)
+	return next, a.after(ctx, prev, next)
+}
+
+func isPost(app *sluice.App, s Step) bool {
+	return slices.ContainsFunc(app.Actions, func(a sluice.Action) bool { return a.When == "post" && a.Run == s.Name && a.At == s.At })
+}
+
+// can refuses an App that asks for rooms that the server does not have.
+func (d *Deployer) can(app *sluice.App) error {
+	if err := check(app); err != nil {
+		return err
+	}
+	if d.o.Tables == nil && len(app.Tables) > 0 {
+		return &sluice.Error{Code: sluice.Unavailable, At: app.Tables[0].At, Msg: "this server has no tables"}
+	}
+	if d.o.Buckets == nil && len(app.Buckets)+len(app.Sites) > 0 {
+		return &sluice.Error{Code: sluice.Unavailable, Msg: "this server has no buckets"}
+	}
+	return nil
+}
+
+func idOf(r *Revision) string {
+	if r == nil {
+		return ""
+	}
+	return r.ID
+}
+
+// before runs the actions that come before, those whose command or folder changed.
+func (a *apply) before(ctx context.Context, app *sluice.App, old *Revision) error {
+	for i := range app.Actions {
+		act := &app.Actions[i]
+		if act.When == "post" {
+			continue
+		}
+		if old != nil {
+			is := fingerprint{Settings: hashOf(act.When, act.Run)}
+			is.Files, _ = a.d.stamp(ctx, act.Dir) // a folder that is missing is its command's to complain of
+			if was, ok := old.Prints[actionKey(i, act)]; ok && was == is {
+				a.say(Progress{Step: "run", Kind: "action", Name: act.Run, Status: Skipped, Text: "nothing changed since it ran"})
+				continue
+			}
+		}
+		if err := a.run(ctx, act); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// make brings next to serve, or leaves all as it was.
+func (a *apply) make(ctx context.Context, prev, old, next *Revision) (err error) {
+	app := next.App
+	if next.ID, err = a.d.begin(ctx, app.Name); err != nil {
+		return err
+	}
+	next.Time, next.Previous = a.d.o.Now().UTC(), idOf(prev)
+	switched := false
+	defer func() {
+		if err == nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+		defer cancel()
+		if switched {
+			a.undo(ctx, prev, next)
+		}
+		if uerr := errors.Join(os.RemoveAll(a.d.abs(path.Join(string(app.Name), next.ID))), a.d.abandon(ctx, app.Name)); uerr != nil {
+			a.d.o.Log.Error("clean up after a failed deploy", "app", app.Name, "err", uerr)
+		}
+	}()
+	if err = a.prepare(ctx, old, next); err != nil {
+		return err
+	}
+	for i := range app.Tables {
+		t := &app.Tables[i]
+		if err = a.step(string(verbOf(next, "table", t.Name)), "table", t.Name, func(func(string)) error {
+			return placed(a.d.o.Tables.EnsureTable(ctx, app, t), "table "+t.Name, t.At)
+		}); err != nil {
+			return err
+		}
+	}
+	switched = true
+	if err = a.switchTo(ctx, prev, next); err != nil {
+		return err
+	}
+	return a.d.commit(ctx, next)
+}
+
+// prepare copies and builds the code and the sites of next that differ from old.
+func (a *apply) prepare(ctx context.Context, old, next *Revision) error {
+	app := next.App
+	base := path.Join(string(app.Name), next.ID)
+	next.Code = make(map[sluice.FunctionName]deployedFunction, len(app.Functions))
+	next.Files = make(map[string]string, len(app.Sites))
+	var todo []*sluice.Function
+	var likes []string
+	for i := range app.Functions {
+		f := &app.Functions[i]
+		key := "function/" + string(f.Name)
+		var was deployedFunction
+		if old != nil {
+			was = old.Code[f.Name]
+		}
+		if was.Root != "" && old.Prints[key] == next.Prints[key] {
+			if _, err := os.Stat(a.d.abs(was.Root)); err == nil {
+				next.Code[f.Name] = was
+				continue
+			}
+		}
+		next.Code[f.Name] = deployedFunction{Root: path.Join(base, "f", folder(string(f.Name))), Revision: next.ID}
+		todo, likes = append(todo, f), append(likes, was.Root)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.NumCPU())
+	for i, f := range todo {
+		root := a.d.abs(next.Code[f.Name].Root)
+		g.Go(func() error { return a.copyCode(gctx, f, root, likes[i]) })
+	}
+	for i := range app.Sites {
+		s := &app.Sites[i]
+		key := siteKey(s)
+		var was string
+		if old != nil {
+			was = old.Files[key]
+		}
+		if was != "" && old.Prints[key] == next.Prints[key] {
+			if _, err := os.Stat(a.d.abs(was)); err == nil {
+				next.Files[key] = was
+				continue
+			}
+		}
+		rel := path.Join(base, "s", strconv.Itoa(i))
+		next.Files[key] = rel
+		g.Go(func() error {
+			t, err := a.d.tree(gctx, s.Dir, nil)
+			if err != nil {
+				return folderError(err, "site", s.Bucket+"/"+s.Prefix, s.Dir, s.At)
+			}
+			return placed(t.copyTo(a.d.abs(rel), a.like(gctx, was)), "copy site", s.At)
+		})
+	}
+	return g.Wait()
+}
+
+// copyCode makes root the runnable code of f. like is the root of its former revision, or "".
+func (a *apply) copyCode(ctx context.Context, f *sluice.Function, root, like string) error {
+	if err := a.step("copy", "function", string(f.Name), func(func(string)) error {
+		info, err := os.Stat(f.Code)
+		if err == nil && !info.IsDir() && filepath.Ext(f.Code) == ".zip" {
+			return placed(unzip(root, f.Code), fmt.Sprintf("function %q", f.Name), f.At)
+		}
+		t, err := a.d.tree(ctx, f.Code, f.Ignore)
+		if err != nil && !(missing(err) && f.Build != nil && f.Build.Kind == "go") {
+			return folderError(err, "function", string(f.Name), f.Code, f.At)
+		}
+		return placed(t.copyTo(root, a.like(ctx, like)), fmt.Sprintf("copy function %q", f.Name), f.At)
+	}); err != nil {
+		return err
+	}
+	if f.Build == nil {
+		return nil
+	}
+	return a.build(ctx, f, root)
+}
+
+// like is the tree of a former copy, to link from; none when it cannot be read.
+func (a *apply) like(ctx context.Context, rel string) tree {
+	if rel == "" {
+		return nil
+	}
+	t, err := a.d.tree(ctx, a.d.abs(rel), nil)
+	if err != nil {
+		return nil
+	}
+	return t
+}
+
+// switchTo makes everything serve next instead of prev, which may be nil. Repeating it is harmless.
+func (a *apply) switchTo(ctx context.Context, prev, next *Revision) error {
+	app := next.App
+	for i := range app.Buckets {
+		b := &app.Buckets[i]
+		if err := a.step(string(verbOf(next, "bucket", b.Name)), "bucket", b.Name, func(func(string)) error {
+			return placed(a.d.o.Buckets.EnsureBucket(ctx, app.Name, b), "bucket "+b.Name, b.At)
+		}); err != nil {
+			return err
+		}
+	}
+	for i := range app.Sites {
+		s := &app.Sites[i]
+		key := siteKey(s)
+		if prev != nil && prev.Files[key] == next.Files[key] && prev.Prints[key] == next.Prints[key] {
+			continue
+		}
+		if err := a.step("upload", "site", s.Bucket+"/"+s.Prefix, func(log func(string)) error {
+			put, deleted, err := a.d.o.Buckets.Sync(ctx, s, a.d.abs(next.Files[key]))
+			if err == nil {
+				log(fmt.Sprintf("%d written, %d deleted", put, deleted))
+			}
+			return placed(err, "site "+s.Bucket+"/"+s.Prefix, s.At)
+		}); err != nil {
+			return err
+		}
+	}
+	for i := range app.Functions {
+		f := &app.Functions[i]
+		code := next.Code[f.Name]
+		if prev != nil && prev.Code[f.Name] == code {
+			continue
+		}
+		if err := a.step(string(verbOf(next, "function", string(f.Name))), "function", string(f.Name), func(func(string)) error {
+			return placed(a.d.o.Functions.Deploy(ctx, app, f, a.d.abs(code.Root), code.Revision), fmt.Sprintf("function %q", f.Name), f.At)
+		}); err != nil {
+			return err
+		}
+	}
+	return a.step("mount", "app", string(app.Name), func(func(string)) error {
+		return placed(a.d.o.Fronts.Mount(ctx, app, next.ID), fmt.Sprintf("app %q", app.Name), sluice.Place{File: app.Template})
+	})
+}
+
+// undo puts back what switchTo(prev, next) may have done.
+func (a *apply) undo(ctx context.Context, prev, next *Revision) {
+	var errs []error
+	quiet := &apply{d: a.d}
+	if prev != nil {
+		errs = append(errs, quiet.switchTo(ctx, next, prev))
+	} else {
+		errs = append(errs, a.d.o.Fronts.Unmount(ctx, next.App.Name))
+	}
+	errs = append(errs, a.removeGone(ctx, next, prev))
+	if err := errors.Join(errs...); err != nil {
+		a.d.o.Log.Error("put the former revision back", "app", next.App.Name, "err", err)
+	}
+}
+
+// removeGone removes the functions of from that to, which may be nil, does not have.
+func (a *apply) removeGone(ctx context.Context, from, to *Revision) error {
+	if from == nil {
+		return nil
+	}
+	var errs []error
+	for _, f := range from.App.Functions {
+		if to != nil {
+			if _, stays := to.Code[f.Name]; stays {
+				continue
+			}
+		}
+		errs = append(errs, a.step(string(Remove), "function", string(f.Name), func(func(string)) error {
+			err := a.d.o.Functions.Remove(ctx, from.App.Name, f.Name)
+			if sluice.KindOf(err) == sluice.Missing {
+				return nil
+			}
+			return err
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// after removes what next no longer has and runs the actions that come after.
+func (a *apply) after(ctx context.Context, prev, next *Revision) error {
+	app := next.App
+	if err := errors.Join(a.removeGone(ctx, prev, next), a.d.sweep(ctx, app.Name), a.d.pruneBuilds()); err != nil {
+		a.d.o.Log.Warn("clean up after a deploy", "app", app.Name, "err", err)
+	}
+	if len(app.Actions) == 0 {
+		return nil
+	}
+	var failed error
+	for i := range app.Actions {
+		act := &app.Actions[i]
+		key := actionKey(i, act)
+		if act.When == "post" && failed == nil {
+			failed = a.run(ctx, act)
+		}
+		if failed != nil && act.When == "post" {
+			delete(next.Prints, key) // so that the next deploy tries again
+			continue
+		}
+		stamp, err := a.d.stamp(ctx, act.Dir)
+		if err == nil {
+			next.Prints[key] = fingerprint{Settings: hashOf(act.When, act.Run), Files: stamp}
+		}
+	}
+	return errors.Join(failed, a.d.commit(ctx, next))
+}
+
+// verbOf is what the steps of a revision say about a resource.
+func verbOf(r *Revision, kind, name string) Verb {
+	for _, s := range r.Steps {
+		if s.Kind == kind && s.Name == name {
+			return s.Verb
+		}
+	}
+	return Change
+}
+
+// placed says where in the template the resource stands that err came of.
+func placed(err error, what string, at sluice.Place) error {
+	if err == nil {
+		return nil
+	}
+	var e *sluice.Error
+	if errors.As(err, &e) && e.At != (sluice.Place{}) {
+		return err
+	}
+	return &sluice.Error{Code: sluice.KindOf(err), Msg: what + ": " + err.Error(), Hint: sluice.HintOf(err), At: at, Err: err}
+}

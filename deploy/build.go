@@ -1,0 +1,271 @@
+package deploy
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluicehq/sluice"
+)
+
+// keepBuilds is how many executables stay in the cache.
+const keepBuilds = 64
+
+// codeHash is the digest of what a function's code is made from: its files, and the sources of its
+// build.
+func (d *Deployer) codeHash(ctx context.Context, f *sluice.Function) (string, error) {
+	t, err := d.tree(ctx, f.Code, f.Ignore)
+	if err != nil && !(missing(err) && f.Build != nil && f.Build.Kind == "go") {
+		return "", err
+	}
+	if f.Build == nil || f.Build.Kind != "go" {
+		return t.hash(), nil
+	}
+	src, err := d.goHash(ctx, f.Build)
+	return hashOf(t.hash(), src), err
+}
+
+// goHash is the digest of the sources of a Go build: the Go files of its module with go.mod and
+// go.sum, and every file of it when some are embedded. Modules that it replaces by folders, and
+// those of its workspace, count too.
+func (d *Deployer) goHash(ctx context.Context, b *sluice.Build) (string, error) {
+	roots, err := goRoots(b.Dir)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	for _, root := range roots {
+		t, err := d.tree(ctx, root, []string{"node_modules/"})
+		if err != nil {
+			return "", err
+		}
+		embeds := slices.ContainsFunc(t, func(f file) bool {
+			if !strings.HasSuffix(f.rel, ".go") || f.mode&fs.ModeSymlink != 0 {
+				return false
+			}
+			code, err := os.ReadFile(f.src)
+			return err == nil && bytes.Contains(code, []byte("//go:embed"))
+		})
+		for _, f := range t {
+			switch ext := filepath.Ext(f.rel); {
+			case embeds, ext == ".go", ext == ".s", ext == ".mod", ext == ".sum", ext == ".work":
+				fmt.Fprintf(h, "%s\x00%s\n", f.rel, f.sum)
+			}
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16]), nil
+}
+
+// goRoots are the folders whose sources a build in dir may use: its module, and what go.mod and
+// go.work name by path. Without a module it is dir itself.
+func goRoots(dir string) ([]string, error) {
+	if _, err := os.Stat(dir); err != nil {
+		return nil, err
+	}
+	module := above(dir, "go.mod")
+	if module == "" {
+		return []string{dir}, nil
+	}
+	roots := []string{module}
+	add := func(file string, words ...string) error {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for _, word := range strings.Fields(string(text)) {
+			p := strings.Trim(word, `"`)
+			if p == "." || strings.HasPrefix(p, "./") || strings.HasPrefix(p, "../") || filepath.IsAbs(p) {
+				if !filepath.IsAbs(p) {
+					p = filepath.Join(filepath.Dir(file), p)
+				}
+				if info, err := os.Stat(p); err == nil && info.IsDir() && !slices.Contains(roots, p) {
+					roots = append(roots, p)
+				}
+			}
+		}
+		return nil
+	}
+	if err := add(filepath.Join(module, "go.mod")); err != nil {
+		return nil, err
+	}
+	if work := above(dir, "go.work"); work != "" {
+		if err := add(filepath.Join(work, "go.work")); err != nil {
+			return nil, err
+		}
+	}
+	return roots, nil
+}
+
+// above is the nearest folder, from dir upwards, that has a file called name; "" when none has.
+func above(dir, name string) string {
+	for {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && !info.IsDir() {
+			return dir
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return ""
+		}
+		dir = up
+	}
+}
+
+// build makes a function's code in root, a fresh copy of it, runnable.
+func (a *apply) build(ctx context.Context, f *sluice.Function, root string) error {
+	switch f.Build.Kind {
+	case "go":
+		return a.buildGo(ctx, f, root)
+	case "shell":
+		return a.step("build", "function", string(f.Name), func(log func(string)) error {
+			if len(f.Build.Command) == 0 {
+				return &sluice.Error{Code: sluice.Invalid, At: f.At, Msg: fmt.Sprintf("function %q: its build has no command", f.Name)}
+			}
+			cmd := command(ctx, root, log, f.Build.Command[0], f.Build.Command[1:]...)
+			if err := cmd.run(); err != nil {
+				return &sluice.Error{Code: sluice.Invalid, At: f.At, Err: err, Hint: cmd.last,
+					Msg: fmt.Sprintf("function %q: %s: %v", f.Name, strings.Join(f.Build.Command, " "), err)}
+			}
+			return nil
+		})
+	}
+	return &sluice.Error{Code: sluice.Invalid, At: f.At, Msg: fmt.Sprintf("function %q: unknown kind of build %q", f.Name, f.Build.Kind)}
+}
+
+// buildGo puts an executable into root, from the cache when its sources were compiled before.
+func (a *apply) buildGo(ctx context.Context, f *sluice.Function, root string) error {
+	b := f.Build
+	fail := func(err error, format string, args ...any) error {
+		return &sluice.Error{Code: sluice.Invalid, At: f.At, Err: err,
+			Msg: fmt.Sprintf("function %q: ", f.Name) + fmt.Sprintf(format, args...)}
+	}
+	if !filepath.IsLocal(filepath.FromSlash(b.Output)) {
+		return fail(nil, "build output %q is not within its code", b.Output)
+	}
+	src, err := a.d.goHash(ctx, b)
+	if err != nil {
+		return fail(err, "read Go sources: %v", err)
+	}
+	version, err := a.d.goVersion(ctx)
+	if err != nil {
+		e := fail(err, "cannot run go: %v", err).(*sluice.Error)
+		e.Hint = `install Go, or build it yourself and leave the executable "` + b.Output + `" in the code's folder`
+		return e
+	}
+	cached := filepath.Join(a.d.o.Dir, "_builds", hashOf(src, version, b.Dir, b.Package))
+	if _, err := os.Stat(cached); err != nil {
+		if err := a.step("build", "function", string(f.Name), func(log func(string)) error {
+			return a.compile(ctx, f, cached, log, fail)
+		}); err != nil {
+			return err
+		}
+	} else {
+		a.say(Progress{Step: "build", Kind: "function", Name: string(f.Name), Status: Skipped, Text: "sources unchanged"})
+	}
+	now := a.d.o.Now()
+	os.Chtimes(cached, now, now) // used; an older one goes first
+	out := filepath.Join(root, filepath.FromSlash(b.Output))
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return err
+	}
+	if err := os.Remove(out); err != nil && !missing(err) { // one that was built before and copied along
+		return err
+	}
+	if os.Link(cached, out) == nil {
+		return nil
+	}
+	return copyFile(out, cached, 0o555, now)
+}
+
+// compile runs go build into the file cached.
+func (a *apply) compile(ctx context.Context, f *sluice.Function, cached string, log func(string), fail func(error, string, ...any) error) error {
+	if err := os.MkdirAll(filepath.Dir(cached), 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(cached), "tmp-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	var said []string
+	out := filepath.Join(tmp, "out")
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-o", out}, strings.Fields(f.Build.Package)...)
+	cmd := command(ctx, f.Build.Dir, func(line string) {
+		log(line)
+		if line != "" && !strings.HasPrefix(line, "# ") && len(said) < 20 {
+			said = append(said, line)
+		}
+	}, "go", args...)
+	cmd.Env = append(cmd.Env, "CGO_ENABLED=0", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+	if err := cmd.run(); err != nil {
+		if len(said) == 0 {
+			said = []string{err.Error()}
+		}
+		return fail(err, "go build in %s:\n\t%s", f.Build.Dir, strings.Join(said, "\n\t"))
+	}
+	info, err := os.Stat(out)
+	if err != nil || info.IsDir() {
+		return fail(err, "package %s in %s is not a program", f.Build.Package, f.Build.Dir)
+	}
+	if err := os.Chmod(out, 0o555); err != nil {
+		return err
+	}
+	return os.Rename(out, cached)
+}
+
+// goVersion is the version of the go command, asked once.
+func (d *Deployer) goVersion(ctx context.Context) (string, error) {
+	d.mu.Lock()
+	v := d.goIs
+	d.mu.Unlock()
+	if v != "" {
+		return v, nil
+	}
+	out, err := exec.CommandContext(ctx, "go", "version").Output()
+	if err != nil {
+		return "", err
+	}
+	v = strings.TrimSpace(string(out))
+	d.mu.Lock()
+	d.goIs = v
+	d.mu.Unlock()
+	return v, nil
+}
+
+// pruneBuilds drops the executables that were not used for longest.
+func (d *Deployer) pruneBuilds() error {
+	dir := filepath.Join(d.o.Dir, "_builds")
+	entries, err := os.ReadDir(dir)
+	if missing(err) || len(entries) <= keepBuilds {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	type used struct {
+		name string
+		at   time.Time
+	}
+	var list []used
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && !e.IsDir() {
+			list = append(list, used{e.Name(), info.ModTime()})
+		}
+	}
+	slices.SortFunc(list, func(a, b used) int { return b.at.Compare(a.at) })
+	var errs []error
+	for _, u := range list[min(keepBuilds, len(list)):] {
+		errs = append(errs, os.Remove(filepath.Join(dir, u.name)))
+	}
+	return errors.Join(errs...)
+}
