@@ -1,6 +1,8 @@
 package table
 
 import (
+	"fmt"
+
 	"github.com/sluicehq/sluice"
 )
 
@@ -25,14 +27,21 @@ const (
 	Max // after every key value: bounds only
 )
 
+// String is the type in lower case.
+func (t Type) String() string {
+	names := [...]string{"null", "bool", "int", "float", "decimal", "string", "binary", "list", "map",
+		"string set", "number set", "binary set", "min", "max", "unknown"}
+	return names[min(int(t), len(names)-1)]
+}
+
 // Value is one typed value. Which field holds it follows from Type.
 type Value struct {
 	Type  Type
 	Int   int64 // Int; Bool as 0 or 1
 	Float float64
-	Str   string // String, Decimal
-	Bytes []byte // Binary
-	List  []Value
+	Str   string  // String, Decimal
+	Bytes []byte  // Binary
+	List  []Value // List and the sets; sets are stored sorted and without repeats
 	Map   map[string]Value
 }
 
@@ -78,8 +87,10 @@ type Spec struct {
 	// Extra is what only the dialect understands (defined columns, throughput, tags), kept unread.
 	Extra []byte `json:"extra,omitempty"`
 
-	ID      uint32 `json:"id"` // given by Create, never reused
-	Created int64  `json:"created"`
+	ID        uint32 `json:"id"`        // given by Create, never reused
+	Version   uint64 `json:"version"`   // grows with every Alter
+	NextIndex uint32 `json:"nextIndex"` // the ID of the next index; Create and Alter keep it
+	Created   int64  `json:"created"`   // unix ms
 }
 
 // Index is a secondary index, kept in the same transaction as its table.
@@ -91,6 +102,8 @@ type Index struct {
 	Hash    bool        `json:"hash,omitempty"`
 	Extra   []byte      `json:"extra,omitempty"`
 	ID      uint32      `json:"id"`
+	// Building is set while rows older than the index are still being entered: it cannot be read yet.
+	Building bool `json:"building,omitempty"`
 }
 
 // Stream asks for a change record of every write.
@@ -112,6 +125,12 @@ type Op struct {
 	Do    Mutate
 }
 
+// Ref names one row.
+type Ref struct {
+	Table *Spec
+	Key   Key
+}
+
 // Change is what an Op did.
 type Change struct {
 	Key           Key // with auto-increment filled in
@@ -120,10 +139,13 @@ type Change struct {
 }
 
 // Range asks for rows between two keys. From is inclusive and To exclusive, in the direction of the
-// walk, as Tablestore's GetRange has it; columns may be Min or Max.
+// walk, as Tablestore's GetRange has it; columns may be Min or Max, missing ones are Min. A Max after
+// the last column means "just after this key", which turns inclusive into exclusive and back.
+// A nil end is that of the whole table. A table or index with Hash is ordered within one value of its first column only; from Min to Max it
+// is walked in an order of its own, which Next continues.
 type Range struct {
 	Table    *Spec
-	Index    string // "" walks the table itself
+	Index    string // "" walks the table itself; else keys are those of Spec.IndexColumns
 	From     Key
 	To       Key
 	Reverse  bool
@@ -134,8 +156,17 @@ type Range struct {
 // Page is the answer to a Range.
 type Page struct {
 	Rows []Row
-	Next Key // where to go on; nil when the range is done
+	Next Key // of the row to read next, to go on with as From; nil when the range is done
 	Seen int // bytes looked at
+}
+
+// Record is one entry of a table's stream.
+type Record struct {
+	Seq           uint64 // from 1, without gaps, in the order of commits
+	Time          int64  // of the commit, unix ms
+	Key           Key
+	Before, After *Row // nil when there was, or is, no row
+	Expired       bool // the sweeper removed the row, not a client
 }
 
 // ExistsError says that a table is there already.
@@ -147,11 +178,49 @@ func (e *ExistsError) Error() string { return "table " + e.Name + " exists" }
 // Kind is Exists.
 func (e *ExistsError) Kind() sluice.Kind { return sluice.Exists }
 
-// MissingError says that a table is not there.
-type MissingError struct{ Scope, Name string }
+// MissingError says that a table is not there (any more), or that it has no such index.
+type MissingError struct {
+	Scope, Name string
+	Index       string // "" when the table itself is missing
+}
 
 // Error names the table.
-func (e *MissingError) Error() string { return "table " + e.Name + " does not exist" }
+func (e *MissingError) Error() string {
+	if e.Index != "" {
+		return "table " + e.Name + " has no index " + e.Index
+	}
+	return "table " + e.Name + " does not exist"
+}
 
 // Kind is Missing.
 func (e *MissingError) Kind() sluice.Kind { return sluice.Missing }
+
+// TransactError says which operations of a Transact were refused. None was done.
+type TransactError struct {
+	Errs []error // one an Op, nil for those that would have been done
+}
+
+// First is the index and error of the first refused operation.
+func (e *TransactError) First() (int, error) {
+	for i, err := range e.Errs {
+		if err != nil {
+			return i, err
+		}
+	}
+	return -1, nil
+}
+
+// Error tells the first refused operation.
+func (e *TransactError) Error() string {
+	i, err := e.First()
+	return fmt.Sprintf("operation %d: %v", i, err)
+}
+
+// Unwrap returns the first refusal.
+func (e *TransactError) Unwrap() error {
+	_, err := e.First()
+	return err
+}
+
+// Kind is that of the first refusal.
+func (e *TransactError) Kind() sluice.Kind { return sluice.KindOf(e.Unwrap()) }

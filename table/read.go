@@ -1,0 +1,160 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/kv"
+)
+
+// view runs fn on one read point with the present descriptions of tables.
+func (t *Tables) view(ctx context.Context, specs []*Spec, fn func(kv.Reader, []*Spec) error) error {
+	for range 10 {
+		err := t.store.View(ctx, func(r kv.Reader) error {
+			var seen *Spec
+			for _, spec := range specs {
+				if spec == seen {
+					continue
+				}
+				if err := current(r, spec); err != nil {
+					return err
+				}
+				seen = spec
+			}
+			return fn(r, specs)
+		})
+		if !errors.Is(err, errStale) {
+			var se storeError
+			if errors.As(err, &se) {
+				return se.error
+			}
+			return err
+		}
+		specs = slices.Clone(specs)
+		for i := range specs {
+			if specs[i], err = t.renew(ctx, specs[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return sluice.Errorf(sluice.Unavailable, "the table is being altered all the time")
+}
+
+// Get returns one row; nil when there is none.
+func (t *Tables) Get(ctx context.Context, spec *Spec, key Key) (*Row, error) {
+	rows, err := t.GetMany(ctx, []Ref{{spec, key}})
+	if err != nil {
+		return nil, err
+	}
+	return rows[0], nil
+}
+
+// GetMany returns several rows as they were at one moment, nil for one that is not there.
+func (t *Tables) GetMany(ctx context.Context, refs []Ref) ([]*Row, error) {
+	specs := make([]*Spec, len(refs))
+	for i, ref := range refs {
+		specs[i] = ref.Table
+	}
+	rows := make([]*Row, len(refs))
+	err := t.view(ctx, specs, func(r kv.Reader, specs []*Spec) error {
+		now := t.now()
+		for i, spec := range specs {
+			key, err := spec.rows().key(refs[i].Key)
+			if err != nil {
+				return err
+			}
+			row, err := spec.read(r, key, refs[i].Key)
+			if err != nil {
+				return err
+			}
+			rows[i] = spec.live(row, now)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
+}
+
+// Scan reads one page of a range. It holds one page in memory, however large the table.
+func (t *Tables) Scan(ctx context.Context, rg Range) (Page, error) {
+	if rg.MaxRows <= 0 {
+		rg.MaxRows = 5000
+	}
+	if rg.MaxBytes <= 0 {
+		rg.MaxBytes = 4 << 20
+	}
+	var page Page
+	err := t.view(ctx, []*Spec{rg.Table}, func(r kv.Reader, specs []*Spec) (err error) {
+		page, err = specs[0].scan(r, rg, t.now())
+		return err
+	})
+	return page, err
+}
+
+func (t *Spec) scan(r kv.Reader, rg Range, now int64) (page Page, err error) {
+	space := t.rows()
+	if rg.Index != "" {
+		x := t.FindIndex(rg.Index)
+		if x == nil {
+			return page, &MissingError{t.Scope, t.Name, rg.Index}
+		}
+		if x.Building {
+			return page, sluice.Errorf(sluice.Unavailable, "index %s of table %s is still being built", x.Name, t.Name)
+		}
+		space = t.index(x)
+	}
+	first, last := Key{{Type: Min}}, Key{{Type: Max}}
+	if rg.Reverse {
+		first, last = last, first
+	}
+	if rg.From == nil {
+		rg.From = first
+	}
+	if rg.To == nil {
+		rg.To = last
+	}
+	from, err := space.bound(rg.From)
+	if err != nil {
+		return page, err
+	}
+	to, err := space.bound(rg.To)
+	if err != nil {
+		return page, err
+	}
+	lo, hi := from, to
+	if rg.Reverse {
+		// To < key <= From: keys are self-delimiting, so no key lies between k and k+0x00.
+		lo, hi = append(slices.Clone(to), 0), append(slices.Clone(from), 0)
+	}
+	it := r.Scan(lo, hi, kv.ScanOpts{Reverse: rg.Reverse, Limit: rg.MaxRows + 1})
+	defer it.Close()
+	for n := 0; it.Next(); n++ {
+		key, err := space.decode(it.Key())
+		if err != nil {
+			return page, err
+		}
+		if n == rg.MaxRows || page.Seen >= rg.MaxBytes {
+			page.Next = key
+			break
+		}
+		val := it.Value()
+		page.Seen += len(it.Key()) + len(val)
+		st, err := decodeRow(val)
+		if err != nil {
+			return page, err
+		}
+		st.Key = key
+		live := t.live
+		if rg.Index != "" {
+			live = t.liveEntry
+		}
+		if row := live(st, now); row != nil {
+			page.Rows = append(page.Rows, *row)
+		}
+	}
+	return page, it.Err()
+}
