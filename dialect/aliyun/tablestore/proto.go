@@ -1,0 +1,165 @@
+package tablestore
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Messages are plain structs whose fields carry the tag `pb:"number"`, with "!" after the number of
+// a required field (proto2). A required field is always written, even when it is zero, and must come
+// in; any other is written unless it is nil or zero, so a pointer tells "absent" from "zero".
+// Enums are int32. Unknown fields, and known ones of a wrong wire type, are skipped.
+
+var errMessage = errors.New("malformed message")
+
+// unmarshal reads b into msg, a pointer to a struct. Byte slices of msg alias b.
+func unmarshal(b []byte, msg any) error {
+	return readMessage(b, reflect.ValueOf(msg).Elem())
+}
+
+// marshal writes msg, a pointer to a struct.
+func marshal(msg any) []byte {
+	return appendMessage(nil, reflect.ValueOf(msg).Elem())
+}
+
+func fieldTag(f reflect.StructField) (num protowire.Number, required bool) {
+	text, required := strings.CutSuffix(f.Tag.Get("pb"), "!")
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		panic("tablestore: field " + f.Name + " has no field number")
+	}
+	return protowire.Number(n), required
+}
+
+func readMessage(b []byte, m reflect.Value) error {
+	t := m.Type()
+	var seen uint64 // bit i is field i of the struct
+	for len(b) > 0 {
+		num, typ, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return errMessage
+		}
+		b = b[n:]
+		if n = protowire.ConsumeFieldValue(num, typ, b); n < 0 {
+			return errMessage
+		}
+		for i := range t.NumField() {
+			if known, _ := fieldTag(t.Field(i)); known != num {
+				continue
+			}
+			ok, err := readField(b[:n], typ, m.Field(i))
+			if err != nil {
+				return err
+			}
+			if ok {
+				seen |= 1 << i
+			}
+			break
+		}
+		b = b[n:]
+	}
+	for i := range t.NumField() {
+		if _, required := fieldTag(t.Field(i)); required && seen&(1<<i) == 0 {
+			return fmt.Errorf("%w: %s is required", errMessage, t.Field(i).Name)
+		}
+	}
+	return nil
+}
+
+// readField reads one value that ConsumeFieldValue has found well-formed; false skips it.
+func readField(b []byte, typ protowire.Type, v reflect.Value) (bool, error) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		into := v
+		if v.IsNil() {
+			into = reflect.New(v.Type().Elem())
+		}
+		ok, err := readField(b, typ, into.Elem())
+		if ok {
+			v.Set(into)
+		}
+		return ok, err
+	case reflect.Bool, reflect.Int32, reflect.Int64:
+		if typ != protowire.VarintType {
+			return false, nil
+		}
+		n, _ := protowire.ConsumeVarint(b)
+		if v.Kind() == reflect.Bool {
+			v.SetBool(protowire.DecodeBool(n))
+		} else if v.Kind() == reflect.Int32 {
+			v.SetInt(int64(int32(n)))
+		} else {
+			v.SetInt(int64(n))
+		}
+		return true, nil
+	case reflect.Slice:
+		if v.Type().Elem().Kind() != reflect.Uint8 {
+			item := reflect.New(v.Type().Elem()).Elem()
+			ok, err := readField(b, typ, item)
+			if ok {
+				v.Set(reflect.Append(v, item))
+			}
+			return ok, err
+		}
+	}
+	if typ != protowire.BytesType {
+		return false, nil
+	}
+	data, _ := protowire.ConsumeBytes(b)
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(string(data))
+	case reflect.Slice:
+		v.SetBytes(data[:len(data):len(data)])
+	default:
+		return true, readMessage(data, v)
+	}
+	return true, nil
+}
+
+func appendMessage(b []byte, m reflect.Value) []byte {
+	for i := range m.NumField() {
+		num, required := fieldTag(m.Type().Field(i))
+		b = appendField(b, num, required, m.Field(i))
+	}
+	return b
+}
+
+func appendField(b []byte, num protowire.Number, required bool, v reflect.Value) []byte {
+	isBytes := v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Uint8
+	if !required && v.IsZero() {
+		return b
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			v = reflect.New(v.Type().Elem())
+		}
+		return appendField(b, num, true, v.Elem())
+	case reflect.Bool:
+		return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), protowire.EncodeBool(v.Bool()))
+	case reflect.Int32, reflect.Int64:
+		return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), uint64(v.Int()))
+	case reflect.Slice:
+		if !isBytes {
+			for i := range v.Len() {
+				b = appendField(b, num, true, v.Index(i))
+			}
+			return b
+		}
+	}
+	b = protowire.AppendTag(b, num, protowire.BytesType)
+	switch v.Kind() {
+	case reflect.String:
+		return protowire.AppendString(b, v.String())
+	case reflect.Slice:
+		return protowire.AppendBytes(b, v.Bytes())
+	default:
+		return protowire.AppendBytes(b, appendMessage(nil, v))
+	}
+}

@@ -1,0 +1,92 @@
+package tablestore
+
+import (
+	"crypto/hmac"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
+	"hash"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// The headers of the protocol, in the form of http.Header's keys.
+const (
+	headPrefix    = "X-Ots-"
+	headDate      = "X-Ots-Date"
+	headVersion   = "X-Ots-Apiversion"
+	headKey       = "X-Ots-Accesskeyid"
+	headMD5       = "X-Ots-Contentmd5"
+	headInstance  = "X-Ots-Instancename"
+	headSign      = "X-Ots-Signature"
+	headSignV4    = "X-Ots-Signaturev4"
+	headSignDay   = "X-Ots-Signdate"
+	headRegion    = "X-Ots-Signregion"
+	headToken     = "X-Ots-Ststoken"
+	headRequest   = "X-Ots-Requestid"
+	headType      = "X-Ots-Contenttype"
+	headDeflate   = "X-Ots-Request-Compress-Type"
+	headInflated  = "X-Ots-Request-Compress-Size"
+	contentType   = "protocol buffer"
+	v4Salt        = "ots"
+	deflateMethod = "deflate"
+)
+
+// canonicalHeaders lists all x-ots headers but the signatures, sorted, one a line.
+func canonicalHeaders(h http.Header) string {
+	var names []string
+	for name := range h {
+		if strings.HasPrefix(name, headPrefix) && name != headSign && name != headSignV4 {
+			names = append(names, strings.ToLower(name))
+		}
+	}
+	slices.Sort(names)
+	var s strings.Builder
+	for _, name := range names {
+		s.WriteString(name + ":" + strings.TrimSpace(h.Get(name)) + "\n")
+	}
+	return s.String()
+}
+
+// stringToSign is what a client signs (V2).
+func stringToSign(operation string, h http.Header) string {
+	return "/" + operation + "\nPOST\n\n" + canonicalHeaders(h)
+}
+
+// v4Key derives the key of the V4 signature; its text takes the place of the secret.
+func v4Key(secret, day, region string) string {
+	k := []byte("aliyun_v4" + secret)
+	for _, part := range []string{day, region, "ots", "aliyun_v4_request"} {
+		k = mac(sha256.New, k, part)
+	}
+	return base64.StdEncoding.EncodeToString(k)
+}
+
+// verify reports whether the request is signed with secret, and returns the key for the answer.
+func verify(operation string, h http.Header, secret string) (key string, ok bool) {
+	got, algorithm, text := h.Get(headSign), sha1.New, stringToSign(operation, h)
+	if v4 := h.Get(headSignV4); v4 != "" {
+		got, algorithm, text = v4, sha256.New, text+v4Salt
+		secret = v4Key(secret, h.Get(headSignDay), h.Get(headRegion))
+	}
+	want := base64.StdEncoding.EncodeToString(mac(algorithm, []byte(secret), text))
+	return secret, hmac.Equal([]byte(want), []byte(got))
+}
+
+// signAnswer is the signature of a response's headers.
+func signAnswer(operation string, h http.Header, key string) string {
+	return base64.StdEncoding.EncodeToString(mac(sha1.New, []byte(key), canonicalHeaders(h)+"/"+operation))
+}
+
+func mac(algorithm func() hash.Hash, key []byte, text string) []byte {
+	m := hmac.New(algorithm, key)
+	m.Write([]byte(text))
+	return m.Sum(nil)
+}
+
+func contentMD5(b []byte) string {
+	sum := md5.Sum(b)
+	return base64.StdEncoding.EncodeToString(sum[:])
+}

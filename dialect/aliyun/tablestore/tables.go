@@ -1,0 +1,154 @@
+package tablestore
+
+import (
+	"context"
+	"slices"
+
+	"github.com/sluicehq/sluice/table"
+)
+
+// lookup finds a table of the caller's instance.
+func (c *call) lookup(ctx context.Context, name string) (*table.Spec, error) {
+	if err := checkTableName(name); err != nil {
+		return nil, err
+	}
+	return c.Tables.Lookup(ctx, c.instance, name)
+}
+
+func (c *call) createTable(ctx context.Context, req *createTableRequest) (*none, error) {
+	if len(req.Indexes) > 0 {
+		return nil, invalid("Secondary indexes are not supported.")
+	}
+	if req.SSE != nil && req.SSE.Enable {
+		return nil, invalid("Server side encryption is not supported.")
+	}
+	spec, err := specOf(c.instance, req, c.Now())
+	if err != nil {
+		return nil, err
+	}
+	there, err := c.Tables.List(ctx, c.instance)
+	if err != nil {
+		return nil, err
+	}
+	exists := slices.ContainsFunc(there, func(t *table.Spec) bool { return t.Name == spec.Name })
+	if len(there) >= c.MaxTables && !exists {
+		return nil, faultQuota
+	}
+	_, err = c.Tables.Create(ctx, *spec)
+	return &none{}, err
+}
+
+func (c *call) listTable(ctx context.Context, _ *none) (*listTableResponse, error) {
+	specs, err := c.Tables.List(ctx, c.instance)
+	resp := &listTableResponse{}
+	for _, s := range specs {
+		resp.Names = append(resp.Names, s.Name)
+	}
+	return resp, err
+}
+
+func (c *call) describeTable(ctx context.Context, req *tableRequest) (*describeTableResponse, error) {
+	spec, err := c.lookup(ctx, req.Table)
+	if err != nil {
+		return nil, err
+	}
+	stream := streamOf(spec)
+	return &describeTableResponse{
+		Meta:       metaOf(spec),
+		Throughput: throughputOf(spec),
+		Options:    optionsOf(spec),
+		Status:     statusActive,
+		Stream:     &stream,
+		Created:    spec.Created * 1000,
+	}, nil
+}
+
+func (c *call) updateTable(ctx context.Context, req *updateTableRequest) (*updateTableResponse, error) {
+	switch {
+	case req.Throughput == nil && req.Options == nil && req.Stream == nil:
+		return nil, invalid("No parameter is specified in UpdateTable.")
+	case req.Options != nil && *req.Options == tableOptions{} && req.Throughput == nil && req.Stream == nil:
+		return nil, invalid("No parameter is specified in table options.")
+	case req.Options != nil && req.Options.UpdateFullRow != nil:
+		return nil, invalid("UpdateTable can not contain updateFullRow")
+	}
+	spec, err := c.alter(ctx, req.Table, func(spec *table.Spec, e *extra) error {
+		if req.Throughput != nil {
+			if err := e.reserve(req.Throughput.Unit, c.Now()); err != nil {
+				return err
+			}
+		}
+		if req.Options != nil {
+			if err := e.setOptions(spec, req.Options); err != nil {
+				return err
+			}
+		}
+		if req.Stream != nil {
+			return setStream(spec, req.Stream, c.Now())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &updateTableResponse{Throughput: throughputOf(spec), Options: optionsOf(spec), Stream: streamOf(spec)}, nil
+}
+
+// alter changes a table's description together with its extra.
+func (c *call) alter(ctx context.Context, name string, change func(*table.Spec, *extra) error) (*table.Spec, error) {
+	if err := checkTableName(name); err != nil {
+		return nil, err
+	}
+	return c.Tables.Alter(ctx, c.instance, name, func(spec *table.Spec) error {
+		e := extraOf(spec)
+		if err := change(spec, &e); err != nil {
+			return err
+		}
+		e.store(spec)
+		return nil
+	})
+}
+
+func (c *call) deleteTable(ctx context.Context, req *tableRequest) (*none, error) {
+	if err := checkTableName(req.Table); err != nil {
+		return nil, err
+	}
+	return &none{}, c.Tables.Drop(ctx, c.instance, req.Table)
+}
+
+func (c *call) addDefinedColumn(ctx context.Context, req *addDefinedRequest) (*none, error) {
+	_, err := c.alter(ctx, req.Table, func(spec *table.Spec, e *extra) error {
+		return e.define(spec, req.Columns)
+	})
+	return &none{}, err
+}
+
+func (c *call) deleteDefinedColumn(ctx context.Context, req *deleteDefinedRequest) (*none, error) {
+	_, err := c.alter(ctx, req.Table, func(_ *table.Spec, e *extra) error {
+		for _, name := range req.Columns {
+			i := slices.IndexFunc(e.Defined, func(d definedColumn) bool { return d.Name == name })
+			if i < 0 {
+				return invalid("Defined column '%s' does not exist.", name)
+			}
+			e.Defined = slices.Delete(e.Defined, i, i+1)
+		}
+		return nil
+	})
+	return &none{}, err
+}
+
+// listSearchIndex answers that a table has none.
+func (c *call) listSearchIndex(context.Context, *listSearchIndexRequest) (*none, error) {
+	return &none{}, nil
+}
+
+// missingSearchIndex answers what a search index that was never made answers.
+func (c *call) missingSearchIndex(ctx context.Context, req *searchIndexRequest) (*none, error) {
+	if _, err := c.lookup(ctx, req.Table); err != nil {
+		if faultOf(err) == faultMissing {
+			err = invalid("table [%s] does not exist", req.Table)
+		}
+		return nil, err
+	}
+	return nil, noSearchIndex(req.Index)
+}
