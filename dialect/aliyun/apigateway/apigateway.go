@@ -1,0 +1,178 @@
+// Package apigateway speaks Alibaba's API Gateway: REST APIs and two-way communication over a
+// WebSocket (aliyun.md sections 1 and 2).
+//
+// A Group is one deployed API group, compiled from an apigroup.Group and never changed after. It is an
+// http.Handler for plain requests and the gateway.Handler of its WebSocket endpoint. On the socket,
+// command words (RG, H1, NO) are answered by Control on the shard; JSON requests become Message events
+// and go the same way as HTTP requests: match, authorise, map, call the backend. A NOTIFY request goes
+// down as a push to the alias that the device chose with RG.
+//
+// It holds no connection state. What must be remembered about a device (its id, whether its end is
+// owed to the backend) the gateway room holds as Alias and Duty.
+package apigateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/dialect/aliyun/apigroup"
+	"github.com/sluicehq/sluice/gateway"
+)
+
+// The limits of section 1.8 and the intervals of section 1.2.
+const (
+	maxBody     = 8 << 20   // bytes of an HTTP request's body
+	maxURL      = 8 << 10   // bytes of a request's path and query
+	maxHeaders  = 8 << 10   // bytes of the headers of a request in the socket
+	maxMessage  = 128 << 10 // bytes of a message up or down
+	maxAnswer   = 6 << 20   // bytes of a function's answer
+	keepAlive   = 25 * time.Second
+	maxDeviceID = 256 // bytes
+)
+
+// Invoker calls functions: the function room.
+type Invoker interface {
+	Invoke(ctx context.Context, inv sluice.Invocation) (sluice.Result, error)
+}
+
+// Pusher sends messages down: the gateway room.
+type Pusher interface {
+	// PushAlias sends f to every live connection of an alias. delivered counts those it was queued for;
+	// o is Queued when that is at least one, else why not.
+	PushAlias(ctx context.Context, a sluice.Alias, f sluice.Frame) (delivered int, o sluice.Outcome)
+	// PushGroup sends f to every connection of a group of one endpoint.
+	PushGroup(ctx context.Context, app sluice.AppName, endpoint, group string, f sluice.Frame) (delivered int, o sluice.Outcome)
+}
+
+// Sites serves objects of our buckets as a static website: dialect/aliyun/oss.
+type Sites interface {
+	ServeSite(w http.ResponseWriter, r *http.Request, bucket, key string)
+}
+
+// Apps knows the apps, in the sense of API Gateway: who may call APIs of authType APP (section 1.9).
+type Apps interface {
+	// Secret returns the AppSecret of an AppKey, "" when there is no such key; allowed says whether it
+	// may call this group.
+	Secret(ctx context.Context, key string) (secret string, allowed bool, err error)
+	// Code reports whether an AppCode may call this group.
+	Code(ctx context.Context, code string) (bool, error)
+}
+
+// Options say what a group is made of. Only App, Endpoint and Group are needed by every group.
+type Options struct {
+	App       sluice.AppName
+	Endpoint  string // the endpoint's name within the app
+	Group     apigroup.Group
+	Functions Invoker
+	Sockets   Pusher
+	Sites     Sites
+	Apps      Apps
+	// Custom reports whether a function runs in a custom runtime, whose view of a path depends on
+	// onlyBusinessPath (section 2.7). nil is never.
+	Custom func(sluice.FunctionName) bool
+	TLS    bool // the public listener speaks TLS: an API for HTTPS alone refuses HTTP
+	// Life is how long a connection may last before it is told to come again (CR); 0 is for ever.
+	Life      time.Duration
+	Transport http.RoundTripper // to HTTP backends; nil is one with sensible limits
+	Log       *slog.Logger
+	Now       func() time.Time // nil is time.Now
+}
+
+// Group is one deployed API group.
+type Group struct {
+	o          Options
+	root       node
+	apis       []*route
+	nonces     nonces
+	scope      string // of its devices' aliases
+	unregister *route // the API of type UNREGISTER; nil when there is none
+	endpoint   *gateway.Endpoint
+}
+
+// New compiles a group. Its errors are the template's: a path that cannot be matched, an API that no
+// backend can answer.
+func New(o Options) (*Group, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Transport == nil {
+		o.Transport = &http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			DisableCompression:  true, // bodies pass as they are
+			MaxIdleConnsPerHost: 64,
+			IdleConnTimeout:     4 * time.Second, // node servers close idle connections after 5 s
+		}
+	}
+	g := &Group{o: o, scope: string(o.App) + "/" + o.Endpoint}
+	longest := 10 * time.Second
+	for i := range o.Group.APIs {
+		a := &o.Group.APIs[i]
+		rt, err := g.root.add(o.Group.BasePath, a)
+		if err != nil {
+			return nil, &sluice.Error{Code: sluice.Invalid, Msg: fmt.Sprintf("API %q: %v", a.Name, err), At: a.Place}
+		}
+		g.apis = append(g.apis, rt)
+		longest = max(longest, a.Backend.Timeout)
+		if a.WebSocketType == apigroup.Unregister && g.unregister == nil {
+			g.unregister = rt
+		}
+	}
+	g.root.sort()
+	g.endpoint = &gateway.Endpoint{App: o.App, Name: o.Endpoint, Handler: g, Policy: gateway.Policy{
+		AutoAccept:   true,
+		EventTimeout: 3*longest + 10*time.Second, // an owed UNREGISTER is tried three times
+		Idle:         2*keepAlive + 5*time.Second,
+		MaxLife:      o.Life,
+		LifeNotice:   []byte(wordReconnect),
+		NoticeGrace:  30 * time.Second,
+		MaxFrame:     maxMessage,
+		MaxMessage:   maxMessage,
+		MaxPush:      maxMessage + len(wordNotify), // the limit is on what the backend sends
+		Uplink:       16,
+		TextOnly:     true,
+		FrameRate:    100,
+		FrameBurst:   200,
+		RateNotice:   []byte(wordOverload),
+		RateGrace:    10 * time.Second,
+		DrainNotice:  []byte(wordReconnect),
+		AliasGrace:   2 * time.Second,
+		Deflate:      true,
+	}}
+	return g, nil
+}
+
+// Endpoint is the group's WebSocket side; nil when none of its APIs speaks WS.
+func (g *Group) Endpoint() *gateway.Endpoint {
+	for _, rt := range g.apis {
+		if slices.Contains(rt.api.Protocols, protoWS) || rt.api.WebSocketType != apigroup.Common {
+			return g.endpoint
+		}
+	}
+	return nil
+}
+
+// Hosts are the group's own host names, without ports.
+func (g *Group) Hosts() []string {
+	var hosts []string
+	if g.o.Group.SubDomain != "" {
+		hosts = append(hosts, strings.ToLower(g.o.Group.SubDomain))
+	}
+	return append(hosts, g.o.Group.Domains...)
+}
+
+// host is the group's name in requests that name no host.
+func (g *Group) host() string {
+	if hosts := g.Hosts(); len(hosts) > 0 {
+		return hosts[0]
+	}
+	return string(g.o.App) + ".localhost"
+}

@@ -1,0 +1,86 @@
+package apigateway
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/sluicehq/sluice"
+)
+
+// notify sends a request's body down to the device, devices or group that its headers name (section
+// 1.7). The body goes as it is: Content-Type is not looked at, for clients send JSON as a form.
+func (g *Group) notify(w http.ResponseWriter, c *call) error {
+	if len(c.body) > maxMessage {
+		return faultf(I413RL, "Request body too Large")
+	}
+	f := sluice.Frame{Data: append([]byte(wordNotify), c.body...)}
+	if group := c.r.Header.Get(headerGroup); group != "" {
+		n, o := g.o.Sockets.PushGroup(c.r.Context(), g.o.App, g.o.Endpoint, group, f)
+		if o == sluice.TooLarge {
+			return faultf(I413RL, "Request body too Large")
+		}
+		return counts(w, n, nil)
+	}
+	ids := strings.Split(strings.Join(c.r.Header.Values(headerDevice), ","), ",")
+	if len(ids) == 1 {
+		id := strings.TrimSpace(ids[0])
+		if id == "" {
+			return faultf(I400MH, "Header `x-ca-deviceid` is Required")
+		}
+		n, o := g.o.Sockets.PushAlias(c.r.Context(), g.alias(id), f)
+		if n == 0 {
+			return pushFault(id, o)
+		}
+		w.Header().Set("Content-Length", "0")
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	delivered, failed := 0, []string{}
+	seen := map[string]bool{}
+	for _, id := range ids {
+		id = strings.TrimSpace(id)
+		if id == "" || seen[id] {
+			continue
+		}
+		seen[id] = true
+		n, _ := g.o.Sockets.PushAlias(c.r.Context(), g.alias(id), f)
+		delivered += n
+		if n == 0 {
+			failed = append(failed, id)
+		}
+	}
+	return counts(w, delivered, failed)
+}
+
+// alias is how the gateway room knows a device of this group.
+func (g *Group) alias(id string) sluice.Alias { return sluice.Alias{Scope: g.scope, Name: id} }
+
+// pushFault words the outcome of a push that reached nobody.
+func pushFault(id string, o sluice.Outcome) error {
+	switch o {
+	case sluice.TooLarge:
+		return faultf(I413RL, "Request body too Large")
+	case sluice.Overflow:
+		return faultf(X504TO, "Service timeout")
+	}
+	return faultf(I404DD, "Device id `%s` not found", id)
+}
+
+// counts answers a call to many devices, our extension.
+func counts(w http.ResponseWriter, delivered int, failed []string) error {
+	b := append([]byte(`{"delivered":`), strconv.Itoa(delivered)...)
+	b = append(b, `,"failed":[`...)
+	for i, id := range failed {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, id)
+	}
+	b = append(b, "]}"...)
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	w.WriteHeader(http.StatusOK)
+	_, err := w.Write(b)
+	return err
+}
