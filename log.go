@@ -11,4 +11,5 @@ type LogLine struct {
 	Instance string       `json:"instance,omitempty"`
 	Level    string       `json:"level,omitempty"` // "INFO", "ERROR" … as the runtime says; "" for plain output
 	Text     string       `json:"text"`            // without the final newline
+	Line     string       `json:"-"`               // the same as the cloud prints it, with time and request; "" is Text
 }
