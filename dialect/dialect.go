@@ -4,6 +4,7 @@ package dialect
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 
 	"github.com/sluicehq/sluice"
@@ -11,7 +12,29 @@ import (
 	"github.com/sluicehq/sluice/deploy"
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/gateway"
+	"github.com/sluicehq/sluice/object"
+	"github.com/sluicehq/sluice/table"
 )
+
+// Rooms are what the server hands to every dialect. All are needed.
+type Rooms struct {
+	Functions *function.Functions
+	Sockets   Sockets
+	Tables    *table.Tables
+	Objects   *object.Store
+	Keys      *access.Keys
+	Log       *slog.Logger
+	// Admin is the address of the admin listener, "http://127.0.0.1:4566": the clouds' APIs are there.
+	Admin string
+	// Public is the host[:port] under which clients and functions of this machine reach an app.
+	Public func(app sluice.AppName) string
+}
+
+// Sockets are the pushes of the gateway room that dialects need.
+type Sockets interface {
+	// PushAlias sends f to every live connection of an alias: to how many, and, when to none, why.
+	PushAlias(ctx context.Context, a sluice.Alias, f sluice.Frame) (delivered int, o sluice.Outcome)
+}
 
 // Dialect is one cloud. A nil field means that the cloud has no such thing.
 type Dialect struct {
