@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"compress/zlib"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"path"
@@ -19,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/access"
 	"github.com/sluicehq/sluice/table"
 )
@@ -135,7 +134,7 @@ func operationNamed(name string) operation {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := h.Now()
 	name := path.Base(r.URL.Path) // clients sign this alone, whatever their endpoint's path
-	request := requestID(began)
+	request := strings.ToLower(sluice.NewRequestID())
 	var key string
 	var body []byte
 	status := http.StatusOK
@@ -280,12 +279,4 @@ func readBody(r *http.Request) ([]byte, error) {
 		return nil, invalid("Cannot deserialize the request data.")
 	}
 	return raw, nil
-}
-
-// requestID is unique and has the shape of the cloud's: microseconds, then chance.
-func requestID(now time.Time) string {
-	var b [16]byte
-	binary.BigEndian.PutUint64(b[:], uint64(now.UnixMicro()))
-	binary.BigEndian.PutUint64(b[8:], rand.Uint64())
-	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

@@ -64,15 +64,22 @@ func v4Key(secret, day, region string) string {
 	return base64.StdEncoding.EncodeToString(k)
 }
 
+func signatureV2(operation string, h http.Header, secret string) string {
+	return base64.StdEncoding.EncodeToString(mac(sha1.New, []byte(secret), stringToSign(operation, h)))
+}
+
+func signatureV4(operation string, h http.Header, secret string) string {
+	key := v4Key(secret, h.Get(headSignDay), h.Get(headRegion))
+	return base64.StdEncoding.EncodeToString(mac(sha256.New, []byte(key), stringToSign(operation, h)+v4Salt))
+}
+
 // verify reports whether the request is signed with secret, and returns the key for the answer.
 func verify(operation string, h http.Header, secret string) (key string, ok bool) {
-	got, algorithm, text := h.Get(headSign), sha1.New, stringToSign(operation, h)
-	if v4 := h.Get(headSignV4); v4 != "" {
-		got, algorithm, text = v4, sha256.New, text+v4Salt
-		secret = v4Key(secret, h.Get(headSignDay), h.Get(headRegion))
+	if got := h.Get(headSignV4); got != "" {
+		key = v4Key(secret, h.Get(headSignDay), h.Get(headRegion))
+		return key, hmac.Equal([]byte(got), []byte(signatureV4(operation, h, secret)))
 	}
-	want := base64.StdEncoding.EncodeToString(mac(algorithm, []byte(secret), text))
-	return secret, hmac.Equal([]byte(want), []byte(got))
+	return secret, hmac.Equal([]byte(h.Get(headSign)), []byte(signatureV2(operation, h, secret)))
 }
 
 // signAnswer is the signature of a response's headers.
