@@ -89,8 +89,9 @@ func (f *Functions) Run(ctx context.Context) error {
 }
 
 // Stop refuses new calls, lets running ones finish until ctx ends, then stops all instances. When it
-// returns nothing is left running. It may be called more than once.
-func (f *Functions) Stop(ctx context.Context) {
+// returns nothing is left running; the error is ctx's when calls were cut off. It may be called more
+// than once.
+func (f *Functions) Stop(ctx context.Context) error {
 	f.mu.Lock()
 	f.stopped = true
 	pools := f.all()
@@ -100,15 +101,18 @@ func (f *Functions) Stop(ctx context.Context) {
 			w.ready <- grant{err: errStopping()}
 		}
 	}
+	var err error
 	idle := make(chan struct{})
 	go func() { f.calls.Wait(); f.wg.Wait(); close(idle) }()
 	select {
 	case <-idle:
 	case <-ctx.Done():
+		err = ctx.Err()
 		f.halt()
 		<-idle
 	}
 	f.halt()
+	return err
 }
 
 func errStopping() error { return sluice.Errorf(sluice.Unavailable, "the server is stopping") }

@@ -1,0 +1,281 @@
+package egress
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluicehq/sluice"
+)
+
+// Options say what is reached.
+type Options struct {
+	// Dir holds the certificate authority: ca.pem, ca.key, bundle.pem.
+	Dir string
+	// Vendors are the dialects' host patterns ("*.aliyuncs.com"), served by Handler.
+	Vendors []string
+	Handler http.Handler
+	// App reports whether a deployed app owns a host; *.localhost are apps' anyway. May be nil.
+	App func(host string) bool
+	// Public is the address of the public listener, which serves apps' hosts.
+	Public string
+	// Log gets connections that fail; default slog.Default().
+	Log *slog.Logger
+}
+
+// Egress is the proxy and what leads functions to it.
+type Egress struct {
+	o      Options
+	ca     *authority
+	inner  http.Server
+	conns  *conns
+	public *httputil.ReverseProxy // to the public listener
+	away   *httputil.ReverseProxy // to wherever the request says
+}
+
+// dialTimeout bounds connecting to a host that is not ours.
+const dialTimeout = 30 * time.Second
+
+// Open makes or reads the certificate authority. Serve makes the proxy answer.
+func Open(o Options) (*Egress, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	ca, err := openAuthority(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	e := &Egress{o: o, ca: ca, conns: newConns()}
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	transport := &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute, DisableCompression: true}
+	toPublic := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "tcp", o.Public)
+		},
+		MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute, DisableCompression: true,
+	}
+	e.public = e.reverse(toPublic, func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", r.In.Host, r.In.Host
+		r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
+	})
+	e.away = e.reverse(transport, func(r *httputil.ProxyRequest) {
+		r.Out.Host = r.In.Host
+		r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
+	})
+	e.inner = http.Server{Handler: e, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
+	return e, nil
+}
+
+func (e *Egress) reverse(t http.RoundTripper, rewrite func(*httputil.ProxyRequest)) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Transport: t, Rewrite: rewrite, FlushInterval: -1,
+		ErrorLog: slog.NewLogLogger(e.o.Log.Handler(), slog.LevelDebug),
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			http.Error(w, "sluice: "+r.Host+" cannot be reached: "+err.Error(), http.StatusBadGateway)
+		},
+	}
+}
+
+// CAFile is the certificate that clients of ours must trust.
+func (e *Egress) CAFile() string { return filepath.Join(e.o.Dir, "ca.pem") }
+
+// Hook is what our shims are told in the variable SLUICE_EGRESS, as JSON: connections to these hosts
+// go to Addr instead.
+type Hook struct {
+	Hosts []string `json:"hosts"` // patterns: "name" or "*.suffix"
+	Addr  string   `json:"addr"`  // host:port
+}
+
+// Environment is what makes a process reach us. addr is where Serve listens; domains are the apps' own
+// hosts; proxy adds the proxy variables, for programs without our hook.
+func (e *Egress) Environment(addr string, domains []string, proxy bool) map[string]string {
+	bundle := filepath.Join(e.o.Dir, "bundle.pem")
+	hosts := append(append([]string{"*.localhost"}, e.o.Vendors...), domains...)
+	hook, _ := json.Marshal(Hook{Hosts: hosts, Addr: addr}) // strings always marshal
+	env := map[string]string{
+		"NODE_EXTRA_CA_CERTS": e.CAFile(),
+		"AWS_CA_BUNDLE":       bundle,
+		"SSL_CERT_FILE":       bundle,
+		"REQUESTS_CA_BUNDLE":  bundle,
+		"SLUICE_EGRESS":       string(hook),
+	}
+	if proxy {
+		for _, k := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
+			env[k] = "http://" + addr
+		}
+		// Not localhost: clients take that to cover the apps' *.localhost.
+		env["NO_PROXY"] = "127.0.0.1,::1"
+		env["no_proxy"] = env["NO_PROXY"]
+	}
+	return env
+}
+
+// Serve answers on ln until ctx ends; then it closes ln and every connection.
+func (e *Egress) Serve(ctx context.Context, ln net.Listener) error {
+	var wg sync.WaitGroup
+	defer e.conns.busy.Wait()
+	defer wg.Wait()
+	wg.Go(func() { e.inner.Serve(e.conns) })
+	stop := context.AfterFunc(ctx, func() {
+		ln.Close()
+		e.conns.Close()
+		e.inner.Close()
+	})
+	defer stop()
+	defer e.inner.Close()
+	defer e.conns.Close()
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			return err
+		}
+		wg.Go(func() { e.take(c, "") })
+	}
+}
+
+// take finds out what a client speaks and hands the connection to the inner server. name is the host
+// that it believes to speak to, when it has told.
+func (e *Egress) take(c net.Conn, name string) {
+	c.SetReadDeadline(time.Now().Add(time.Minute))
+	p := &peeked{Conn: c, r: bufio.NewReader(c)}
+	untrack := e.conns.track(c)
+	first, err := p.r.Peek(1)
+	untrack()
+	if err != nil {
+		c.Close()
+		return
+	}
+	c.SetReadDeadline(time.Time{})
+	const handshake = 0x16 // the type of a TLS record
+	if first[0] != handshake {
+		e.conns.put(p)
+		return
+	}
+	e.conns.put(tls.Server(p, &tls.Config{
+		NextProtos: []string{"http/1.1"},
+		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			host := h.ServerName
+			if host == "" {
+				host = name
+			}
+			if host == "" {
+				host, _, _ = net.SplitHostPort(c.LocalAddr().String())
+			}
+			return e.ca.certificate(host)
+		},
+	}))
+}
+
+// ServeHTTP serves proxy requests and, as if it were their host, others.
+func (e *Egress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	host := bare(r.Host)
+	switch {
+	case r.Method == http.MethodConnect:
+		e.connect(w, r)
+	case e.vendor(host):
+		r.URL.Scheme, r.URL.Host = "", ""
+		r.RequestURI = r.URL.RequestURI()
+		r.Header.Del("Proxy-Connection")
+		e.o.Handler.ServeHTTP(w, r)
+	case e.app(host):
+		e.public.ServeHTTP(w, r)
+	case r.URL.IsAbs():
+		e.away.ServeHTTP(w, r)
+	default:
+		http.Error(w, "sluice: "+host+" is no host of ours", http.StatusNotFound)
+	}
+}
+
+// connect opens a tunnel: to ourselves when the host is ours.
+func (e *Egress) connect(w http.ResponseWriter, r *http.Request) {
+	host := bare(r.Host)
+	var far net.Conn
+	if !e.vendor(host) && !e.app(host) {
+		var err error
+		if far, err = (&net.Dialer{Timeout: dialTimeout}).DialContext(r.Context(), "tcp", r.Host); err != nil {
+			http.Error(w, "sluice: "+err.Error(), http.StatusBadGateway)
+			return
+		}
+		defer far.Close()
+	}
+	near, buf, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, "sluice: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	near.SetDeadline(time.Time{})
+	if _, err := io.WriteString(near, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
+		near.Close()
+		return
+	}
+	c := &peeked{Conn: near, r: buf.Reader}
+	if far == nil {
+		e.take(c, host)
+		return
+	}
+	defer near.Close()
+	defer e.conns.track(near)()
+	defer e.conns.track(far)()
+	var wg sync.WaitGroup
+	wg.Go(func() { pipe(far, c) })
+	pipe(near, far)
+	wg.Wait()
+}
+
+// pipe copies one direction and tells its end to the other side.
+func pipe(to io.Writer, from io.Reader) {
+	io.Copy(to, from)
+	if c, ok := to.(interface{ CloseWrite() error }); ok {
+		c.CloseWrite()
+	} else if c, ok := to.(io.Closer); ok {
+		c.Close()
+	}
+}
+
+func (e *Egress) vendor(host string) bool {
+	for _, p := range e.o.Vendors {
+		if Match(p, host) {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *Egress) app(host string) bool {
+	return Match("*.localhost", host) || e.o.App != nil && e.o.App(host)
+}
+
+// Match reports whether a host has the form of a pattern: the name itself, or "*." and any number of
+// labels before the rest.
+func Match(pattern, host string) bool {
+	pattern, host = strings.ToLower(pattern), strings.ToLower(strings.TrimSuffix(host, "."))
+	if suffix, ok := strings.CutPrefix(pattern, "*"); ok {
+		return len(host) > len(suffix) && strings.HasSuffix(host, suffix)
+	}
+	return pattern == host
+}
+
+// bare is a host without its port.
+func bare(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		return h
+	}
+	return host
+}
+
+// errServing is what Accept returns when the proxy stops.
+var errServing = &sluice.Error{Code: sluice.Unavailable, Msg: "the proxy is stopping", Err: http.ErrServerClosed}
