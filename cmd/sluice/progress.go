@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sluicehq/sluice/client"
+)
+
+// progress shows the lines of a deploy: a list with marks and times for people, the lines themselves
+// with --json.
+type progress struct {
+	t    *tool
+	plan bool
+	last string // of the step being shown, so that log lines know whose they are
+}
+
+func newProgress(t *tool, plan bool) *progress { return &progress{t: t, plan: plan} }
+
+func (p *progress) show(l client.Line) {
+	if p.t.json {
+		p.t.line(l)
+		return
+	}
+	w := p.t.out
+	switch {
+	case l.Event == "error":
+		fmt.Fprintf(p.t.err, "sluice: error: %s\n", l.Text)
+		if l.Hint != "" {
+			fmt.Fprintf(p.t.err, "sluice: hint: %s\n", l.Hint)
+		}
+	case l.Event == "warning":
+		fmt.Fprintf(w, "  ! %s\n", l.Text)
+	case l.Event == "done" && p.plan:
+	case l.Event == "done" && l.App != nil:
+		fmt.Fprintln(w)
+		for _, a := range addresses(l.App) {
+			fmt.Fprintf(w, "  %-11s %s\n", a[0], a[1])
+		}
+	case p.plan:
+		fmt.Fprintf(w, "  %s %-8s %-9s %s\n", planMarks[l.Status], l.Status, l.Kind, l.Name)
+	case l.Status == "log":
+		fmt.Fprintf(w, "    %s\n", l.Text)
+	case l.Status == "done":
+		fmt.Fprintf(w, "  ✔ %-9s %-42s %s\n", l.Kind, l.Name, took(l.TookMS))
+	case l.Status == "skip":
+		fmt.Fprintf(w, "  · %-9s %-42s %s\n", l.Kind, l.Name, l.Text)
+	case l.Status == "fail":
+		fmt.Fprintf(w, "  ✖ %-9s %-42s %s\n", l.Kind, l.Name, l.Text)
+	}
+}
+
+var planMarks = map[string]string{"create": "+", "change": "~", "replace": "±", "remove": "-", "same": "="}
+
+func took(ms int64) string { return (time.Duration(ms) * time.Millisecond).String() }
+
+// addresses lists where an app answers, in the order in which people look.
+func addresses(a *client.App) [][2]string {
+	var out [][2]string
+	for _, o := range a.Outputs {
+		out = append(out, [2]string{o.Name, o.Value})
+	}
+	if len(out) > 0 {
+		return out
+	}
+	for _, u := range a.HTTP {
+		out = append(out, [2]string{"Web", u})
+	}
+	for _, u := range a.WebSocket {
+		out = append(out, [2]string{"WebSocket", u})
+	}
+	return out
+}
+
+// indent puts every line of s under a heading.
+func indent(s string) string {
+	return "    " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n    ")
+}

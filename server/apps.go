@@ -1,0 +1,214 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/client"
+	"github.com/sluicehq/sluice/console"
+	"github.com/sluicehq/sluice/deploy"
+)
+
+// apps is the server as the console sees it.
+type apps struct{ *Server }
+
+var _ console.Apps = apps{}
+
+// List lists deployed apps.
+func (a apps) List(ctx context.Context) ([]client.App, error) {
+	revs, err := a.deploys.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []client.App
+	for _, r := range revs {
+		out = append(out, *a.show(r))
+	}
+	return out, nil
+}
+
+// show is a revision as clients see it.
+func (s *Server) show(r *deploy.Revision) *client.App {
+	app := &client.App{Name: r.App.Name, Dialect: r.App.Dialect, Revision: r.ID, Deployed: r.Time,
+		WebSocket: []string{}, HTTP: []string{}, Conns: s.gateway.Count(r.App.Name)}
+	base := "http://" + s.publicHost(r.App.Name)
+	if t := s.hosts.table.Load(); t != nil && t.only != nil {
+		base = publicURL(s.public[0].Addr(), false) // the only app answers for every host
+	}
+	if m := s.hosts.app(r.App.Name); m != nil {
+		if m.front.Socket != nil {
+			app.WebSocket = append(app.WebSocket, "ws"+strings.TrimPrefix(base, "http")+"/")
+		}
+		app.HTTP = append(app.HTTP, base+"/")
+		for _, o := range m.front.Addresses {
+			if strings.HasPrefix(o.Value, "/") {
+				o.Value = base + o.Value
+			}
+			app.Outputs = append(app.Outputs, o)
+		}
+	}
+	for _, f := range s.functions.List(r.App.Name) {
+		st := f.Stats
+		app.Functions = append(app.Functions, client.FunctionStatus{Name: f.Name, Runtime: f.Runtime, Instances: st.Idle + st.Busy + st.Starting + st.Draining,
+			InFlight: st.InFlight, Queued: st.Queued, Calls: st.Invocations, Errors: st.Errors, Cold: st.ColdStarts, InitError: f.InitError})
+	}
+	return app
+}
+
+// read reads the template of a folder with the dialect that recognises it.
+func (s *Server) read(ctx context.Context, in deploy.Input) (*sluice.App, error) {
+	var known []string
+	for _, d := range s.dialects {
+		if d.Reader == nil {
+			continue
+		}
+		known = append(known, d.Name)
+		if in.File != "" {
+			if d.Reader.Recognize(in.Dir) == "" && len(s.dialects) > 1 {
+				continue
+			}
+		} else if in.File = d.Reader.Recognize(in.Dir); in.File == "" {
+			continue
+		}
+		in.Public = s.publicHost("")
+		in.Endpoint = func(string) string { return publicURL(s.admin.Addr(), false) }
+		return d.Reader.Read(ctx, in)
+	}
+	return nil, &sluice.Error{Code: sluice.Missing, Msg: fmt.Sprintf("%s holds no template", in.Dir),
+		Hint: "want s.yaml or s.yml (Serverless Devs); name another file with --template"}
+}
+
+// Deploy reads a folder's template, plans and applies it, telling each step.
+func (s *Server) Deploy(ctx context.Context, in deploy.Input, say func(client.Line)) (*client.App, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	app, err := s.read(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range app.Warnings {
+		text := n.Text
+		if n.At.File != "" {
+			text = n.At.String() + ": " + text
+		}
+		say(client.Line{Event: "warning", Text: text})
+	}
+	plan, err := s.deploys.Plan(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	rev, err := s.deploys.Apply(ctx, plan, func(p deploy.Progress) {
+		say(client.Line{Event: "step", Kind: p.Kind, Name: p.Name, Status: string(p.Status), Text: p.Text, TookMS: p.Took.Milliseconds()})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.show(rev), nil
+}
+
+// Plan tells what Deploy would do.
+func (a apps) Plan(ctx context.Context, in deploy.Input, say func(client.Line)) error {
+	app, err := a.read(ctx, in)
+	if err != nil {
+		return err
+	}
+	plan, err := a.deploys.Plan(ctx, app)
+	if err != nil {
+		return err
+	}
+	for _, st := range plan.Steps {
+		say(client.Line{Event: "step", Kind: st.Kind, Name: st.Name, Status: string(st.Verb), Text: st.Why})
+	}
+	return nil
+}
+
+// Upload makes a folder for the files of a deploy. Builds may run in it, so it is in the data folder.
+func (a apps) Upload() (string, func(), error) {
+	root := a.path("uploads")
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return "", nil, err
+	}
+	dir, err := os.MkdirTemp(root, "app-*")
+	if err != nil {
+		return "", nil, err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", nil, err
+	}
+	return dir, func() {
+		if err := os.RemoveAll(dir); err != nil {
+			a.log.Warn("remove upload", "err", err)
+		}
+	}, nil
+}
+
+// Remove removes an app and its keys. Its tables and objects stay.
+func (a apps) Remove(ctx context.Context, app sluice.AppName) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.deploys.Remove(ctx, app); err != nil {
+		return err
+	}
+	return a.keys.Drop(ctx, app)
+}
+
+// Rollback puts the previous revision of an app into service.
+func (a apps) Rollback(ctx context.Context, app sluice.AppName) (*client.App, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	rev, err := a.deploys.Rollback(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	return a.show(rev), nil
+}
+
+// Env is what points official tools at this server.
+func (a apps) Env(ctx context.Context, app sluice.AppName, dialect string) (map[string]string, error) {
+	if app != "" {
+		if rev, err := a.deploys.Current(ctx, app); err != nil || rev == nil {
+			return nil, errors.Join(err, sluice.Errorf(sluice.Missing, "no app %q is deployed", app))
+		}
+	}
+	if dialect != "" && a.dialect(dialect) == nil {
+		return nil, &sluice.Error{Code: sluice.Invalid, Msg: fmt.Sprintf("unknown dialect %q", dialect), Hint: "there are: " + strings.Join(a.names(), ", ")}
+	}
+	key, err := a.keys.AppKey(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	out := a.egressEnv()
+	for _, d := range a.dialects {
+		if d.Exports != nil && (dialect == "" || d.Name == dialect) {
+			maps.Copy(out, d.Exports(key, publicURL(a.admin.Addr(), false)))
+		}
+	}
+	return out, nil
+}
+
+func (s *Server) names() []string {
+	var out []string
+	for _, d := range s.dialects {
+		out = append(out, d.Name)
+	}
+	return out
+}
+
+// appHost is {app}.localhost with the port of a listener; localhost when app is "".
+func appHost(app sluice.AppName, a net.Addr) string {
+	host := "localhost"
+	if app != "" {
+		host = string(app) + ".localhost"
+	}
+	if port := a.(*net.TCPAddr).Port; port != 80 {
+		host = net.JoinHostPort(host, fmt.Sprint(port))
+	}
+	return host
+}

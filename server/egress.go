@@ -1,0 +1,93 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"slices"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/function/egress"
+)
+
+// egressRoom is how unmodified code in functions reaches us: a forward proxy on a loopback address of
+// its own, and the certificates that it shows.
+type egressRoom struct {
+	*egress.Egress
+	ln net.Listener
+}
+
+// openEgress binds the proxy. Vendors' host names are answered by the admin listener's handler, apps'
+// by the public listener.
+func (s *Server) openEgress() error {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	e, err := egress.Open(egress.Options{
+		Dir:     s.path("ca"),
+		Vendors: s.vendors(),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !s.serveCloud(w, r) {
+				http.Error(w, "sluice does not serve "+r.Host, http.StatusBadGateway)
+			}
+		}),
+		App:    func(host string) bool { return s.hosts.owns(host) },
+		Public: reach(s.public[0].Addr()),
+		Log:    s.log,
+	})
+	if err != nil {
+		ln.Close()
+		return err
+	}
+	s.egress = &egressRoom{Egress: e, ln: ln}
+	return nil
+}
+
+func (e *egressRoom) run(ctx context.Context) error { return e.Serve(ctx, e.ln) }
+
+// egressEnv is what makes official tools and functions trust us and come to us.
+func (s *Server) egressEnv() map[string]string {
+	return s.egress.Environment(s.egress.ln.Addr().String(), nil, true)
+}
+
+// vendors are the host patterns of all clouds.
+func (s *Server) vendors() []string {
+	var out []string
+	for _, d := range s.dialects {
+		out = append(out, d.Hosts...)
+	}
+	return out
+}
+
+// reach is an address that a program on this machine can dial to reach a listener.
+func reach(a net.Addr) string {
+	t := *a.(*net.TCPAddr)
+	if t.IP.IsUnspecified() {
+		t.IP = net.IPv4(127, 0, 0, 1)
+	}
+	return t.String()
+}
+
+// starters is every dialect's starters and our own as one: the first that runs a runtime does.
+type starters []function.Starter
+
+// Runs reports whether any of them does.
+func (s *starters) Runs(dialect, runtime string) bool { return s.find(dialect, runtime) != nil }
+
+func (s *starters) find(dialect, runtime string) function.Starter {
+	if i := slices.IndexFunc(*s, func(f function.Starter) bool { return f.Runs(dialect, runtime) }); i >= 0 {
+		return (*s)[i]
+	}
+	return nil
+}
+
+// Start starts an instance with the one that runs it.
+func (s *starters) Start(ctx context.Context, v *function.Version, sp function.Spawner, logs function.LogSink) (function.Instance, error) {
+	f := s.find(v.Dialect, v.Spec.Runtime)
+	if f == nil {
+		return nil, sluice.Errorf(sluice.Unavailable, "no starter for runtime %q", v.Spec.Runtime)
+	}
+	return f.Start(ctx, v, sp, logs)
+}

@@ -1,0 +1,150 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/dialect"
+	"github.com/sluicehq/sluice/gateway"
+)
+
+// hosts tells which app answers for a host name on the public listener. Its table is replaced whole at
+// every deploy, so that a request sees one state of it.
+type hosts struct {
+	dialect func(name string) *dialect.Dialect
+	sweep   func() // asks the gateway to retry Closes whose endpoint was not there
+
+	mu    sync.Mutex // one Mount or Unmount at a time
+	table atomic.Pointer[hostTable]
+}
+
+type hostTable struct {
+	apps   map[sluice.AppName]*mounted
+	byHost map[string]*mounted
+	only   *mounted // the single app, which answers for every host
+}
+
+type mounted struct {
+	app       *sluice.App
+	revision  string
+	front     *dialect.Front
+	endpoints map[string]*gateway.Endpoint
+}
+
+// Mount puts an app's endpoints on the public listener, in place of its former ones.
+func (h *hosts) Mount(ctx context.Context, app *sluice.App, revision string) error {
+	d := h.dialect(app.Dialect)
+	if d == nil || d.Front == nil {
+		return fmt.Errorf("dialect %q has no endpoints", app.Dialect)
+	}
+	f, err := d.Front(ctx, app)
+	if err != nil {
+		return err
+	}
+	m := &mounted{app: app, revision: revision, front: f, endpoints: map[string]*gateway.Endpoint{}}
+	for _, e := range f.Endpoints {
+		m.endpoints[e.Name] = e
+	}
+	h.replace(app.Name, m)
+	h.sweep()
+	return nil
+}
+
+// Unmount takes an app off the public listener.
+func (h *hosts) Unmount(_ context.Context, app sluice.AppName) error {
+	h.replace(app, nil)
+	return nil
+}
+
+func (h *hosts) replace(app sluice.AppName, m *mounted) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next := &hostTable{apps: map[sluice.AppName]*mounted{}, byHost: map[string]*mounted{}}
+	if old := h.table.Load(); old != nil {
+		for n, o := range old.apps {
+			next.apps[n] = o
+		}
+	}
+	delete(next.apps, app)
+	if m != nil {
+		next.apps[app] = m
+	}
+	for n, o := range next.apps {
+		for _, host := range append(append([]string{string(n) + ".localhost"}, o.app.Domains...), o.front.Hosts...) {
+			next.byHost[strings.ToLower(bareHost(host))] = o
+		}
+		next.only = o
+	}
+	if len(next.apps) != 1 {
+		next.only = nil
+	}
+	h.table.Store(next)
+}
+
+// find is the app that answers for a host; nil when none does.
+func (h *hosts) find(host string) *mounted {
+	t := h.table.Load()
+	if t == nil {
+		return nil
+	}
+	if m := t.byHost[strings.ToLower(bareHost(host))]; m != nil {
+		return m
+	}
+	return t.only
+}
+
+// owns reports whether a deployed app has claimed a host.
+func (h *hosts) owns(host string) bool {
+	t := h.table.Load()
+	return t != nil && t.byHost[strings.ToLower(bareHost(host))] != nil
+}
+
+func (h *hosts) app(name sluice.AppName) *mounted {
+	if t := h.table.Load(); t != nil {
+		return t.apps[name]
+	}
+	return nil
+}
+
+// Route is gateway.Router's: which endpoint a handshake is for.
+func (h *hosts) Route(hs *sluice.Handshake) (*gateway.Endpoint, *sluice.Refusal) {
+	m := h.find(hs.Host)
+	if m == nil || m.front.Socket == nil {
+		return nil, nil
+	}
+	return m.front.Socket(hs)
+}
+
+// Endpoint is gateway.Router's: an endpoint by name.
+func (h *hosts) Endpoint(app sluice.AppName, name string) *gateway.Endpoint {
+	if m := h.app(app); m != nil {
+		return m.endpoints[name]
+	}
+	return nil
+}
+
+// ServeHTTP serves what is not an upgrade.
+func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m := h.find(r.Host)
+	if m == nil || m.front.HTTP == nil {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprintf(w, "No app answers for %s here.\nAn app answers at {app}.localhost and at its own domains; \"sluice list\" shows them.\n", bareHost(r.Host))
+		return
+	}
+	m.front.HTTP.ServeHTTP(w, r)
+}
+
+// bareHost is a host without its port.
+func bareHost(h string) string {
+	if host, _, err := net.SplitHostPort(h); err == nil {
+		return host
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(h, "["), "]")
+}

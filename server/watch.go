@@ -1,0 +1,86 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// settle is how long a folder must be quiet before a change counts: editors write in several steps.
+const settle = 50 * time.Millisecond
+
+// Watch calls changed, with the paths relative to dir, each time files of dir were saved, until ctx
+// ends. Changes made while changed runs are told afterwards, together.
+func (s *Server) Watch(ctx context.Context, dir string, changed func([]string)) error {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", dir, err)
+	}
+	defer w.Close()
+	add := func(root string) {
+		filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.IsDir() {
+				return nil
+			}
+			if path != dir && unwatched(d.Name()) {
+				return filepath.SkipDir
+			}
+			if err := w.Add(path); err != nil {
+				s.log.Warn("cannot watch folder for changes", "folder", path, "err", err)
+			}
+			return nil
+		})
+	}
+	add(dir)
+	pending := map[string]bool{}
+	quiet := time.NewTimer(0)
+	<-quiet.C
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, ok := <-w.Events:
+			if !ok {
+				return nil
+			}
+			rel, err := filepath.Rel(dir, e.Name)
+			if err != nil || e.Op == fsnotify.Chmod || unwatched(filepath.Base(e.Name)) {
+				continue
+			}
+			if e.Has(fsnotify.Create) {
+				add(e.Name)
+			}
+			pending[rel] = true
+			quiet.Reset(settle)
+		case err, ok := <-w.Errors:
+			if !ok {
+				return nil
+			}
+			s.log.Warn("watching for changes", "err", err)
+		case <-quiet.C:
+			names := make([]string, 0, len(pending))
+			for n := range pending {
+				names = append(names, n)
+			}
+			sort.Strings(names)
+			clear(pending)
+			changed(names)
+		}
+	}
+}
+
+// unwatched names what no one means when they save: our own data, version control, installed modules,
+// editors' swap files.
+func unwatched(name string) bool {
+	switch name {
+	case "node_modules", "__pycache__":
+		return true
+	}
+	return strings.HasPrefix(name, ".") && name != ".env" || strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".swp")
+}
