@@ -20,7 +20,7 @@ import (
 )
 
 // limits are generous ones that the embedded engine shares, so that tests meet the same walls.
-var limits = kv.Limits{MaxKey: 4096, MaxValue: 16 << 20, MaxTxnBytes: 64 << 20, MaxTxnKeys: 100_000, MaxView: 5 * time.Second}
+var limits = kv.Limits{MaxKey: 32 << 10, MaxValue: 16 << 20, MaxTxnBytes: 64 << 20, MaxTxnKeys: 100_000, MaxView: 5 * time.Second}
 
 // errUnbounded is the answer to a scan that says no size.
 var errUnbounded = errors.New("kv: scan with neither Limit nor MaxBytes")

@@ -1,0 +1,242 @@
+package pebble
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/sluicehq/sluice/kv"
+)
+
+const (
+	maxOps   = 128     // operations in one batch
+	maxBytes = 1 << 20 // written by one batch before it is closed
+	slowOp   = 2 * time.Millisecond
+	bigOp    = 4 << 20 // bytes written by one operation that are worth a line in the log
+)
+
+// op is an Update on its way.
+type op struct {
+	ctx   context.Context
+	fn    func(kv.Txn) error
+	taken atomic.Bool // by the executor, which will run it, or by its caller, who gave up
+	err   error       // set before done is closed
+	done  chan struct{}
+}
+
+// Update runs fn in the executor. An operation whose ctx ends before its turn is not run; one that is
+// running is waited for.
+func (s *Store) Update(ctx context.Context, _ kv.Locks, fn func(tx kv.Txn) error) error {
+	o := &op{ctx: ctx, fn: fn, done: make(chan struct{})}
+	if err := s.hand(o); err != nil {
+		return err
+	}
+	select {
+	case <-o.done:
+	case <-ctx.Done():
+		if o.taken.CompareAndSwap(false, true) {
+			return ctx.Err()
+		}
+		<-o.done // fn may be writing its caller's variables; and the outcome is near
+	}
+	return o.err
+}
+
+func (s *Store) hand(o *op) error {
+	s.closing.RLock()
+	defer s.closing.RUnlock()
+	if s.closed {
+		return kv.ErrClosed
+	}
+	if err := o.ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case s.ops <- o:
+		return nil
+	case <-o.ctx.Done():
+		return o.ctx.Err()
+	}
+}
+
+// execute is the executor: it ends when ops is closed and empty.
+func (s *Store) execute() {
+	defer close(s.stopped)
+	batch := make([]*op, 0, maxOps)
+	for first := range s.ops {
+		b := &writes{entries: map[string]entry{}}
+		batch = append(batch[:0], first)
+		s.run(first, b)
+	fill:
+		for len(batch) < maxOps && b.bytes < maxBytes {
+			select {
+			case o, ok := <-s.ops:
+				if !ok {
+					break fill
+				}
+				batch = append(batch, o)
+				s.run(o, b)
+			default:
+				break fill
+			}
+		}
+		err := s.commit(b)
+		for i, o := range batch {
+			if err != nil && o.err == nil {
+				o.err = err
+			}
+			close(o.done)
+			batch[i] = nil
+		}
+	}
+}
+
+// run runs one operation above what the batch has so far, and adds its writes to the batch.
+func (s *Store) run(o *op, b *writes) {
+	if !o.taken.CompareAndSwap(false, true) {
+		return // nobody waits for it any more
+	}
+	start := time.Now()
+	s.now = max(s.now, start.UnixMilli())
+	// The executor alone replaces the last snapshot, so that it need not count itself as its user.
+	tx := &txn{
+		reader: reader{snap: s.last.snap, ctx: context.Background()},
+		batch:  b,
+		own:    writes{entries: map[string]entry{}},
+		now:    s.now,
+	}
+	o.err = call(o.fn, tx)
+	tx.close()
+	if o.err == nil {
+		o.err = tx.err
+	}
+	if took := time.Since(start); took > slowOp || tx.own.bytes > bigOp {
+		s.log.Debug("store: a heavy operation", "took", took, "bytes", tx.own.bytes, "keys", len(tx.own.entries))
+	}
+	if o.err == nil {
+		b.add(&tx.own)
+	}
+}
+
+// call turns a panic in fn into an error, so that it costs only its own operation.
+func call(fn func(kv.Txn) error, tx kv.Txn) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("kv: panic in update: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return fn(tx)
+}
+
+// commit makes the batch durable and visible.
+func (s *Store) commit(b *writes) error {
+	if len(b.entries) == 0 {
+		return nil
+	}
+	batch := s.db.NewBatchWithSize(b.bytes + 16*len(b.entries) + 64)
+	defer batch.Close()
+	for k, e := range b.entries {
+		var err error
+		if e.val == nil {
+			err = batch.Delete([]byte(k), nil)
+		} else {
+			err = batch.Set([]byte(k), e.val, nil)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %v", kv.ErrUnavailable, err)
+		}
+	}
+	if err := batch.Set(clockKey, binary.BigEndian.AppendUint64(nil, uint64(s.now)), nil); err != nil {
+		return fmt.Errorf("%w: %v", kv.ErrUnavailable, err)
+	}
+	if err := batch.Commit(pebble.Sync); err != nil {
+		return fmt.Errorf("%w: %v", kv.ErrUnavailable, err)
+	}
+	s.publish()
+	return nil
+}
+
+// entry is a written value; nil says deleted (an empty value is not nil).
+type entry struct{ val []byte }
+
+// writes lie over a snapshot.
+type writes struct {
+	entries map[string]entry
+	bytes   int
+}
+
+func (w *writes) add(o *writes) {
+	for k, e := range o.entries {
+		w.entries[k] = e
+	}
+	w.bytes += o.bytes
+}
+
+// txn reads its own writes, then those of the batch before it, then the snapshot. The first thing it
+// may not do is kept in err and fails the Update.
+type txn struct {
+	reader
+	batch *writes // of operations before this one
+	own   writes
+	now   int64
+	err   error
+}
+
+func (t *txn) Get(key []byte) ([]byte, bool, error) {
+	if e, ok := t.own.entries[string(key)]; ok {
+		return e.val, e.val != nil, nil
+	}
+	if e, ok := t.batch.entries[string(key)]; ok {
+		return e.val, e.val != nil, nil
+	}
+	return t.reader.Get(key)
+}
+
+func (t *txn) GetMany(keys [][]byte) ([][]byte, error) { return getMany(t, keys) }
+
+func (t *txn) Scan(lo, hi []byte, o kv.ScanOpts) kv.Iter {
+	return t.scan(lo, hi, o, overlay(lo, hi, o.Reverse, &t.own, t.batch))
+}
+
+func (t *txn) write(key, val []byte) {
+	switch {
+	case t.err != nil:
+		return
+	case len(key) == 0 || key[0] == 0:
+		t.err = kv.ErrKey
+		return
+	}
+	t.own.bytes += len(key) + len(val)
+	if len(key) > limits.MaxKey || len(val) > limits.MaxValue || t.own.bytes > limits.MaxTxnBytes || len(t.own.entries) >= limits.MaxTxnKeys {
+		t.err = kv.ErrTooLarge
+		return
+	}
+	t.own.entries[string(key)] = entry{val}
+}
+
+func (t *txn) Put(key, val []byte) { t.write(key, append(make([]byte, 0, len(val)), val...)) }
+
+func (t *txn) Delete(key []byte) { t.write(key, nil) }
+
+func (t *txn) Seq(counter []byte, n uint64) (uint64, error) {
+	val, ok, err := t.Get(counter)
+	if err != nil {
+		return 0, err
+	}
+	var last uint64
+	if ok {
+		if len(val) != 8 {
+			return 0, kv.ErrCorrupt
+		}
+		last = binary.BigEndian.Uint64(val)
+	}
+	t.Put(counter, binary.BigEndian.AppendUint64(nil, last+n))
+	return last + 1, nil
+}
+
+func (t *txn) Now() int64 { return t.now }
