@@ -30,7 +30,7 @@ const MaxHeader = 32 << 10
 // Request is a client's handshake.
 type Request struct {
 	Method       string
-	Path         string // unescaped is the caller's business: this is as sent
+	Path         string // decoded, as in url.URL
 	RawQuery     string
 	Host         string
 	Header       http.Header // without Host
@@ -86,7 +86,7 @@ func ParseRequest(b []byte) (*Request, Verdict) {
 		return nil, Plain
 	}
 	delete(header, "Host")
-	r := &Request{Method: http.MethodGet, Path: u.EscapedPath(), RawQuery: u.RawQuery, Host: u.Host, Header: header, Size: end + 4}
+	r := &Request{Method: http.MethodGet, Path: u.Path, RawQuery: u.RawQuery, Host: u.Host, Header: header, Size: end + 4}
 	if r.Host == "" && len(hosts) == 1 {
 		r.Host = hosts[0]
 	}
@@ -102,7 +102,7 @@ func FromHTTP(h *http.Request) (*Request, Verdict) {
 	if h.Method != http.MethodGet || h.ProtoMajor != 1 {
 		return nil, Plain
 	}
-	r := &Request{Method: h.Method, Path: h.URL.EscapedPath(), RawQuery: h.URL.RawQuery, Host: h.Host, Header: h.Header}
+	r := &Request{Method: h.Method, Path: h.URL.Path, RawQuery: h.URL.RawQuery, Host: h.Host, Header: h.Header}
 	if h.ContentLength != 0 || len(h.TransferEncoding) > 0 {
 		r.Header = h.Header.Clone()
 		r.Header.Set("Content-Length", "1") // net/http took these out; any body is wrong here
