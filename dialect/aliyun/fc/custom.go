@@ -1,0 +1,232 @@
+package fc
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/access"
+	"github.com/sluicehq/sluice/function"
+)
+
+const (
+	startLimit  = 120 * time.Second // for a server to accept its first connection
+	pollEvery   = 10 * time.Millisecond
+	strayAfter  = 2 * time.Second // when a server is looked for on the port that clouds give it
+	defaultPort = 9000
+	portTries   = 3 // when another process took the port that was free
+)
+
+// Custom starts functions of the custom runtimes (section 3.8): programs that serve HTTP on the port
+// in FC_SERVER_PORT.
+type Custom struct {
+	Keys Keys
+	Log  *slog.Logger // nil discards
+}
+
+var _ function.Starter = (*Custom)(nil)
+
+// Runs reports whether it is Alibaba's custom family.
+func (c *Custom) Runs(dialect, runtime string) bool { return dialect == "aliyun" && IsCustom(runtime) }
+
+// Start starts the function's server, waits until it accepts connections, and runs its initializer.
+func (c *Custom) Start(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink) (function.Instance, error) {
+	for try := 1; ; try++ {
+		in, err := c.start(ctx, v, s, logs)
+		var late *lateError
+		if errors.As(err, &late) && late.portTaken && try < portTries && ctx.Err() == nil {
+			continue
+		}
+		if err != nil {
+			if late != nil {
+				err = &function.StartError{Failure: late.failure}
+			}
+			return nil, err
+		}
+		return in, nil
+	}
+}
+
+// lateError is the end of a process that did not get ready.
+type lateError struct {
+	failure   sluice.Failure
+	portTaken bool
+}
+
+// Error is the failure's message.
+func (e *lateError) Error() string { return e.failure.Message }
+
+func (c *Custom) start(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink) (*instance, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	fixed := cmp.Or(v.Spec.Port, defaultPort)
+	if accepts(ctx, fixed) {
+		fixed = 0 // somebody else is there: what answers would not be ours
+	}
+	in := &instance{
+		v: v, keys: c.Keys, logs: logs,
+		id:    "c-" + strings.ToLower(sluice.NewRequestID()),
+		calls: map[string]int{},
+		done:  make(chan struct{}),
+		// Servers in node close a connection that was idle for 5 s, maybe just when a call is sent.
+		client: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, IdleConnTimeout: 3 * time.Second},
+	}
+	in.lines.Line = in.line
+	path, args := command(v)
+	in.proc, err = s.Spawn(ctx, function.Command{
+		Path: path, Args: args, Dir: v.Root, Env: in.environment(port), Memory: v.Spec.MemoryMB, Out: &in.lines,
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, &function.StartError{Failure: sluice.Failure{
+			Kind: sluice.BadEntry, Type: "FunctionNotStarted",
+			Message: fmt.Sprintf("function %q cannot be started: %v", v.Spec.Name, err),
+		}}
+	}
+	in.wg.Go(func() { <-in.proc.Exited(); in.spoil() })
+	if err := c.await(ctx, in, port, fixed); err != nil {
+		in.kill()
+		return nil, err
+	}
+	if err := in.initialize(ctx); err != nil {
+		in.kill()
+		return nil, err
+	}
+	return in, nil
+}
+
+// await returns when the server accepts connections.
+func (c *Custom) await(ctx context.Context, in *instance, port, fixed int) error {
+	began := time.Now()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		if accepts(ctx, port) {
+			in.address = address(port)
+			return nil
+		}
+		if fixed != 0 && time.Since(began) > strayAfter && accepts(ctx, fixed) {
+			if c.Log != nil {
+				c.Log.Warn("function does not listen on FC_SERVER_PORT; only one instance of it can run",
+					"app", in.v.App, "function", in.v.Spec.Name, "port", fixed)
+			}
+			in.address = address(fixed)
+			return nil
+		}
+		if time.Since(began) > startLimit {
+			return &lateError{failure: in.startFailure("FunctionNotStarted", fmt.Sprintf("does not listen on port %d (FC_SERVER_PORT) after %v", port, startLimit))}
+		}
+		select {
+		case <-in.proc.Exited():
+			f := in.startFailure("CAExited", "exited before it served ("+in.proc.ExitText()+")")
+			return &lateError{failure: f, portTaken: strings.Contains(strings.ToLower(f.Message), "address already in use") || strings.Contains(f.Message, "EADDRINUSE")}
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// startFailure tells why a server is not there, with the last lines that it printed.
+func (in *instance) startFailure(kind, what string) sluice.Failure {
+	in.mu.Lock()
+	said := string(bytes.TrimSpace(in.early))
+	in.mu.Unlock()
+	f := sluice.Failure{Kind: sluice.Crashed, Type: kind, Message: fmt.Sprintf("function %q %s", in.v.Spec.Name, what)}
+	if said != "" {
+		f.Message += ": " + said
+	}
+	return f
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// accepts reports whether something accepts connections on a port of this machine.
+func accepts(ctx context.Context, port int) bool {
+	d := net.Dialer{Timeout: time.Second}
+	conn, err := d.DialContext(ctx, "tcp", address(port))
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// command is the program of a version. The cloud keeps the code in /code.
+func command(v *function.Version) (path string, args []string) {
+	words := slices.Clone(v.Spec.Command)
+	if len(words) == 0 {
+		words = []string{"/code/bootstrap"}
+	}
+	for i, w := range words {
+		if rest, ok := strings.CutPrefix(w, "/code/"); ok {
+			words[i] = filepath.Join(v.Root, rest)
+		}
+	}
+	path = words[0]
+	if !filepath.IsAbs(path) {
+		here := filepath.Join(v.Root, path)
+		if info, err := os.Stat(here); strings.Contains(path, "/") || err == nil && info.Mode().IsRegular() {
+			path = here
+		}
+	}
+	return path, words[1:]
+}
+
+// environment is the version's with what belongs to this instance alone. Credentials are made anew,
+// for those of the version are as old as its deploy.
+func (in *instance) environment(port int) []string {
+	env := maps.Clone(in.v.Env)
+	if env == nil {
+		env = map[string]string{}
+	}
+	for _, name := range []string{"FC_SERVER_PORT", "FC_CUSTOM_LISTEN_PORT", "PORT"} {
+		env[name] = strconv.Itoa(port)
+	}
+	env["FC_INSTANCE_ID"] = in.id
+	env["FC_FUNC_CODE_PATH"] = in.v.Root + "/"
+	maps.Copy(env, credentials(in.credentials()))
+	list := make([]string, 0, len(env))
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		list = append(list, name+"="+env[name])
+	}
+	return list
+}
+
+// credentials are the function's, renewed long before they end.
+func (in *instance) credentials() access.Credentials {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if time.Until(in.creds.Expires) < tokenLife/2 {
+		in.creds = in.keys.Temporary(tokenPrefix, access.Principal{App: in.v.App, Function: in.v.Spec.Name}, tokenLife)
+	}
+	return in.creds
+}
+
+func initTimeout(f *sluice.Function) time.Duration { return cmp.Or(f.InitTimeout, 3*time.Second) }

@@ -1,0 +1,71 @@
+package fc
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/access"
+)
+
+// The runtimes of the custom family begin so: custom, custom.debian12 … (not custom-container).
+const custom = "custom"
+
+// IsCustom reports whether a runtime is an HTTP server of the user's own.
+func IsCustom(runtime string) bool {
+	return runtime == custom || strings.HasPrefix(runtime, custom+".")
+}
+
+// Environment is what a function finds in its environment besides the template's own (section 3.6):
+// the names of the platform, and credentials that are valid for 36 hours.
+func Environment(keys Keys, app *sluice.App, f *sluice.Function) map[string]string {
+	handler := f.Handler
+	if handler == "" {
+		handler = "index.handler"
+	}
+	region := app.Region
+	if region == "" {
+		region = "cn-hangzhou"
+	}
+	memory, timeout := strconv.Itoa(f.MemoryMB), strconv.Itoa(int(f.Timeout.Seconds()))
+	env := map[string]string{
+		"FC_ACCOUNT_ID":           Account,
+		"FC_FUNCTION_HANDLER":     handler,
+		"FC_FUNCTION_MEMORY_SIZE": memory,
+		"FC_FUNCTION_NAME":        string(f.Name),
+		"FC_HANDLER":              handler,
+		"FC_MEMORY_SIZE":          memory,
+		"FC_QUALIFIER":            latest,
+		"FC_REGION":               region,
+		"FC_RUNTIME":              f.Runtime,
+		"FC_SERVICE_LOG_PROJECT":  "",
+		"FC_SERVICE_LOG_STORE":    "",
+		"FC_SERVICE_NAME":         f.Group,
+		"FC_TIMEOUT":              timeout,
+		"LD_LIBRARY_PATH":         "/code:/code/lib:/usr/local/lib",
+	}
+	if f.Initializer != "" {
+		env["FC_INITIALIZER"] = f.Initializer
+		env["FC_INITIALIZER_HANDLER"] = f.Initializer
+		env["FC_INITIALIZATION_TIMEOUT"] = strconv.Itoa(int(initTimeout(f).Seconds()))
+	}
+	for name, v := range credentials(keys.Temporary(tokenPrefix, access.Principal{App: app.Name, Function: f.Name}, tokenLife)) {
+		env[name] = v
+	}
+	return env
+}
+
+// latest is the qualifier of a function that has one version.
+const latest = "LATEST"
+
+// credentials are the variables under which SDKs look for a function's credentials.
+func credentials(c access.Credentials) map[string]string {
+	return map[string]string{
+		"ALIBABA_CLOUD_ACCESS_KEY_ID":     c.ID,
+		"ALIBABA_CLOUD_ACCESS_KEY_SECRET": c.Secret,
+		"ALIBABA_CLOUD_SECURITY_TOKEN":    c.Token,
+		"FC_ACCESS_KEY_ID":                c.ID,
+		"FC_ACCESS_KEY_SECRET":            c.Secret,
+		"FC_SECURITY_TOKEN":               c.Token,
+	}
+}

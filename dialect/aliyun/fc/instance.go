@@ -1,0 +1,474 @@
+package fc
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/access"
+	"github.com/sluicehq/sluice/function"
+)
+
+const (
+	hookLimit = 3 * time.Second        // for pre-stop and pre-freeze
+	stopGrace = 500 * time.Millisecond // between SIGTERM and SIGKILL
+	exitGrace = 100 * time.Millisecond // for the end of a process to be seen after its connection broke
+	earlyMax  = 2 << 10                // bytes of output kept for the message of a start that fails
+	tailWait  = 20 * time.Millisecond  // for the last lines of a call's log
+)
+
+// instance is one running server.
+type instance struct {
+	id      string
+	v       *function.Version
+	keys    Keys
+	logs    function.LogSink
+	proc    function.Process
+	address string
+	client  *http.Transport
+	lines   function.LineWriter
+	done    chan struct{}
+	wg      sync.WaitGroup // the waiter for the process's end, and hooks
+
+	mu     sync.Mutex     // guards the fields below
+	calls  map[string]int // in flight, by request id
+	busy   int
+	last   string // the newest request, to which late output belongs
+	early  []byte // the last output before the first call
+	wrote  time.Time
+	peakMB int
+	creds  access.Credentials
+	dead   bool // takes no more calls; done is closed
+	doomed bool // is killed when its last call has ended
+}
+
+// ID names the instance.
+func (in *instance) ID() string { return in.id }
+
+// Done is closed when the instance can take no more calls.
+func (in *instance) Done() <-chan struct{} { return in.done }
+
+// spoil lets the instance take no more calls.
+func (in *instance) spoil() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !in.dead {
+		in.dead = true
+		close(in.done)
+	}
+}
+
+// line is one line of the process's output.
+func (in *instance) line(b []byte) {
+	in.mu.Lock()
+	in.wrote = time.Now()
+	request := ""
+	switch {
+	case len(in.calls) == 1 || len(in.calls) == 0:
+		request = in.last
+	default:
+		for id := range in.calls {
+			if bytes.Contains(b, []byte(id)) {
+				request = id
+				break
+			}
+		}
+	}
+	if in.last == "" {
+		in.early = append(append(in.early, b[:min(len(b), earlyMax)]...), '\n')
+		in.early = in.early[max(0, len(in.early)-earlyMax):]
+	}
+	in.mu.Unlock()
+	in.log(request, string(b))
+}
+
+func (in *instance) log(request, text string) {
+	in.logs.Log(function.LogLine{
+		Time: time.Now(), App: in.v.App, Function: in.v.Spec.Name, Request: request, Instance: in.id, Text: text,
+	})
+}
+
+// begin counts a call in; false when the instance takes none.
+func (in *instance) begin(id string) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.dead {
+		return false
+	}
+	in.calls[id]++
+	in.busy++
+	in.last = id
+	return true
+}
+
+// end counts a call out, and looks at the memory that it took: the peak so far in MB.
+func (in *instance) end(id string) int {
+	mb := in.proc.MemoryMB()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.calls[id]--; in.calls[id] == 0 {
+		delete(in.calls, id)
+	}
+	in.busy--
+	if len(in.calls) == 1 {
+		for in.last = range in.calls {
+		}
+	}
+	in.peakMB = max(in.peakMB, mb)
+	if in.busy == 0 {
+		if in.doomed {
+			in.proc.Kill()
+		} else if in.v.Spec.PreFreeze != "" && !in.dead {
+			in.wg.Go(func() { in.hook(context.Background(), "PreFreeze", "/pre-freeze") })
+		}
+	}
+	return in.peakMB
+}
+
+// Invoke passes one call to the server.
+func (in *instance) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Result, error) {
+	if !in.begin(inv.RequestID) {
+		return sluice.Result{}, function.ErrInstanceGone
+	}
+	began := time.Now()
+	in.log(inv.RequestID, "FC Invoke Start RequestId: "+inv.RequestID)
+	res, err := in.call(ctx, inv)
+	took := time.Since(began)
+	if inv.Attrs[attrTail] != "" {
+		in.settle(ctx)
+	}
+	mb := in.end(inv.RequestID)
+	if errors.Is(err, function.ErrInstanceGone) {
+		in.spoil()
+		return res, err
+	}
+	in.log(inv.RequestID, "FC Invoke End RequestId: "+inv.RequestID)
+	ms := float64(took.Microseconds()) / 1000
+	in.log(inv.RequestID, fmt.Sprintf("Duration: %.2f ms, Billed Duration: %d ms, Memory Size: %d MB, Max Memory Used: %.2f MB",
+		ms, int(ms)+1, in.v.Spec.MemoryMB, float64(mb)))
+	res.Instance, res.Took, res.MemoryMB = in.id, took, mb
+	if f := res.Failure; f != nil {
+		switch f.Kind {
+		case sluice.TimedOut:
+			f.Message = fmt.Sprintf("Function timed out after %d seconds (maxMemoryUsage: %dMB)", int(in.v.Spec.Timeout.Seconds()), mb)
+		case sluice.Crashed:
+			f.Message = strings.ReplaceAll(f.Message, "$duration", strconv.FormatInt(took.Milliseconds(), 10))
+			f.Message = strings.ReplaceAll(f.Message, "$memory", strconv.Itoa(mb))
+		}
+	}
+	return res, err
+}
+
+// settle waits, not long, until the process has printed nothing for a moment.
+func (in *instance) settle(ctx context.Context) {
+	for end := time.Now().Add(tailWait); time.Now().Before(end); {
+		select {
+		case <-time.After(tailWait / 8):
+		case <-ctx.Done():
+			return
+		}
+		in.mu.Lock()
+		quiet := time.Since(in.wrote) >= tailWait/8
+		in.mu.Unlock()
+		if quiet {
+			return
+		}
+	}
+}
+
+// call makes the request and reads its answer.
+func (in *instance) call(ctx context.Context, inv *sluice.Invocation) (sluice.Result, error) {
+	if t := in.v.Spec.Timeout; t > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, t)
+		defer cancel()
+	}
+	req, err := in.request(ctx, inv)
+	if err != nil {
+		return sluice.Result{}, err
+	}
+	res, err := in.client.RoundTrip(req)
+	var body []byte
+	if err == nil {
+		body, err = io.ReadAll(io.LimitReader(res.Body, maxPayload+1))
+		res.Body.Close()
+	}
+	if err != nil {
+		return in.broken(ctx, err)
+	}
+	if len(body) > maxPayload {
+		return sluice.Result{Failure: &sluice.Failure{Kind: sluice.TooBig, Type: "ResponseSizeTooLarge",
+			Message: fmt.Sprintf("the answer exceeds %d bytes", maxPayload)}}, nil
+	}
+	return answer(inv, res, body), nil
+}
+
+// answer makes the result of what the server said.
+func answer(inv *sluice.Invocation, res *http.Response, body []byte) sluice.Result {
+	out := sluice.Result{Payload: body}
+	status := res.Header.Get("X-Fc-Status")
+	if inv.Kind == sluice.InvokeHTTP {
+		h := res.Header.Clone()
+		dropPrivate(h)
+		out.HTTP = &sluice.HTTPResponse{Status: res.StatusCode, Header: h}
+	} else if status == "" && res.StatusCode >= 400 {
+		status = strconv.Itoa(res.StatusCode)
+	}
+	if status != "" && status != "200" {
+		out.Failure = saidFailure(status, body)
+	}
+	return out
+}
+
+// saidFailure reads the error that a function told of itself.
+func saidFailure(status string, body []byte) *sluice.Failure {
+	f := &sluice.Failure{Kind: sluice.Handled, Type: "Error", Message: "the function answered " + status}
+	var said struct {
+		Message string          `json:"errorMessage"`
+		Type    string          `json:"errorType"`
+		Stack   json.RawMessage `json:"stackTrace"`
+	}
+	if json.Unmarshal(body, &said) == nil && said.Message != "" {
+		f.Message, f.Body = said.Message, body
+		if said.Type != "" {
+			f.Type = said.Type
+		}
+		if json.Unmarshal(said.Stack, &f.Stack) != nil {
+			f.Stack = nil // other runtimes print objects; Body has them
+		}
+		return f
+	}
+	if text := bytes.TrimSpace(body); len(text) > 0 {
+		f.Message += ": " + strings.ToValidUTF8(string(text[:min(len(text), 512)]), "")
+	}
+	return f
+}
+
+// broken finds out why a call has no answer.
+func (in *instance) broken(ctx context.Context, err error) (sluice.Result, error) {
+	if ctx.Err() != nil {
+		in.abort()
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return sluice.Result{Failure: &sluice.Failure{Kind: sluice.TimedOut, Type: "FunctionTimeout"}}, nil
+		}
+		return sluice.Result{}, ctx.Err()
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		in.abort()
+		return sluice.Result{}, function.ErrInstanceGone
+	}
+	t := time.NewTimer(exitGrace)
+	defer t.Stop()
+	select {
+	case <-in.proc.Exited():
+		return sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Type: "CAExited",
+			Message: "Process exited unexpectedly before completing request (duration: $durationms, maxMemoryUsage: $memoryMB) (" + in.proc.ExitText() + ")"}}, nil
+	case <-t.C:
+	}
+	return sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Type: "FunctionUnhandledError",
+		Message: "the function's server gave no answer: " + err.Error()}}, nil
+}
+
+// abort stops the work of a call that has run out of time. With one call at a time the process goes
+// at once; else it takes no more calls and goes when the others, which have limits of their own, end.
+func (in *instance) abort() {
+	in.spoil()
+	in.mu.Lock()
+	in.doomed = true
+	alone := in.busy <= 1
+	in.mu.Unlock()
+	if alone {
+		in.proc.Kill()
+	}
+}
+
+// request is the call as the server gets it.
+func (in *instance) request(ctx context.Context, inv *sluice.Invocation) (*http.Request, error) {
+	method, u, control := http.MethodPost, &url.URL{Path: "/invoke"}, "/invoke"
+	header := http.Header{}
+	if inv.Kind == sluice.InvokeHTTP && inv.HTTP != nil {
+		method, control = inv.HTTP.Method, "/http-invoke"
+		header = inv.HTTP.Header.Clone()
+		if header == nil {
+			header = http.Header{}
+		}
+		dropPrivate(header)
+		parsed, err := url.ParseRequestURI(inv.HTTP.Path)
+		if err != nil || !strings.HasPrefix(inv.HTTP.Path, "/") || parsed.Host != "" {
+			parsed = &url.URL{Path: "/" + strings.TrimLeft(inv.HTTP.Path, "/")}
+		}
+		parsed.RawQuery = inv.HTTP.RawQuery
+		u = parsed
+	} else {
+		header.Set("Content-Type", "application/octet-stream")
+	}
+	u.Scheme, u.Host = "http", in.address
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(inv.Payload))
+	if err != nil {
+		return nil, sluice.Errorf(sluice.Invalid, "call function %q: %w", in.v.Spec.Name, err)
+	}
+	if len(inv.Payload) == 0 && inv.Kind == sluice.InvokeHTTP {
+		req.Body, req.ContentLength = http.NoBody, 0
+	}
+	req.Header = header
+	if inv.HTTP != nil && inv.HTTP.Host != "" {
+		req.Host = inv.HTTP.Host
+	}
+	if _, ok := header["User-Agent"]; !ok {
+		header.Set("User-Agent", "") // none, instead of Go's
+	}
+	in.platform(header, inv.RequestID, control, inv.Qualifier)
+	return req, nil
+}
+
+// dropPrivate takes out headers of one connection and those that only the platform may set.
+func dropPrivate(h http.Header) {
+	for _, v := range h.Values("Connection") {
+		for name := range strings.SplitSeq(v, ",") {
+			h.Del(strings.TrimSpace(name))
+		}
+	}
+	for name := range h {
+		if strings.HasPrefix(name, "X-Fc-") {
+			delete(h, name)
+		}
+	}
+	for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect", "Content-Length"} {
+		h.Del(name)
+	}
+}
+
+// platform sets the headers by which a function knows where and as whom it runs.
+func (in *instance) platform(h http.Header, request, control, qualifier string) {
+	if qualifier == "" {
+		qualifier = latest
+	}
+	c, env, spec := in.credentials(), in.v.Env, &in.v.Spec
+	for name, v := range map[string]string{
+		"X-Fc-Request-Id":             request,
+		"X-Fc-Access-Key-Id":          c.ID,
+		"X-Fc-Access-Key-Secret":      c.Secret,
+		"X-Fc-Security-Token":         c.Token,
+		"X-Fc-Function-Name":          string(spec.Name),
+		"X-Fc-Function-Handler":       spec.Handler,
+		"X-Fc-Function-Memory":        strconv.Itoa(spec.MemoryMB),
+		"X-Fc-Function-Timeout":       strconv.Itoa(int(spec.Timeout.Seconds())),
+		"X-Fc-Function-Initializer":   spec.Initializer,
+		"X-Fc-Initialization-Timeout": strconv.Itoa(int(initTimeout(spec).Seconds())),
+		"X-Fc-Region":                 env["FC_REGION"],
+		"X-Fc-Account-Id":             Account,
+		"X-Fc-Service-Name":           spec.Group,
+		"X-Fc-Service-Logproject":     "",
+		"X-Fc-Service-Logstore":       "",
+		"X-Fc-Qualifier":              qualifier,
+		"X-Fc-Version-Id":             "",
+		"X-Fc-Retry-Count":            "0",
+		"X-Fc-Control-Path":           control,
+
+		"X-Fc-Instance-Lifecycle-Pre-Stop-Handler":   spec.PreStop,
+		"X-Fc-Instance-Lifecycle-Pre-Freeze-Handler": spec.PreFreeze,
+	} {
+		h.Set(name, v)
+	}
+}
+
+// initialize runs the initializer, when there is one.
+func (in *instance) initialize(ctx context.Context) error {
+	if in.v.Spec.Initializer == "" {
+		return nil
+	}
+	limit := initTimeout(&in.v.Spec)
+	ictx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	id := sluice.NewRequestID()
+	in.log(id, "FC Initialize Start RequestId: "+id)
+	f := in.control(ictx, id, http.MethodPost, "/initialize")
+	in.log(id, "FC Initialize End RequestId: "+id)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case f == nil:
+		return nil
+	case ictx.Err() != nil:
+		f.Message = fmt.Sprintf("Function initialization timed out after %d seconds", int(limit.Seconds()))
+	}
+	f.Kind = sluice.InitFail
+	return &function.StartError{Failure: *f}
+}
+
+// control calls one of the platform's own paths; nil when the server says that it went well.
+func (in *instance) control(ctx context.Context, id, method, path string) *sluice.Failure {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+in.address+path, http.NoBody)
+	if err != nil {
+		return &sluice.Failure{Kind: sluice.Crashed, Type: "FunctionUnhandledError", Message: err.Error()}
+	}
+	in.platform(req.Header, id, path, "")
+	res, err := in.client.RoundTrip(req)
+	if err != nil {
+		f := in.startFailure("FunctionUnhandledError", "gave no answer to "+path+": "+err.Error())
+		return &f
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	status := res.Header.Get("X-Fc-Status")
+	if status == "" {
+		status = strconv.Itoa(res.StatusCode)
+	}
+	if err != nil || status != "200" {
+		return saidFailure(status, body)
+	}
+	return nil
+}
+
+// hook runs a life cycle hook and logs it; that it fails changes nothing.
+func (in *instance) hook(ctx context.Context, name, path string) {
+	ctx, cancel := context.WithTimeout(ctx, hookLimit)
+	defer cancel()
+	id := sluice.NewRequestID()
+	in.log(id, "FC "+name+" Start RequestId: "+id)
+	if f := in.control(ctx, id, http.MethodGet, path); f != nil {
+		in.log(id, name+": "+f.Message)
+	}
+	in.log(id, "FC "+name+" End RequestId: "+id)
+}
+
+// Stop runs the pre-stop hook and ends the process.
+func (in *instance) Stop(ctx context.Context) {
+	in.spoil()
+	select {
+	case <-in.proc.Exited():
+	default:
+		if in.v.Spec.PreStop != "" {
+			in.hook(ctx, "PreStop", "/pre-stop")
+		}
+		in.proc.Terminate()
+		t := time.NewTimer(stopGrace)
+		defer t.Stop()
+		select {
+		case <-in.proc.Exited():
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	in.kill()
+}
+
+// kill ends the process and waits until nothing of the instance runs any more.
+func (in *instance) kill() {
+	in.proc.Kill()
+	<-in.proc.Exited()
+	in.wg.Wait()
+	in.client.CloseIdleConnections()
+}
