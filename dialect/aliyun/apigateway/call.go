@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -14,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aliyun/apigroup"
 )
 
@@ -39,7 +39,7 @@ type call struct {
 
 // fromHTTP reads a request whole.
 func fromHTTP(w http.ResponseWriter, r *http.Request) (*call, error) {
-	c := &call{r: r, id: newID(), proto: protoHTTP, remote: r.RemoteAddr}
+	c := &call{r: r, id: sluice.NewRequestID(), proto: protoHTTP, remote: r.RemoteAddr}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		c.remote = host
 	}
@@ -59,15 +59,6 @@ func fromHTTP(w http.ResponseWriter, r *http.Request) (*call, error) {
 	}
 	c.body = body
 	return c, nil
-}
-
-// newID makes a request id: a UUID in upper case.
-func newID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	s := strings.ToUpper(hex.EncodeToString(b[:]))
-	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }
 
 // check refuses what no API may get (the codes I400xx of section 2.9).

@@ -30,7 +30,7 @@ func (g *Group) message(ctx context.Context, ev *sluice.Event) sluice.Reply {
 	c, err := parseEnvelope(ev.Frame.Data, host)
 	c.id = ev.ID
 	if c.id == "" {
-		c.id = newID()
+		c.id = sluice.NewRequestID()
 	}
 	if ev.Conn.Remote.IsValid() {
 		c.remote = ev.Conn.Remote.Addr().String()

@@ -100,7 +100,11 @@ func (c *Custom) start(ctx context.Context, v *function.Version, s function.Spaw
 			Message: fmt.Sprintf("function %q cannot be started: %v", v.Spec.Name, err),
 		}}
 	}
-	in.wg.Go(func() { <-in.proc.Exited(); in.spoil() })
+	in.wg.Go(func() {
+		<-in.proc.Exited()
+		in.lines.Flush()
+		in.spoil()
+	})
 	if err := c.await(ctx, in, port, fixed); err != nil {
 		in.kill()
 		return nil, err
