@@ -107,7 +107,8 @@ type Table struct {
 // Bucket is an object bucket.
 type Bucket struct {
 	Name    string   `json:"name"`
-	ACL     string   `json:"acl,omitempty"` // private, public-read, public-read-write; "" leaves it
+	ACL     string   `json:"acl,omitempty"`   // private, public-read, public-read-write; "" leaves it
+	Hosts   []string `json:"hosts,omitempty"` // custom domains that show it as a website
 	Website *Website `json:"website,omitempty"`
 	At      Place    `json:"at"`
 }

@@ -1,0 +1,473 @@
+package sdevs
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluicehq/sluice"
+)
+
+// kind is what a module's component makes.
+type kind uint8
+
+const (
+	ignored kind = iota // warned of; its outputs are ""
+	fc
+	fc3
+	fcDomain
+	oss
+	website
+	apigateway
+	apiGateway
+	dns
+)
+
+// components are the ones that sluice runs, by name (section 5.4).
+var components = map[string]kind{
+	"fc": fc, "fc-deploy": fc, "fc3": fc3, "fc-domain": fcDomain, "fc3-domain": fcDomain,
+	"oss": oss, "website": website, "apigateway": apigateway, "api-gateway": apiGateway,
+	"dns": dns, "domain": dns,
+}
+
+// needless are components that make what sluice has no use for, or makes by itself.
+var needless = []string{"ram", "vpc", "nas", "sls", "log", "cdn", "fnf", "ros", "acr", "slb", "alb", "ecs", "eip",
+	"mns", "eventbridge", "kms", "oos", "arms", "tablestore", "layer", "fc-layer", "fc3-layer", "logger"}
+
+// props are the names that a component reads, to find those at the wrong level (repair R4).
+var props = map[kind][]string{
+	fc:         {"region", "service", "function", "triggers", "customDomains"},
+	fc3:        {"region", "functionName", "runtime", "code", "handler", "description", "memorySize", "cpu", "diskSize", "timeout", "instanceConcurrency", "environmentVariables", "role", "layers", "triggers", "customDomain", "customRuntimeConfig"},
+	fcDomain:   {"region", "domainName", "protocol", "routeConfig", "routeConfigs", "routes"},
+	oss:        {"region", "bucket", "codeUri", "subDir", "acl", "cors", "referer", "website", "customDomains", "ossObject", "src"},
+	website:    {"region", "bucket", "src", "hosts"},
+	apigateway: {"regionId", "groupName", "customerDomain", "stageName", "instanceId", "basePath", "apis"},
+	apiGateway: {"region", "groupName", "instanceId", "basePath", "customDomain", "defaultDomain", "apis"},
+	dns:        {"domainName", "value", "type"},
+}
+
+// module is one entry of services (edition 1) or resources (edition 3).
+type module struct {
+	r          *reading
+	name       string
+	at         sluice.Place
+	kind       kind
+	component  string
+	body       *value
+	propsValue *value
+	out        *value
+	deps       []*module
+}
+
+func (r *reading) moduleNamed(name string) *module {
+	for _, m := range r.modules {
+		if m.name == name {
+			return m
+		}
+	}
+	return nil
+}
+
+// meant is the module that a wrong name stands for: the only gateway when it says so, else the only
+// module whose name contains it (repair R2).
+func (r *reading) meant(name string) *module {
+	find := func(ok func(m *module) bool) (found *module) {
+		for _, m := range r.modules {
+			if ok(m) {
+				if found != nil {
+					return nil
+				}
+				found = m
+			}
+		}
+		return found
+	}
+	if strings.Contains(strings.ToLower(name), "gateway") {
+		if m := find(func(m *module) bool { return m.kind == apigateway || m.kind == apiGateway }); m != nil {
+			return m
+		}
+	}
+	return find(func(m *module) bool { return strings.Contains(m.name, name) })
+}
+
+func (m *module) needs(other *module) {
+	if !slices.Contains(m.deps, other) {
+		m.deps = append(m.deps, other)
+	}
+}
+
+// listModules reads the modules of either edition and tells what each one is.
+func (r *reading) listModules() {
+	found := false
+	for _, key := range []string{"services", "resources"} {
+		list := r.root.get(key)
+		if list.isNull() {
+			continue
+		}
+		if !list.isMap() {
+			r.fail(list.at, "", "%s is %s, not a map of modules", key, list.kind())
+			return
+		}
+		found = true
+		for _, f := range list.fields {
+			r.addModule(f)
+		}
+	}
+	if !found {
+		hint := "edition 1.0.0 keeps modules under services, 3.0.0 under resources"
+		for _, k := range r.root.names() {
+			if n := nearest(k, []string{"services", "resources"}); n != "" {
+				hint = fmt.Sprintf("%q should be %q", k, n)
+			}
+		}
+		r.fail(sluice.Place{File: r.in.File}, hint, "the template has no modules")
+		return
+	}
+	for _, name := range r.in.Skip {
+		if r.moduleNamed(name) == nil {
+			var names []string
+			for _, m := range r.modules {
+				names = append(names, m.name)
+			}
+			r.fail(sluice.Place{File: r.in.File}, suggest(name, names), "there is no module %q to skip", name)
+		}
+	}
+	flow := r.flow()
+	for _, m := range r.modules {
+		switch {
+		case slices.Contains(r.in.Skip, m.name):
+			m.kind = ignored
+			r.warn(m.at, "module %q is skipped", m.name)
+		case flow != nil && !slices.Contains(flow, m.name):
+			m.kind = ignored
+			r.warn(m.at, "module %q is not in flow.deploy and is left out", m.name)
+		default:
+			r.classify(m)
+		}
+	}
+	for _, m := range r.modules {
+		if m.kind != ignored {
+			r.lift(m)
+		}
+	}
+}
+
+func (r *reading) addModule(f field) {
+	m := &module{r: r, name: f.key, at: f.at, body: f.val}
+	if !f.val.isMap() {
+		r.fail(f.at, "", "module %q is %s, not a map", f.key, f.val.kind())
+		return
+	}
+	if r.moduleNamed(f.key) != nil {
+		r.fail(f.at, "", "module %q is defined twice", f.key)
+		return
+	}
+	m.propsValue = f.val.get("props")
+	if m.propsValue.isNull() {
+		m.propsValue = &value{at: f.at, fields: []field{}}
+	}
+	r.modules = append(r.modules, m)
+	r.inherit(m)
+}
+
+// inherit lays a module's props over those of the template block that it extends (edition 3).
+func (r *reading) inherit(m *module) {
+	ext := m.body.get("extend")
+	if ext.isNull() {
+		return
+	}
+	name := ext
+	if ext.isMap() {
+		name = ext.get("name")
+	}
+	if name.isNull() {
+		r.fail(ext.at, "", "extend of module %q has no name", m.name)
+		return
+	}
+	blocks := r.root.get("template")
+	base := blocks.get(name.text)
+	if base == nil {
+		r.fail(name.at, suggest(name.text, blocks.names()), "module %q extends %q, which is not under template", m.name, name.text)
+		return
+	}
+	if ignore := ext.get("ignore"); ignore.isList() && base.isMap() {
+		kept := &value{at: base.at, fields: []field{}}
+		for _, f := range base.fields {
+			if !slices.ContainsFunc(ignore.list, func(v *value) bool { return v.text == f.key }) {
+				kept.fields = append(kept.fields, f)
+			}
+		}
+		base = kept
+	}
+	m.propsValue = base.merge(m.propsValue)
+}
+
+// flow is the modules that a deploy of an edition 3 template runs; nil is all.
+func (r *reading) flow() []string {
+	flow := r.root.get("flow")
+	if flow == nil {
+		return nil
+	}
+	var names []string
+	for _, f := range flow.fields {
+		if !forDeploy(f.key) {
+			continue
+		}
+		for _, group := range f.val.list {
+			for _, v := range append(slices.Clone(group.list), group) {
+				if v.text == "" {
+					continue
+				}
+				if r.moduleNamed(v.text) == nil {
+					var known []string
+					for _, m := range r.modules {
+						known = append(known, m.name)
+					}
+					r.fail(v.at, suggest(v.text, known), "flow names %q, which is no module", v.text)
+				}
+				names = append(names, v.text)
+			}
+		}
+	}
+	return names
+}
+
+var regexKey = regexp.MustCompile(`\$\{regex\(['"]?(.*?)['"]?\)\}`)
+
+// forDeploy reports whether a key names the command deploy, as such or by ${regex('…')}.
+func forDeploy(key string) bool {
+	m := regexKey.FindStringSubmatch(key)
+	if m == nil {
+		return key == "deploy"
+	}
+	re, err := regexp.Compile("^(?:" + m[1] + ")$")
+	return err == nil && re.MatchString("deploy")
+}
+
+// classify tells a module by its component's name: fc, devsapp/fc, fc@1.2.3; a path by its props.
+func (r *reading) classify(m *module) {
+	v := m.body.get("component")
+	name := r.vars.text(v, m)
+	if name == "" {
+		if v = r.vars.see(v, m); v == nil || !v.broken {
+			r.fail(m.at, "known are: "+strings.Join(componentNames(), ", "), "module %q has no component", m.name)
+		}
+		return
+	}
+	m.component = name
+	if strings.HasPrefix(name, ".") || filepath.IsAbs(name) {
+		switch p := m.propsValue; {
+		case p.get("function") != nil:
+			m.kind = fc
+		case p.get("functionName") != nil:
+			m.kind = fc3
+		default:
+			r.fail(v.at, "name a published component, or leave it out with --skip "+m.name, "component %q of module %q is a path, and its props are of no known kind", name, m.name)
+		}
+		return
+	}
+	short := name[strings.LastIndexByte(name, '/')+1:]
+	short, _, _ = strings.Cut(strings.ToLower(short), "@")
+	if k, ok := components[short]; ok {
+		m.kind = k
+		return
+	}
+	if slices.Contains(needless, short) {
+		r.warn(v.at, "module %q (component %s) has nothing to do here and is skipped", m.name, short)
+		return
+	}
+	hint := "leave it out with --skip " + m.name
+	if n := nearest(short, componentNames()); n != "" {
+		hint = fmt.Sprintf("did you mean %q? Or %s", n, hint)
+	}
+	r.fail(v.at, hint, "component %q of module %q is not known", name, m.name)
+}
+
+func componentNames() []string {
+	var names []string
+	for n := range components {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// lift moves props that stand beside "props" into it (repair R4).
+func (r *reading) lift(m *module) {
+	own := []string{"component", "props", "actions", "access", "extend", "provider"}
+	for _, f := range m.body.fields {
+		if slices.Contains(own, f.key) {
+			continue
+		}
+		if !slices.Contains(props[m.kind], f.key) {
+			hint := ""
+			if n := nearest(f.key, append(own, props[m.kind]...)); n != "" {
+				hint = fmt.Sprintf("; did you mean %q?", n)
+			}
+			r.warn(f.at, "module %q: key %q means nothing%s", m.name, f.key, hint)
+			continue
+		}
+		if m.propsValue.get(f.key) != nil {
+			r.warn(f.at, "module %q: %q stands beside props and in it; the one in props counts", m.name, f.key)
+			continue
+		}
+		r.repair(f.at, "R4", "module %q: %q stands beside props and is read as one of them", m.name, f.key)
+		m.propsValue = &value{at: m.propsValue.at, fields: append(slices.Clone(m.propsValue.fields), f)}
+	}
+}
+
+// region is the region that a module names.
+func (m *module) region() string {
+	for _, key := range []string{"region", "regionId"} {
+		if s := m.props().at(key).str(); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// regionOr is the module's region, or the default one.
+func (m *module) regionOr() string {
+	if s := m.region(); s != "" {
+		return s
+	}
+	return defaultRegion
+}
+
+func (m *module) props() view { return view{m, m.r.vars.see(m.propsValue, m), m.at, "props"} }
+
+// view looks at a value of a module, its variables resolved. What is not there is an empty view;
+// what is of the wrong kind is noted as an error and read as empty.
+type view struct {
+	m    *module
+	v    *value
+	spot sluice.Place // where it is, or would be
+	name string
+}
+
+// at is the view of a key, or of a key of a key.
+func (w view) at(keys ...string) view {
+	for _, key := range keys {
+		place := w.spot
+		if w.v != nil && w.v.at.File != "" {
+			place = w.v.at
+		}
+		if w.v != nil && !w.v.isMap() && !w.v.isNull() && !w.v.broken {
+			w.wrong("a map")
+		}
+		w = view{w.m, w.m.r.vars.see(w.v.get(key), w.m), place, key}
+	}
+	return w
+}
+
+// place is where the value is; where it is missing, where it would be.
+func (w view) place() sluice.Place {
+	if w.v != nil && w.v.at.File != "" {
+		return w.v.at
+	}
+	return w.spot
+}
+
+// missing reports whether there is nothing, nor an error already.
+func (w view) missing() bool { return w.v.isNull() && (w.v == nil || !w.v.broken) }
+
+func (w view) wrong(want string) {
+	w.m.r.fail(w.place(), "", "%s of module %q is %s, not %s", w.name, w.m.name, w.v.kind(), want)
+}
+
+// str is a text; numbers and booleans as they are written.
+func (w view) str() string {
+	if w.v.isMap() || w.v.isList() {
+		w.wrong("text")
+		return ""
+	}
+	if w.v.isNull() {
+		return ""
+	}
+	return w.v.text
+}
+
+// or is str, or def when it is empty.
+func (w view) or(def string) string {
+	if s := w.str(); s != "" {
+		return s
+	}
+	return def
+}
+
+// num is a whole number within bounds, def when it is not there.
+func (w view) num(def, lo, hi int) int {
+	s := strings.TrimSpace(w.str())
+	if s == "" {
+		return def
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		w.wrong("a number")
+		return def
+	}
+	if n < float64(lo) || n > float64(hi) {
+		w.m.r.fail(w.place(), fmt.Sprintf("use %d to %d", lo, hi), "%s of module %q is %s, which is out of range", w.name, w.m.name, s)
+		return def
+	}
+	return int(n)
+}
+
+// seconds is num as a duration.
+func (w view) seconds(def, lo, hi int) time.Duration {
+	return time.Duration(w.num(def, lo, hi)) * time.Second
+}
+
+// yes is a boolean; "true" and TRUE are as good as true.
+func (w view) yes() bool { return strings.EqualFold(w.str(), "true") }
+
+// items are the views of a list's items; a single value is a list of one.
+func (w view) items() []view {
+	switch {
+	case w.v.isNull():
+		return nil
+	case w.v.isList():
+		var items []view
+		for _, e := range w.v.list {
+			if v := w.m.r.vars.see(e, w.m); v != nil {
+				items = append(items, view{w.m, v, w.v.at, w.name})
+			}
+		}
+		return items
+	}
+	return []view{w}
+}
+
+// strs is a list of texts; text with commas or spaces, when sep says so, is a list too.
+func (w view) strs(sep string) []string {
+	var list []string
+	for _, e := range w.items() {
+		s := e.str()
+		if sep != "" {
+			list = append(list, strings.FieldsFunc(s, func(c rune) bool { return strings.ContainsRune(sep, c) })...)
+		} else if s != "" {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// pairs are a map's keys with their views, in order.
+func (w view) pairs() []view {
+	if w.v.isNull() {
+		return nil
+	}
+	if !w.v.isMap() {
+		w.wrong("a map")
+		return nil
+	}
+	var out []view
+	for _, f := range w.v.fields {
+		out = append(out, view{w.m, w.m.r.vars.see(f.val, w.m), f.at, f.key})
+	}
+	return out
+}

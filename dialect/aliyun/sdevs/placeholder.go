@@ -1,0 +1,221 @@
+package sdevs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/sluicehq/sluice"
+)
+
+// placeholder is {{ name }} or {{ name|hint }}, which the official tool fills in when it copies a
+// template (section 5.2). {{.Name}} of other tools is none.
+var placeholder = regexp.MustCompile(`\{\{\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*(?:\|([^{}\n]*))?\}\}`)
+
+// A placeholder without a value becomes a mark, so that one in a comment does no harm.
+const (
+	markOpen  = "\ue000"
+	markClose = "\ue001"
+)
+
+var mark = regexp.MustCompile(markOpen + `(\d+)` + markClose)
+
+// blank is a placeholder that nothing fills.
+type blank struct{ name, hint string }
+
+// load reads the template, its placeholders filled, with what it extends.
+func (r *reading) load() *value {
+	root := r.loadFile(r.in.File, 0)
+	if root != nil && !root.isMap() {
+		r.fail(sluice.Place{File: r.in.File, Line: 1}, "", "a template is a map of edition, name and services, this is %s", root.kind())
+		return nil
+	}
+	return root
+}
+
+func (r *reading) loadFile(file string, depth int) *value {
+	at := sluice.Place{File: file}
+	path := file
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(r.in.Dir, path)
+	}
+	text, err := readLimited(path)
+	if err != nil {
+		hint := ""
+		if errors.Is(err, os.ErrNotExist) {
+			hint = r.nearFile(file)
+		}
+		r.fail(at, hint, "cannot read the template: %v", cause(err))
+		return nil
+	}
+	seen := len(r.blanks)
+	// The first pass finds the template's name, on which the values of others depend.
+	first, err := parse(file, []byte(r.fill(string(text), "")))
+	if err != nil {
+		r.failAll(err)
+		return nil
+	}
+	name := ""
+	if v := first.get("name"); v != nil && !mark.MatchString(v.text) && !strings.Contains(v.text, "${") {
+		name = v.text
+	}
+	r.blanks = r.blanks[:seen]
+	root, err := parse(file, []byte(r.fill(string(text), string(appName(r.in, name)))))
+	if err != nil {
+		r.failAll(err)
+		return nil
+	}
+	// Edition 1: a file for another environment names the one that it changes.
+	base := root.get("extend")
+	if base == nil || base.text == "" {
+		return root
+	}
+	if depth > 8 {
+		r.fail(base.at, "", "templates extend each other in a circle")
+		return nil
+	}
+	under := r.loadFile(base.text, depth+1)
+	if under == nil {
+		return nil
+	}
+	return under.merge(root)
+}
+
+func (r *reading) failAll(err error) {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		for _, e := range joined.Unwrap() {
+			r.failAll(e)
+		}
+		return
+	}
+	var e *sluice.Error
+	if errors.As(err, &e) && r.once("error "+e.Error()) {
+		r.errs = append(r.errs, e)
+	}
+}
+
+// fill puts values for placeholders into text. app is "" in the first pass.
+func (r *reading) fill(text, app string) string {
+	return placeholder.ReplaceAllStringFunc(text, func(s string) string {
+		m := placeholder.FindStringSubmatch(s)
+		if v, ok := r.param(m[1]); ok {
+			return oneLine(v)
+		}
+		if app != "" {
+			if v, ok := r.derive(m[1], app); ok {
+				r.warn(sluice.Place{File: r.in.File}, "{{ %s }} is taken as %q; --param %s=… changes it", m[1], v, m[1])
+				return oneLine(v)
+			}
+		}
+		r.blanks = append(r.blanks, blank{m[1], strings.TrimSpace(m[2])})
+		return markOpen + strconv.Itoa(len(r.blanks)-1) + markClose
+	})
+}
+
+// oneLine keeps a value from moving the lines below it.
+func oneLine(s string) string { return strings.NewReplacer("\r", "", "\n", " ").Replace(s) }
+
+// normal is a placeholder's name regardless of how its words are joined.
+func normal(name string) string { return strings.ToLower(strings.ReplaceAll(name, "-", "_")) }
+
+func (r *reading) param(name string) (string, bool) {
+	if v, ok := r.in.Params[name]; ok {
+		return v, true
+	}
+	for k, v := range r.in.Params {
+		if normal(k) == normal(name) {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// derive finds a value that only sluice knows (section 5.7), else the default that the template's
+// publish.yaml offers.
+func (r *reading) derive(name, app string) (string, bool) {
+	switch normal(name) {
+	case "access":
+		return "default", true
+	case "custome_domain", "custom_domain", "domain":
+		if r.in.Public != "" {
+			return r.in.Public, true
+		}
+		return app + ".localhost", true
+	case "oss_bucketname", "bucketname", "bucket_name":
+		return app, true
+	case "tablestore_instance", "instance":
+		return app, true
+	case "tablestore_endpoint", "endpoint":
+		if r.in.Endpoint != nil {
+			if v := r.in.Endpoint("tablestore"); v != "" {
+				return v, true
+			}
+		}
+		return "", false
+	}
+	if v, ok := r.published(name); ok {
+		return v, true
+	}
+	switch normal(name) {
+	case "region":
+		return defaultRegion, true
+	case "functionname", "servicename", "function_name", "service_name":
+		return app, true
+	}
+	return "", false
+}
+
+// published is the default, or the first choice, of a parameter in publish.yaml beside the template
+// or one folder above.
+func (r *reading) published(name string) (string, bool) {
+	for _, dir := range []string{r.in.Dir, filepath.Dir(r.in.Dir)} {
+		b, err := readLimited(filepath.Join(dir, "publish.yaml"))
+		if err != nil {
+			continue
+		}
+		doc, err := parse("publish.yaml", b)
+		if err != nil {
+			continue
+		}
+		props := doc.get("Parameters").get("properties")
+		if props == nil {
+			continue
+		}
+		for _, f := range props.fields {
+			if normal(f.key) != normal(name) {
+				continue
+			}
+			if v := f.val.get("default"); !v.isNull() && v.text != "" {
+				return v.text, true
+			}
+			if v := f.val.get("enum"); v.isList() && len(v.list) > 0 && v.list[0].text != "" {
+				return v.list[0].text, true
+			}
+		}
+	}
+	return "", false
+}
+
+// unfilled notes an error for every placeholder without a value in text.
+func (r *reading) unfilled(at sluice.Place, text string) bool {
+	found := false
+	for _, m := range mark.FindAllStringSubmatch(text, -1) {
+		i, err := strconv.Atoi(m[1])
+		if err != nil || i >= len(r.blanks) {
+			continue
+		}
+		b := r.blanks[i]
+		msg := fmt.Sprintf("placeholder {{ %s }} has no value", b.name)
+		if b.hint != "" {
+			msg += " (" + b.hint + ")"
+		}
+		r.fail(at, "give it with --param "+b.name+"=VALUE", "%s", msg)
+		found = true
+	}
+	return found
+}
