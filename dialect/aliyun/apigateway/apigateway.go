@@ -46,11 +46,18 @@ type Pusher interface {
 	// PushAlias sends f to every live connection of an alias. delivered counts those it was queued for;
 	// o is Queued when that is at least one, else why not.
 	PushAlias(ctx context.Context, a sluice.Alias, f sluice.Frame) (delivered int, o sluice.Outcome)
-	// PushGroup sends f to every connection of a group of one endpoint.
+}
+
+// Crowds keeps groups of an endpoint's connections: the gateway room. They are our extension: the
+// answer to a REGISTER puts its device into the groups that its header x-ca-group names, and a NOTIFY
+// with that header goes to all in one.
+type Crowds interface {
+	Join(ctx context.Context, app sluice.AppName, endpoint, group string, id sluice.ConnID) sluice.Outcome
 	PushGroup(ctx context.Context, app sluice.AppName, endpoint, group string, f sluice.Frame) (delivered int, o sluice.Outcome)
 }
 
-// Sites serves objects of our buckets as a static website: dialect/aliyun/oss.
+// Sites serves objects of our buckets as a static website: dialect/aliyun/oss. Redirects are made from
+// the request's own path.
 type Sites interface {
 	ServeSite(w http.ResponseWriter, r *http.Request, bucket, key string)
 }
@@ -71,6 +78,7 @@ type Options struct {
 	Group     apigroup.Group
 	Functions Invoker
 	Sockets   Pusher
+	Crowds    Crowds // nil: groups are refused
 	Sites     Sites
 	Apps      Apps
 	// Custom reports whether a function runs in a custom runtime, whose view of a path depends on

@@ -47,7 +47,7 @@ func (g *Group) backend(w http.ResponseWriter, c *call, m match) error {
 		if key == "" {
 			key = strings.TrimPrefix(c.r.URL.Path, "/")
 		}
-		g.o.Sites.ServeSite(w, siteRequest(ctx, c, "/"+key), b.Bucket, key)
+		g.o.Sites.ServeSite(w, c.r.WithContext(ctx), b.Bucket, key)
 		return nil
 	case apigroup.HTTP:
 		if b.Bucket != "" {
@@ -183,40 +183,13 @@ func (g *Group) site(ctx context.Context, w http.ResponseWriter, c *call, m matc
 	if err != nil {
 		return faultf(I400PA, "Invalid Request Path `%s`", c.r.URL.Path)
 	}
-	prefix := strings.Trim(m.api.Backend.Prefix, "/")
-	if prefix != "" {
-		prefix = "/" + prefix
+	key := strings.TrimPrefix(path, "/")
+	if prefix := strings.Trim(m.api.Backend.Prefix, "/"); prefix != "" {
+		key = prefix + "/" + key
 	}
-	key := strings.TrimPrefix(prefix+path, "/")
-	back := func(loc string) string { return relocate(loc, "", prefix+backendPrefix(m), m) }
-	g.o.Sites.ServeSite(&moved{ResponseWriter: w, back: back}, siteRequest(ctx, c, "/"+key), m.api.Backend.Bucket, key)
+	g.o.Sites.ServeSite(w, c.r.WithContext(ctx), m.api.Backend.Bucket, key)
 	return nil
 }
-
-// siteRequest is the request as the object store sees it.
-func siteRequest(ctx context.Context, c *call, path string) *http.Request {
-	r := c.r.Clone(ctx)
-	r.URL.Path, r.URL.RawPath = path, ""
-	r.Body = io.NopCloser(bytes.NewReader(c.body))
-	return r
-}
-
-// moved turns redirects of a backend into redirects of the gateway.
-type moved struct {
-	http.ResponseWriter
-	back func(location string) string
-}
-
-// WriteHeader rewrites Location on its way out.
-func (m *moved) WriteHeader(status int) {
-	if h := m.Header(); status/100 == 3 && h.Get("Location") != "" {
-		h.Set("Location", m.back(h.Get("Location")))
-	}
-	m.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach what is underneath.
-func (m *moved) Unwrap() http.ResponseWriter { return m.ResponseWriter }
 
 // backendPrefix is the part of the service path before the tail, with its final slash.
 func backendPrefix(m match) string {

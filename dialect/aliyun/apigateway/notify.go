@@ -16,7 +16,10 @@ func (g *Group) notify(w http.ResponseWriter, c *call) error {
 	}
 	f := sluice.Frame{Data: append([]byte(wordNotify), c.body...)}
 	if group := c.r.Header.Get(headerGroup); group != "" {
-		n, o := g.o.Sockets.PushGroup(c.r.Context(), g.o.App, g.o.Endpoint, group, f)
+		if g.o.Crowds == nil {
+			return faultf(I400HD, "Invalid Header `x-ca-group` there are no groups here")
+		}
+		n, o := g.o.Crowds.PushGroup(c.r.Context(), g.o.App, g.o.Endpoint, group, f)
 		if o == sluice.TooLarge {
 			return faultf(I413RL, "Request body too Large")
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice"
@@ -52,15 +53,34 @@ func (g *Group) message(ctx context.Context, ev *sluice.Event) sluice.Reply {
 		g.refuse(rec, c, err)
 	}
 	reply := sluice.Reply{Send: []sluice.Frame{{Data: encodeAnswer(seq, rec.status, rec.header, rec.body.Bytes())}}}
-	if api != nil && g.unregister != nil {
-		switch {
-		case api.WebSocketType == apigroup.Register && rec.status == http.StatusOK:
+	switch {
+	case api == nil:
+	case api.WebSocketType == apigroup.Register && rec.status == http.StatusOK:
+		g.join(ctx, ev, rec.header.Values(headerGroup))
+		if g.unregister != nil {
 			reply.Duty = sluice.OweClose
-		case api.WebSocketType == apigroup.Unregister:
-			reply.Duty = sluice.NoClose
 		}
+	case api.WebSocketType == apigroup.Unregister:
+		reply.Duty = sluice.NoClose
 	}
 	return reply
+}
+
+// join puts a connection into the groups that the backend chose.
+func (g *Group) join(ctx context.Context, ev *sluice.Event, lists []string) {
+	if g.o.Crowds == nil {
+		return
+	}
+	for _, list := range lists {
+		for name := range strings.SplitSeq(list, ",") {
+			if name = strings.TrimSpace(name); name == "" {
+				continue
+			}
+			if o := g.o.Crowds.Join(ctx, g.o.App, g.o.Endpoint, name, ev.Conn.ID); o != sluice.Queued {
+				g.o.Log.Warn("join a group", "app", g.o.App, "conn", ev.Conn.ID, "group", name, "outcome", o)
+			}
+		}
+	}
 }
 
 // retryAfter are the pauses before an UNREGISTER is tried again (section 1.6).

@@ -23,6 +23,9 @@ const (
 	proxyPrefix = v2016 + "/proxy/"
 )
 
+// NoService stands in a path for the service of a function of FC 3.0, which has none.
+const NoService = "-"
+
 // Functions is what the API needs of the function room.
 type Functions interface {
 	Invoker
@@ -224,6 +227,9 @@ func splitProxy(p string) (service, qualifier, name, path string) {
 	rest := strings.TrimPrefix(p, proxyPrefix)
 	service, rest, _ = strings.Cut(rest, "/")
 	service, qualifier, _ = strings.Cut(service, ".")
+	if service == NoService {
+		service = ""
+	}
 	name, path, _ = strings.Cut(rest, "/")
 	return service, qualifier, name, "/" + path
 }

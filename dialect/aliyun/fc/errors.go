@@ -30,6 +30,7 @@ var statuses = map[string]int{
 	"FunctionNotFound":    http.StatusNotFound,
 	"TriggerNotFound":     http.StatusNotFound,
 	"AliasNotFound":       http.StatusNotFound,
+	"DomainNameNotFound":  http.StatusNotFound,
 	"PathNotSupported":    http.StatusNotFound,
 	"MethodNotSupported":  http.StatusMethodNotAllowed,
 	"ResourceExhausted":   http.StatusTooManyRequests,

@@ -41,7 +41,7 @@ func (t *Trigger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // ServeProxy calls the function with what follows /2016-08-15/proxy/{service}/{function} in the path.
 func (t *Trigger) ServeProxy(w http.ResponseWriter, r *http.Request) {
 	_, _, _, path := splitProxy(r.URL.EscapedPath())
-	if IsCustom(t.f.Runtime) {
+	if IsCustom(t.f.Runtime) && t.f.Group != "" {
 		path = r.URL.EscapedPath() // custom runtimes see all of it (section 2.7)
 	}
 	t.serve(w, r, path)
@@ -249,4 +249,9 @@ func text(v json.RawMessage) string {
 		return s
 	}
 	return string(v)
+}
+
+// NotFound answers a request that is for no function.
+func NotFound(w http.ResponseWriter, r *http.Request) {
+	refuse(w, nil, sluice.NewRequestID(), false, faultf("DomainNameNotFound", "no function answers for %s%s", r.Host, r.URL.Path))
 }

@@ -1,0 +1,168 @@
+// Package aliyun puts Alibaba Cloud together from its parts: the template reader (sdevs), API Gateway
+// with its WebSockets (apigateway), Function Compute (fc), Tablestore (tablestore) and OSS (oss).
+package aliyun
+
+import (
+	"cmp"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/access"
+	"github.com/sluicehq/sluice/dialect"
+	"github.com/sluicehq/sluice/dialect/aliyun/apigateway"
+	"github.com/sluicehq/sluice/dialect/aliyun/fc"
+	"github.com/sluicehq/sluice/dialect/aliyun/oss"
+	"github.com/sluicehq/sluice/dialect/aliyun/sdevs"
+	"github.com/sluicehq/sluice/dialect/aliyun/tablestore"
+	"github.com/sluicehq/sluice/function"
+)
+
+// Name is the dialect's name in App.Dialect.
+const Name = "aliyun"
+
+// cloud is what the parts share.
+type cloud struct {
+	r    dialect.Rooms
+	oss  *oss.Handler
+	fc   fc.Options
+	apis []api
+}
+
+// api is one of the cloud's APIs on the admin listener.
+type api struct {
+	claims  func(*http.Request) bool
+	handler http.Handler
+}
+
+// New builds the dialect on the rooms.
+func New(r dialect.Rooms) (dialect.Dialect, error) {
+	if r.Log == nil {
+		r.Log = slog.New(slog.DiscardHandler)
+	}
+	r.Log = r.Log.With("dialect", Name)
+	admin, err := url.Parse(r.Admin)
+	if err != nil {
+		return dialect.Dialect{}, fmt.Errorf("address of the admin listener: %w", err)
+	}
+	c := &cloud{r: r, fc: fc.Options{Functions: r.Functions, Keys: r.Keys, Log: r.Log}}
+	c.oss = oss.New(oss.Options{Objects: r.Objects, Keys: r.Keys, Log: r.Log, Hosts: []string{admin.Hostname()}})
+	// Headers and hosts are surer signs than a path, which in OSS may be anything.
+	c.apis = []api{
+		{tablestore.Claims, tablestore.New(tablestore.Options{Tables: r.Tables, Keys: r.Keys, Log: r.Log})},
+		{c.oss.Claims, c.oss},
+		{fc.Claims, fc.New(c.fc)},
+	}
+	return dialect.Dialect{
+		Name:        Name,
+		Reader:      sdevs.New(sdevs.Options{}),
+		Claims:      func(r *http.Request) bool { return c.find(r) != nil },
+		API:         http.HandlerFunc(c.serve),
+		Starters:    []function.Starter{&fc.Custom{Keys: r.Keys, Log: r.Log}},
+		Environment: c.environment,
+		Exports:     exports,
+		Front:       c.front,
+		Hosts: []string{
+			"*.fc.aliyuncs.com", "*.ots.aliyuncs.com", "*.ots-internal.aliyuncs.com", "*.tablestore.aliyuncs.com",
+			"*.oss-accelerate.aliyuncs.com", "*.aliyuncs.com",
+		},
+	}, nil
+}
+
+// find is the handler of the API that a request is for; nil when it is for none.
+func (c *cloud) find(r *http.Request) http.Handler {
+	for _, a := range c.apis {
+		if a.claims(r) {
+			return a.handler
+		}
+	}
+	return nil
+}
+
+func (c *cloud) serve(w http.ResponseWriter, r *http.Request) {
+	if h := c.find(r); h != nil {
+		h.ServeHTTP(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusNotFound)
+	json.NewEncoder(w).Encode(map[string]string{"Code": "ServiceNotSupported", "Message": "sluice does not serve " + r.Host + " of Alibaba Cloud"})
+}
+
+// endpoints are where functions and tools find the cloud's APIs.
+func endpoints(admin string) map[string]string {
+	return map[string]string{
+		"SLUICE_TABLESTORE_ENDPOINT": admin,
+		"SLUICE_OSS_ENDPOINT":        admin,
+		"SLUICE_FC_ENDPOINT":         admin,
+	}
+}
+
+// environment is what a function finds in its environment.
+func (c *cloud) environment(_ context.Context, app *sluice.App, f *sluice.Function) (map[string]string, error) {
+	env := fc.Environment(c.r.Keys, app, f)
+	for name, v := range endpoints(c.r.Admin) {
+		env[name] = v
+	}
+	return env, nil
+}
+
+// exports point Alibaba's tools at us.
+func exports(k access.Credentials, admin string) map[string]string {
+	env := endpoints(admin)
+	env["ALIBABA_CLOUD_ACCESS_KEY_ID"] = k.ID
+	env["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] = k.Secret
+	if k.Token != "" {
+		env["ALIBABA_CLOUD_SECURITY_TOKEN"] = k.Token
+	}
+	return env
+}
+
+// apps says who may call the APIs of one app that ask for an app's signature (aliyun.md 1.9): the
+// app's own key and the operator's. The AppCode of the former is AppCode of its secret.
+type apps struct {
+	keys *access.Keys
+	app  sluice.AppName
+	code string
+}
+
+// Secret finds the secret of a key.
+func (a *apps) Secret(ctx context.Context, key string) (string, bool, error) {
+	secret, who, err := a.keys.Lookup(ctx, key, "")
+	if errors.Is(err, access.ErrUnknownKey) {
+		return "", false, nil
+	}
+	return secret, who.Admin() || who.App == a.app, err
+}
+
+// Code reports whether a code is the app's.
+func (a *apps) Code(_ context.Context, code string) (bool, error) {
+	return subtle.ConstantTimeCompare([]byte(code), []byte(a.code)) == 1, nil
+}
+
+// AppCode is the AppCode that belongs to an AppSecret.
+func AppCode(secret string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte("AppCode"))
+	return hex.EncodeToString(mac.Sum(nil))[:32]
+}
+
+var _ apigateway.Apps = (*apps)(nil)
+
+// baseURL is how an app is reached on this machine.
+func (c *cloud) baseURL(app sluice.AppName) string {
+	host := string(app) + ".localhost"
+	if c.r.Public != nil {
+		host = cmp.Or(c.r.Public(app), host)
+	}
+	return host
+}
