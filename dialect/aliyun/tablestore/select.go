@@ -30,6 +30,9 @@ func newSelection(spec *table.Spec, m *getRowRequest, noVersion string) (*select
 		if s.versions = int(*m.MaxVersions); s.versions < 1 {
 			return nil, invalid("MaxVersions must be greater than 0.")
 		}
+		if m.Time != nil && m.Time.Specific != nil {
+			return nil, invalid("MaxVersions and specific time cannot be given at the same time.")
+		}
 	}
 	if err := s.setTime(m.Time); err != nil {
 		return nil, err
@@ -104,8 +107,8 @@ func (s *selection) of(row *table.Row) (wireRow, bool) {
 		cols = cols[min(len(cols), int(s.page.Offset)):]
 		cols = cols[:min(len(cols), int(s.page.Limit))]
 	}
-	// A row that holds no cell at all is shown to whoever asks for all columns.
-	if len(cols) == 0 && !s.keyNamed && (s.names != nil || len(row.Columns) > 0) {
+	// Only who names columns wants no row without them.
+	if len(cols) == 0 && s.names != nil && !s.keyNamed {
 		return wireRow{}, false
 	}
 	out := wireRow{Key: keyCells(s.spec, row.Key)}
