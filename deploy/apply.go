@@ -375,17 +375,16 @@ func (a *apply) after(ctx context.Context, prev, next *Revision) error {
 	}
 	var failed error
 	for i := range app.Actions {
-		act := &app.Actions[i]
-		key := actionKey(i, act)
-		if act.When == "post" && failed == nil {
+		if act := &app.Actions[i]; act.When == "post" && failed == nil {
 			failed = a.run(ctx, act)
 		}
+	}
+	for i := range app.Actions { // as all of them left their folders
+		act := &app.Actions[i]
+		key := actionKey(i, act)
 		if failed != nil && act.When == "post" {
 			delete(next.Prints, key) // so that the next deploy tries again
-			continue
-		}
-		stamp, err := a.d.stamp(ctx, act.Dir)
-		if err == nil {
+		} else if stamp, err := a.d.stamp(ctx, act.Dir); err == nil {
 			next.Prints[key] = fingerprint{Settings: hashOf(act.When, act.Run), Files: stamp}
 		}
 	}

@@ -85,7 +85,7 @@ type walk struct {
 
 func (w *walk) dir(ctx context.Context, dir, rel string, depth int) error {
 	if depth > maxDepth {
-		return fmt.Errorf("%s: folders deeper than %d, or links in a circle", dir, maxDepth)
+		return fmt.Errorf("%s: folders deeper than %d", dir, maxDepth)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -117,6 +117,12 @@ func (w *walk) dir(ctx context.Context, dir, rel string, depth int) error {
 					return err
 				}
 				continue
+			}
+			if full, err = filepath.EvalSymlinks(full); err != nil {
+				return err
+			}
+			if within(full, dir) {
+				return fmt.Errorf("link %s leads in a circle", sub)
 			}
 			if info, err = os.Stat(full); err != nil {
 				return err

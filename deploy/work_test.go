@@ -1,0 +1,222 @@
+package deploy
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluicehq/sluice"
+)
+
+// goApp is an app with one Go function whose module is in dir.
+func goApp(dir string) *sluice.App {
+	return &sluice.App{Name: "prog", Title: "prog", Dialect: "aliyun", Template: "s.yaml", Functions: []sluice.Function{{
+		Name: "f", Runtime: "custom", Code: filepath.Join(dir, "target"), At: sluice.Place{File: "s.yaml", Line: 7},
+		Build: &sluice.Build{Kind: "go", Dir: dir, Package: "./cmd/f", Output: "main"},
+	}}}
+}
+
+func progress(into *[]Progress) func(Progress) {
+	return func(p Progress) { *into = append(*into, p) }
+}
+
+func said(ps []Progress, step string, status Status) (texts []string) {
+	for _, p := range ps {
+		if p.Step == step && p.Status == status {
+			texts = append(texts, p.Text)
+		}
+	}
+	return texts
+}
+
+func TestGoFunctionIsBuiltOnce(t *testing.T) {
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("no go command")
+	}
+	w, src := newWorld(t), t.TempDir()
+	write(t, src, "go.mod", "module example.com/f\n\ngo 1.21\n",
+		"cmd/f/main.go", "package main\n\nimport (\n\t_ \"embed\"\n\t\"fmt\"\n)\n\n//go:embed word.txt\nvar word string\n\nfunc main() { fmt.Print(word) }\n",
+		"cmd/f/word.txt", "one", "README.md", "read me")
+	app := goApp(src)
+	run := func(rev *Revision) string {
+		t.Helper()
+		out, err := exec.Command(filepath.Join(w.abs(rev.Code["f"].Root), "main")).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	var ps []Progress
+	rev, err := w.try(app, progress(&ps))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := run(rev); got != "one" {
+		t.Errorf("the program says %q", got)
+	}
+	if n := len(said(ps, "build", Done)); n != 1 {
+		t.Errorf("built %d times: %v", n, ps)
+	}
+
+	if err := w.Remove(t.Context(), "prog"); err != nil {
+		t.Fatal(err)
+	}
+	ps = nil
+	if rev, err = w.try(app, progress(&ps)); err != nil {
+		t.Fatal(err)
+	}
+	if len(said(ps, "build", Done)) != 0 || len(said(ps, "build", Skipped)) != 1 {
+		t.Errorf("unchanged sources were built again: %v", ps)
+	}
+
+	write(t, src, "cmd/f/word.txt", "two")
+	if got := run(w.deploy(app)); got != "two" {
+		t.Errorf("after a change of an embedded file the program says %q", got)
+	}
+	if got := run(rev); got != "one" {
+		t.Errorf("the former revision's program says %q", got)
+	}
+}
+
+func TestGoFunctionThatDoesNotCompileShowsTheCompilersLines(t *testing.T) {
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("no go command")
+	}
+	w, src := newWorld(t), t.TempDir()
+	write(t, src, "go.mod", "module example.com/f\n\ngo 1.21\n", "cmd/f/main.go", "package main\n\nfunc main() {\n\tnothing()\n}\n")
+	var ps []Progress
+	_, err := w.try(goApp(src), progress(&ps))
+	if err == nil || !strings.HasPrefix(err.Error(), `s.yaml:7: function "f": go build`) || !strings.Contains(err.Error(), "main.go:4:2: undefined: nothing") {
+		t.Errorf("error %v", err)
+	}
+	if !slices.ContainsFunc(said(ps, "build", Log), func(s string) bool { return strings.Contains(s, "undefined: nothing") }) {
+		t.Errorf("progress lacks the compiler's line: %v", ps)
+	}
+	if len(w.folders("prog")) != 0 {
+		t.Errorf("folders %v are left", w.folders("prog"))
+	}
+}
+
+func TestShellBuildRunsInTheCopy(t *testing.T) {
+	w, src := newWorld(t), t.TempDir()
+	write(t, src, "in", "text")
+	app := goApp(src)
+	app.Functions[0].Code = src
+	app.Functions[0].Build = &sluice.Build{Kind: "shell", Command: []string{"cp", "in", "main"}}
+	w.deploy(app)
+	if w.functions["prog/f"] != "text" {
+		t.Errorf("functions %v", w.functions)
+	}
+	if _, err := os.Stat(filepath.Join(src, "main")); err == nil {
+		t.Error("the build wrote into the template's folder")
+	}
+	app.Functions[0].Build.Command = []string{"sh", "-c", "echo why >&2; exit 3"}
+	if _, err := w.try(app, nil); err == nil || !strings.Contains(err.Error(), "exit status 3") || sluice.HintOf(err) != "why" {
+		t.Errorf("error %v, hint %q", err, sluice.HintOf(err))
+	}
+}
+
+func TestActionsRunAroundADeploy(t *testing.T) {
+	w := newWorld(t)
+	app, src := chat(t)
+	at := sluice.Place{File: "s.yaml", Line: 3}
+	app.Actions = []sluice.Action{
+		{When: "pre", Run: "echo made here; echo built > send/main", Dir: src, At: at},
+		{When: "post", Run: "pwd; cat send/main >> after", Dir: src, At: at},
+	}
+	var ps []Progress
+	if _, err := w.try(app, progress(&ps)); err != nil {
+		t.Fatal(err)
+	}
+	if w.functions["chat/send"] != "built\n" {
+		t.Errorf("the code was taken before the action had run: %v", w.functions)
+	}
+	if got := said(ps, "run", Log); len(got) != 2 || got[0] != "made here" {
+		t.Errorf("output %q", got)
+	}
+	if got := contents(t, src); !strings.Contains(got, "after=built\n") {
+		t.Errorf("the action after did not run: %s", got)
+	}
+	rev, _ := w.Current(t.Context(), "chat")
+	if again := w.deploy(app); again.ID != rev.ID {
+		t.Error("what the action after wrote made the next deploy do work")
+	}
+}
+
+func TestFailingActionNamesItsPlace(t *testing.T) {
+	at := sluice.Place{File: "s.yaml", Line: 3}
+	for when, deployed := range map[string]bool{"pre": false, "post": true} {
+		t.Run(when, func(t *testing.T) {
+			w := newWorld(t)
+			app, src := chat(t)
+			app.Actions = []sluice.Action{{When: when, Run: "echo no such thing >&2; exit 7", Dir: src, At: at}}
+			rev, err := w.try(app, nil)
+			if err == nil || !strings.HasPrefix(err.Error(), "s.yaml:3: action ") || !strings.Contains(err.Error(), "exit status 7: no such thing") || sluice.HintOf(err) == "" {
+				t.Errorf("error %v, hint %q", err, sluice.HintOf(err))
+			}
+			if (rev != nil) != deployed || (w.mounted["chat"] != "") != deployed {
+				t.Errorf("revision %v, mounted %v", rev, w.mounted)
+			}
+			app.Actions[0].Run = "true"
+			if rev, err = w.try(app, nil); err != nil || rev == nil {
+				t.Errorf("the next try: %v, %v", rev, err)
+			}
+		})
+	}
+}
+
+func TestFailedActionAfterIsTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	app, src := chat(t)
+	flag := filepath.Join(t.TempDir(), "flag")
+	app.Actions = []sluice.Action{{When: "post", Run: "test -e " + flag, Dir: src}}
+	if _, err := w.try(app, nil); err == nil {
+		t.Fatal("no error")
+	}
+	write(t, filepath.Dir(flag), "flag", "")
+	var ps []Progress
+	if _, err := w.try(app, progress(&ps)); err != nil || len(said(ps, "run", Done)) != 1 {
+		t.Errorf("error %v, progress %v", err, ps)
+	}
+}
+
+func TestCancelledActionDiesWithItsChildren(t *testing.T) {
+	w := newWorld(t)
+	app, src := chat(t)
+	app.Actions = []sluice.Action{{When: "pre", Run: "echo up; sleep 600 & wait", Dir: src}}
+	p, err := w.Plan(t.Context(), app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	start := time.Now()
+	_, err = w.Apply(ctx, p, func(p Progress) {
+		if p.Text == "up" {
+			cancel()
+		}
+	})
+	if err == nil || time.Since(start) > 30*time.Second {
+		t.Errorf("error %v after %v", err, time.Since(start))
+	}
+}
+
+func TestOutputIsCutIntoLines(t *testing.T) {
+	var got []string
+	l := lines{emit: func(s string) { got = append(got, s) }}
+	for _, s := range []string{"a", "b\nc\r\n", "\n", strings.Repeat("x", maxLine+1), "\nend"} {
+		if n, err := l.Write([]byte(s)); n != len(s) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	l.flush()
+	want := []string{"ab", "c", "", strings.Repeat("x", maxLine), "x", "end"}
+	if !slices.Equal(got, want) {
+		t.Errorf("lines %q", got)
+	}
+}
