@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,8 +38,8 @@ func (d *Deployer) codeHash(ctx context.Context, f *sluice.Function) (string, er
 }
 
 // goHash is the digest of the sources of a Go build: the Go files of its module with go.mod and
-// go.sum, and every file of it when some are embedded. Modules that it replaces by folders, and
-// those of its workspace, count too.
+// go.sum, and whatever lies beside files that embed. Modules that it replaces by folders, and those
+// of its workspace, count too.
 func (d *Deployer) goHash(ctx context.Context, b *sluice.Build) (string, error) {
 	roots, err := goRoots(b.Dir)
 	if err != nil {
@@ -46,22 +47,45 @@ func (d *Deployer) goHash(ctx context.Context, b *sluice.Build) (string, error) 
 	}
 	h := sha256.New()
 	for _, root := range roots {
-		t, err := d.tree(ctx, root, []string{"node_modules/"})
+		embedding := map[string]bool{}
+		err := filepath.WalkDir(root, func(p string, e fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if e.IsDir() {
+				if _, err := os.Stat(filepath.Join(p, "go.mod")); p != root && (always[e.Name()] || e.Name() == "node_modules" || p == d.o.Dir || err == nil) {
+					return filepath.SkipDir // the last: a module of its own
+				}
+				return ctx.Err()
+			}
+			switch filepath.Ext(p) {
+			case ".go", ".s", ".mod", ".sum", ".work":
+			default:
+				return nil
+			}
+			info, err := os.Stat(p)
+			if err != nil || !info.Mode().IsRegular() {
+				return nil // a broken link, which go ignores too
+			}
+			sum, err := d.sums.of(p, info)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(h, "%s\x00%s\n", strings.TrimPrefix(p, root), sum)
+			if code, err := os.ReadFile(p); err == nil && bytes.Contains(code, []byte("//go:embed")) {
+				embedding[filepath.Dir(p)] = true
+			}
+			return nil
+		})
 		if err != nil {
 			return "", err
 		}
-		embeds := slices.ContainsFunc(t, func(f file) bool {
-			if !strings.HasSuffix(f.rel, ".go") || f.mode&fs.ModeSymlink != 0 {
-				return false
+		for _, dir := range slices.Sorted(maps.Keys(embedding)) {
+			t, err := d.tree(ctx, dir, []string{"node_modules/"})
+			if err != nil {
+				return "", err
 			}
-			code, err := os.ReadFile(f.src)
-			return err == nil && bytes.Contains(code, []byte("//go:embed"))
-		})
-		for _, f := range t {
-			switch ext := filepath.Ext(f.rel); {
-			case embeds, ext == ".go", ext == ".s", ext == ".mod", ext == ".sum", ext == ".work":
-				fmt.Fprintf(h, "%s\x00%s\n", f.rel, f.sum)
-			}
+			fmt.Fprintf(h, "%s\x00%s\n", strings.TrimPrefix(dir, root), t.hash())
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16]), nil

@@ -444,8 +444,10 @@ func TestAppsThatCannotBeDeployedAreRefused(t *testing.T) {
 		"name that is no label": {func(a *sluice.App) { a.Name = "../x" }, `not a DNS label`},
 		"function twice":        {func(a *sluice.App) { a.Functions[1].Name = "send" }, `s.yaml:20: function "send" is defined twice, also at s.yaml:10`},
 		"code missing":          {func(a *sluice.App) { a.Functions[0].Code = filepath.Join(src, "nowhere") }, `s.yaml:10: function "send": ` + filepath.Join(src, "nowhere") + ` does not exist`},
-		"site missing":          {func(a *sluice.App) { a.Sites = []sluice.Site{{Bucket: "files", Dir: filepath.Join(src, "no"), At: sluice.Place{File: "s.yaml", Line: 9}}} }, `s.yaml:9: site "files/": `},
-		"unknown build":         {func(a *sluice.App) { a.Functions[0].Build = &sluice.Build{Kind: "cobol"} }, `unknown kind of build "cobol"`},
+		"site missing": {func(a *sluice.App) {
+			a.Sites = []sluice.Site{{Bucket: "files", Dir: filepath.Join(src, "no"), At: sluice.Place{File: "s.yaml", Line: 9}}}
+		}, `s.yaml:9: site "files/": `},
+		"unknown build": {func(a *sluice.App) { a.Functions[0].Build = &sluice.Build{Kind: "cobol"} }, `unknown kind of build "cobol"`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
