@@ -13,7 +13,7 @@ type conns struct {
 	quit chan struct{}
 	busy sync.WaitGroup // one per connection in open
 
-	mu      sync.Mutex // guards the fields below
+	mu     sync.Mutex // guards the fields below
 	closed bool
 	open   map[net.Conn]struct{}
 }

@@ -38,3 +38,29 @@ func socketPair() (ours, theirs *os.File, err error) {
 	}
 	return os.NewFile(uintptr(fds[0]), "instance"), os.NewFile(uintptr(fds[1]), "supervisor"), nil
 }
+
+// writeNow writes as much as the socket takes without waiting.
+func writeNow(c syscall.RawConn, b []byte) (n int, err error) {
+	cerr := c.Write(func(fd uintptr) bool {
+		for n < len(b) {
+			var k int
+			if k, err = unix.Write(int(fd), b[n:]); k > 0 {
+				n += k
+			}
+			if err == unix.EINTR {
+				continue
+			}
+			if err != nil {
+				break
+			}
+		}
+		return true
+	})
+	if err == unix.EAGAIN {
+		err = nil
+	}
+	if cerr != nil {
+		err = cerr
+	}
+	return n, err
+}

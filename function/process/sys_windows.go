@@ -29,3 +29,6 @@ func residentMB(int) int { return 0 }
 func socketPair() (ours, theirs *os.File, err error) {
 	return nil, nil, errors.New("instances over a socket pair need Linux or macOS (use WSL)")
 }
+
+// writeNow is never called: there is no socketPair.
+func writeNow(syscall.RawConn, []byte) (int, error) { return 0, errors.ErrUnsupported }

@@ -1,0 +1,565 @@
+package process
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/function"
+)
+
+// instance is a process that speaks frames. It is generic until load has made it a version's.
+type instance struct {
+	id   string
+	proc function.Process
+	sock *os.File
+	w    writer
+	ctl  chan frame    // HELLO, READY, INITERR
+	done chan struct{} // closed when it takes no more calls
+	dead chan struct{} // closed when the process has gone and every call is answered
+
+	version atomic.Pointer[loaded]
+
+	mu      sync.Mutex // guards the fields below
+	calls   map[uint32]*call
+	last    uint32
+	retired bool
+	stuck   bool   // a call that ran out of time may still run in it
+	words   []byte // the plain output before load, for the error of a failed boot
+}
+
+// loaded is what an instance became.
+type loaded struct {
+	v         *function.Version
+	logs      function.LogSink
+	maxResult int
+}
+
+// call is one call in flight. Whoever takes it out of instance.calls sends its answer.
+type call struct {
+	rid  string
+	done chan sluice.Result // 1 slot
+	http *sluice.HTTPResponse
+	body []byte // while CHUNKs come
+}
+
+var errDead = errors.New("the process has ended")
+
+// hookDefault is the time of the life cycle hooks; no template says another so far.
+const hookDefault = 3 * time.Second
+
+// exitGrace is how long an instance may take to exit when it is told to.
+const exitGrace = 300 * time.Millisecond
+
+// newInstance spawns a process with a socket as its fd 3.
+func newInstance(ctx context.Context, s function.Spawner, c function.Command) (*instance, error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, &sluice.Error{Code: sluice.Unavailable, Msg: err.Error(), Err: err}
+	}
+	defer theirs.Close()
+	i := &instance{
+		id: strings.ToLower(sluice.NewRequestID()), sock: ours, ctl: make(chan frame, 1),
+		done: make(chan struct{}), dead: make(chan struct{}), calls: map[uint32]*call{},
+	}
+	lines := &function.LineWriter{Line: i.plain}
+	c.Files, c.Out = []*os.File{theirs}, lines
+	if i.proc, err = s.Spawn(ctx, c); err != nil {
+		ours.Close()
+		return nil, err
+	}
+	i.w.init(ours)
+	go i.read(lines)
+	return i, nil
+}
+
+// read is the instance's only reader, from its birth until everything of it is over.
+func (i *instance) read(lines *function.LineWriter) {
+	defer close(i.dead)
+	exit := make(chan struct{})
+	go func() {
+		defer close(exit)
+		<-i.proc.Exited()
+		i.sock.SetReadDeadline(time.Now().Add(time.Second)) // a descendant may hold the socket open
+	}()
+	r := bufio.NewReaderSize(i.sock, 16<<10)
+	for {
+		f, err := readFrame(r)
+		if err != nil {
+			break
+		}
+		i.handle(f)
+	}
+	i.proc.Kill() // who closes fd 3 is of no use any more
+	<-exit
+	i.sock.Close()
+	i.w.wait()
+	lines.Flush()
+	i.mu.Lock()
+	i.retire()
+	left := i.calls
+	i.calls = nil
+	i.mu.Unlock()
+	kind := "" // of the exit
+	if strings.HasPrefix(i.proc.ExitText(), "out of memory") {
+		kind = "OutOfMemory"
+	}
+	for _, c := range left {
+		c.done <- sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Type: kind, Message: i.proc.ExitText()}}
+	}
+}
+
+// handle takes one frame from the instance.
+func (i *instance) handle(f frame) {
+	switch f.kind {
+	case frameHello, frameReady, frameInitError:
+		select {
+		case i.ctl <- f:
+		default: // it repeats itself
+		}
+	case frameResult:
+		var meta struct {
+			Status  int
+			Headers map[string][]string
+		}
+		if len(f.meta) > 0 && json.Unmarshal(f.meta, &meta) != nil {
+			i.answer(f.id, sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Message: "the instance sent a malformed frame"}})
+			return
+		}
+		var head *sluice.HTTPResponse
+		if meta.Status != 0 {
+			head = &sluice.HTTPResponse{Status: meta.Status, Header: meta.Headers}
+		}
+		if f.flags&flagMore == 0 {
+			i.answer(f.id, sluice.Result{Payload: f.body, HTTP: head})
+			return
+		}
+		i.mu.Lock()
+		if c := i.calls[f.id]; c != nil {
+			c.http, c.body = head, f.body
+		}
+		i.mu.Unlock()
+	case frameChunk:
+		i.chunk(f)
+	case frameError:
+		i.answer(f.id, sluice.Result{Failure: failure(f)})
+	case frameLog:
+		i.logFrame(f)
+	case framePing:
+		i.w.send(appendFrame(nil, frame{kind: framePong, id: f.id}))
+	}
+}
+
+func (i *instance) chunk(f frame) {
+	l := i.version.Load()
+	i.mu.Lock()
+	c := i.calls[f.id]
+	if c == nil || l == nil {
+		i.mu.Unlock()
+		return
+	}
+	c.body = append(c.body, f.body...)
+	res := sluice.Result{Payload: c.body, HTTP: c.http}
+	i.mu.Unlock()
+	if len(res.Payload) > l.maxResult {
+		i.answer(f.id, sluice.Result{Failure: &sluice.Failure{Kind: sluice.TooBig, Message: fmt.Sprintf("the answer has more than %d bytes", l.maxResult)}})
+	} else if f.flags&flagMore == 0 {
+		i.answer(f.id, res)
+	}
+}
+
+// answer ends a call. A second answer finds nobody.
+func (i *instance) answer(id uint32, res sluice.Result) {
+	i.mu.Lock()
+	c := i.calls[id]
+	delete(i.calls, id)
+	kill := i.stuck && len(i.calls) == 0
+	i.mu.Unlock()
+	if c != nil {
+		c.done <- res
+	}
+	if kill {
+		i.proc.Kill()
+	}
+}
+
+var kinds = map[string]sluice.FailureKind{
+	"handled": sluice.Handled, "crash": sluice.Crashed, "entry": sluice.BadEntry, "init": sluice.InitFail, "big": sluice.TooBig,
+}
+
+// failure reads an ERROR or INITERR.
+func failure(f frame) *sluice.Failure {
+	var meta struct {
+		Kind, Type, Message string
+		Stack               []string
+	}
+	if json.Unmarshal(f.meta, &meta) != nil || kinds[meta.Kind] == 0 {
+		return &sluice.Failure{Kind: sluice.Crashed, Message: "the instance sent a malformed frame"}
+	}
+	return &sluice.Failure{Kind: kinds[meta.Kind], Type: meta.Type, Message: meta.Message, Stack: meta.Stack, Body: f.body}
+}
+
+// retire closes done; mu is held.
+func (i *instance) retire() {
+	if !i.retired {
+		i.retired = true
+		close(i.done)
+	}
+}
+
+// kill ends the process at once, waits until it is gone, and says how it ended.
+func (i *instance) kill() string {
+	i.proc.Kill()
+	<-i.dead
+	return i.proc.ExitText()
+}
+
+// control waits for the next frame about the instance itself.
+func (i *instance) control(ctx context.Context) (frame, error) {
+	select {
+	case f := <-i.ctl:
+		return f, nil
+	default:
+	}
+	select {
+	case f := <-i.ctl:
+		return f, nil
+	case <-i.dead:
+		select {
+		case f := <-i.ctl: // its last frame
+			return f, nil
+		default:
+			return frame{}, errDead
+		}
+	case <-ctx.Done():
+		return frame{}, ctx.Err()
+	}
+}
+
+// loadSpec is the body of LOAD.
+type loadSpec struct {
+	Handler   string            `json:"handler"`
+	Hooks     map[string]string `json:"hooks"` // initialize, preStop, preFreeze
+	Root      string            `json:"root"`
+	Env       map[string]string `json:"env"`
+	Egress    json.RawMessage   `json:"egress,omitempty"`
+	App       string            `json:"app"`
+	Name      string            `json:"name"`
+	Group     string            `json:"group"`
+	Version   string            `json:"version"`
+	Conc      int               `json:"conc"`
+	MemMB     int               `json:"memMB"`
+	TimeoutMs int64             `json:"timeoutMs"`
+	InitMs    int64             `json:"initMs"`
+	Max       int               `json:"max"`
+}
+
+// egressVariable holds, as JSON, which hosts the shim connects elsewhere (package egress writes it).
+const egressVariable = "SLUICE_EGRESS"
+
+// load makes a generic instance one of v: its module loaded, its initializer done.
+func (i *instance) load(ctx context.Context, v *function.Version, logs function.LogSink, maxResult int) error {
+	i.version.Store(&loaded{v: v, logs: logs, maxResult: maxResult})
+	spec := &v.Spec
+	initTime := cmp.Or(spec.InitTimeout, initDefault)
+	meta := loadSpec{
+		Handler: spec.Handler, Hooks: map[string]string{}, Root: v.Root, Env: maps.Clone(v.Env),
+		App: string(v.App), Name: string(spec.Name), Group: spec.Group, Version: v.Revision,
+		Conc: max(spec.Concurrency, 1), MemMB: spec.MemoryMB, TimeoutMs: spec.Timeout.Milliseconds(), InitMs: initTime.Milliseconds(), Max: maxResult,
+	}
+	if meta.Env == nil {
+		meta.Env = map[string]string{}
+	}
+	if e := meta.Env[egressVariable]; json.Valid([]byte(e)) {
+		meta.Egress = json.RawMessage(e)
+	}
+	delete(meta.Env, egressVariable)
+	for which, name := range map[string]string{hookInit: spec.Initializer, hookStop: spec.PreStop, hookFreeze: spec.PreFreeze} {
+		if name != "" {
+			meta.Hooks[which] = name
+		}
+	}
+	b, err := json.Marshal(meta)
+	if err != nil {
+		return err
+	}
+	i.w.send(appendFrame(nil, frame{kind: frameLoad, body: b}))
+
+	lctx, cancel := context.WithTimeout(ctx, loadTime)
+	defer cancel()
+	f, err := i.control(lctx)
+	switch {
+	case errors.Is(err, errDead):
+		return startFailed(sluice.InitFail, "", "the process ended while it loaded the function: "+i.proc.ExitText())
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return startFailed(sluice.InitFail, "", fmt.Sprintf("loading the function took longer than %v", loadTime))
+	case f.kind == frameInitError:
+		return &function.StartError{Failure: *failure(f)}
+	case f.kind != frameReady:
+		return errFrame
+	}
+	if spec.Initializer == "" {
+		return nil
+	}
+	ictx, cancel := context.WithTimeout(ctx, initTime)
+	defer cancel()
+	res, err := i.hook(ictx, hookInit)
+	switch {
+	case err != nil:
+		return startFailed(sluice.InitFail, "", "the process ended before its initializer")
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case res.Failure == nil:
+		return nil
+	case res.Failure.Kind == sluice.TimedOut:
+		return startFailed(sluice.InitFail, "", fmt.Sprintf("the initializer took longer than %v", initTime))
+	case res.Failure.Kind == sluice.Crashed && res.Failure.Body == nil:
+		return startFailed(sluice.InitFail, res.Failure.Type, "the process ended in its initializer: "+res.Failure.Message)
+	}
+	res.Failure.Kind = sluice.InitFail
+	return &function.StartError{Failure: *res.Failure}
+}
+
+func startFailed(kind sluice.FailureKind, typ, msg string) error {
+	return &function.StartError{Failure: sluice.Failure{Kind: kind, Type: typ, Message: msg}}
+}
+
+// The hooks by their names in frames.
+const (
+	hookInit   = "initialize"
+	hookStop   = "preStop"
+	hookFreeze = "preFreeze"
+)
+
+func (i *instance) ID() string            { return i.id }
+func (i *instance) Done() <-chan struct{} { return i.done }
+
+// MemoryMB is the resident size now.
+func (i *instance) MemoryMB() int { return i.proc.MemoryMB() }
+
+// Invoke runs one call. At the end of ctx the process is killed: at once when the call is alone in it,
+// else when the others have ended; it takes no more calls meanwhile.
+func (i *instance) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Result, error) {
+	meta, err := invokeMeta(ctx, inv)
+	if err != nil {
+		return sluice.Result{}, err
+	}
+	res, err := i.do(ctx, frameInvoke, meta, inv.Payload, inv.RequestID)
+	if err != nil {
+		return res, err
+	}
+	res.Instance = i.id
+	if p, ok := i.proc.(interface{ PeakMB() int }); ok {
+		res.MemoryMB = p.PeakMB()
+	}
+	if i.version.Load().v.Spec.PreFreeze != "" {
+		i.w.send(appendFrame(nil, frame{kind: frameHook, meta: hookMeta(ctx, hookFreeze)}))
+	}
+	return res, nil
+}
+
+// do sends a request and waits for its answer.
+func (i *instance) do(ctx context.Context, kind byte, meta, body []byte, rid string) (sluice.Result, error) {
+	c := &call{rid: rid, done: make(chan sluice.Result, 1)}
+	i.mu.Lock()
+	if i.retired {
+		i.mu.Unlock()
+		return sluice.Result{}, function.ErrInstanceGone
+	}
+	for i.last++; i.last == 0 || i.calls[i.last] != nil; i.last++ {
+	}
+	id := i.last
+	i.calls[id] = c
+	i.mu.Unlock()
+	i.w.sendFrame(frame{kind: kind, id: id, meta: meta, body: body})
+
+	select {
+	case res := <-c.done:
+		return res, nil
+	case <-ctx.Done():
+	}
+	i.mu.Lock()
+	_, waiting := i.calls[id]
+	delete(i.calls, id)
+	if !waiting {
+		i.mu.Unlock()
+		return <-c.done, nil // answered in the same moment
+	}
+	i.stuck = true
+	alone := len(i.calls) == 0
+	i.retire()
+	i.mu.Unlock()
+	if alone {
+		i.proc.Kill()
+	} else {
+		i.w.send(appendFrame(nil, frame{kind: frameCancel, id: id}))
+	}
+	f := &sluice.Failure{Kind: sluice.TimedOut, Message: "timed out"}
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		f = &sluice.Failure{Kind: sluice.Crashed, Message: "stopped"}
+	}
+	return sluice.Result{Failure: f}, nil
+}
+
+// hook runs one life cycle function.
+func (i *instance) hook(ctx context.Context, which string) (sluice.Result, error) {
+	return i.do(ctx, frameHook, hookMeta(ctx, which), nil, "")
+}
+
+func hookMeta(ctx context.Context, which string) []byte {
+	b := append([]byte(`{"which":"`), which...)
+	b = append(b, `","rid":"`...)
+	b = append(b, sluice.NewRequestID()...)
+	b = append(b, `","deadline":`...)
+	return append(strconv.AppendInt(b, deadlineMs(ctx), 10), '}')
+}
+
+// Stop ends the instance: the pre-stop hook, an order to exit, then SIGKILL.
+func (i *instance) Stop(ctx context.Context) {
+	i.mu.Lock()
+	alive := !i.retired
+	i.mu.Unlock()
+	if alive && i.version.Load().v.Spec.PreStop != "" && ctx.Err() == nil {
+		hctx, cancel := context.WithTimeout(ctx, hookDefault)
+		i.hook(hctx, hookStop)
+		cancel()
+	}
+	i.mu.Lock()
+	i.retire()
+	i.mu.Unlock()
+	if ctx.Err() == nil {
+		i.w.send(appendFrame(nil, frame{kind: frameStop}))
+		t := time.NewTimer(exitGrace)
+		defer t.Stop()
+		select {
+		case <-i.dead:
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	i.kill()
+}
+
+// logFrame hands on a LOG.
+func (i *instance) logFrame(f frame) {
+	l := i.version.Load()
+	var meta struct {
+		Lvl string
+		T   int64
+		P   int // bytes of the body before the text itself
+	}
+	if l == nil || l.logs == nil || json.Unmarshal(f.meta, &meta) != nil || meta.P < 0 || meta.P > len(f.body) {
+		return
+	}
+	rid := ""
+	if f.id != 0 {
+		i.mu.Lock()
+		if c := i.calls[f.id]; c != nil {
+			rid = c.rid
+		}
+		i.mu.Unlock()
+	}
+	line := function.LogLine{Time: time.UnixMilli(meta.T), App: l.v.App, Function: l.v.Spec.Name, Request: rid, Instance: i.id, Level: meta.Lvl, Text: string(f.body[meta.P:])}
+	if meta.P > 0 {
+		line.Line = string(f.body)
+	}
+	l.logs.Log(line)
+}
+
+// plain takes a line that did not come by frames: from native code, a child process, or node itself.
+// It belongs to the call in flight when there is only one.
+func (i *instance) plain(b []byte) {
+	l := i.version.Load()
+	i.mu.Lock()
+	rid := ""
+	if len(i.calls) == 1 {
+		for _, c := range i.calls {
+			rid = c.rid
+		}
+	}
+	if l == nil && len(i.words) < 4<<10 {
+		i.words = append(append(i.words, b[:min(len(b), 1<<10)]...), '\n')
+	}
+	i.mu.Unlock()
+	if l != nil && l.logs != nil {
+		l.logs.Log(function.LogLine{Time: time.Now(), App: l.v.App, Function: l.v.Spec.Name, Request: rid, Instance: i.id, Text: string(b)})
+	}
+}
+
+// lastWords is what a process printed that never became an instance.
+func (i *instance) lastWords() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.words) == 0 {
+		return ""
+	}
+	return ": " + strings.TrimSpace(string(i.words))
+}
+
+func deadlineMs(ctx context.Context) int64 {
+	t, ok := ctx.Deadline()
+	if !ok {
+		t = time.Now().Add(24 * time.Hour)
+	}
+	return t.UnixMilli()
+}
+
+// httpMeta is the head of an HTTP call in INVOKE's meta.
+type httpMeta struct {
+	Method  string              `json:"method"`
+	Path    string              `json:"path"`
+	Query   string              `json:"query,omitempty"`
+	Host    string              `json:"host"`
+	Headers map[string][]string `json:"headers"`
+	Remote  string              `json:"remote"`
+	URI     string              `json:"uri,omitempty"`
+}
+
+// invokeMeta writes INVOKE's meta; by hand in the common case, which is a request id and a deadline.
+func invokeMeta(ctx context.Context, inv *sluice.Invocation) ([]byte, error) {
+	if inv.Kind == sluice.InvokeEvent && len(inv.Attrs) == 0 && plainText(inv.RequestID) {
+		b := make([]byte, 0, 80)
+		b = append(append(b, `{"rid":"`...), inv.RequestID...)
+		b = append(b, `","deadline":`...)
+		return append(strconv.AppendInt(b, deadlineMs(ctx), 10), '}'), nil
+	}
+	meta := struct {
+		RID      string            `json:"rid"`
+		Deadline int64             `json:"deadline"`
+		Kind     string            `json:"kind,omitempty"`
+		HTTP     *httpMeta         `json:"http,omitempty"`
+		Attrs    map[string]string `json:"attrs,omitempty"`
+	}{RID: inv.RequestID, Deadline: deadlineMs(ctx), Attrs: inv.Attrs}
+	if h := inv.HTTP; inv.Kind == sluice.InvokeHTTP && h != nil {
+		meta.Kind = "http"
+		meta.HTTP = &httpMeta{Method: h.Method, Path: h.Path, Query: h.RawQuery, Host: h.Host, Headers: h.Header, Remote: h.Remote, URI: h.URI}
+	}
+	b, err := json.Marshal(meta)
+	if err == nil && len(b) > maxMeta {
+		err = sluice.Errorf(sluice.TooMuch, "the head of the call has %d bytes, more than %d", len(b), maxMeta)
+	}
+	return b, err
+}
+
+// plainText reports whether s needs no escaping in JSON.
+func plainText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,332 @@
+package process
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/function"
+)
+
+//go:embed *.cjs
+var shims embed.FS
+
+// NodeOptions set up a Node starter. The zero value of each field but Dir is right.
+type NodeOptions struct {
+	// Dir gets the shim's files, in a folder named by their hash.
+	Dir string
+	// Path is the node program; default "node", found in the function's PATH.
+	Path string
+	// Shims are further dialects' conventions: the text of a CommonJS module by dialect name. "aws" and
+	// "aliyun" are built in.
+	Shims map[string]string
+	// Generic is how many booted instances without user code are kept per kind at the least; default 1,
+	// negative is none. More are kept while functions start often.
+	Generic int
+	// MaxResult is the largest answer of a function in bytes; default 64 MiB.
+	MaxResult int
+	// Log gets what goes wrong in the background; default slog.Default().
+	Log *slog.Logger
+}
+
+// Node starts instances of the nodejs* runtimes: the user's real node with our shim. A start is taken
+// from a pool of booted instances where one fits, for a boot costs fifty times what loading a small
+// module does.
+type Node struct {
+	o     NodeOptions
+	setup sync.Once
+	dir   string // with the shim's files
+	err   error  // of setup
+
+	base context.Context // of boots in the background
+	halt context.CancelFunc
+	wg   sync.WaitGroup
+
+	mu      sync.Mutex // guards the fields below
+	closed  bool
+	real    map[string]string // the binary behind a node found in PATH, which may be a slow script
+	generic map[kind]*generic
+}
+
+// kind is what must be fixed before a node process boots.
+type kind struct {
+	dialect  string
+	node     string
+	memoryMB int
+	env      string // "NAME=value" lines that node reads at boot
+}
+
+// generic is the pool of one kind.
+type generic struct {
+	spawner function.Spawner
+	idle    []*instance
+	booting int
+	starts  []time.Time // recent ones
+}
+
+var _ function.Starter = (*Node)(nil)
+
+const (
+	bootTime    = 10 * time.Second // from exec to HELLO
+	loadTime    = 10 * time.Second // for the user's module, without its initializer
+	initDefault = 3 * time.Second
+	refillDelay = 20 * time.Millisecond // the reply that a start was for goes first
+	startWindow = 10 * time.Second
+)
+
+// NewNode returns a starter for Node.js; Close ends it.
+func NewNode(o NodeOptions) *Node {
+	o.Generic = cmp.Or(o.Generic, 1)
+	o.MaxResult = cmp.Or(o.MaxResult, 64<<20)
+	o.Path = cmp.Or(o.Path, "node")
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	n := &Node{o: o, real: map[string]string{}, generic: map[kind]*generic{}}
+	n.base, n.halt = context.WithCancel(context.Background())
+	return n
+}
+
+// Runs is true for nodejs* (in any case) of a dialect whose conventions are known.
+func (n *Node) Runs(dialect, runtime string) bool {
+	if !strings.HasPrefix(strings.ToLower(runtime), "nodejs") {
+		return false
+	}
+	_, ok := n.o.Shims[dialect]
+	if !ok {
+		_, err := fs.Stat(shims, "shim-"+dialect+".cjs")
+		ok = err == nil
+	}
+	return ok
+}
+
+// Start returns an instance whose module is loaded and whose initializer is done.
+func (n *Node) Start(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink) (function.Instance, error) {
+	if n.setup.Do(n.install); n.err != nil {
+		return nil, n.err
+	}
+	k, err := n.kindOf(v)
+	if err != nil {
+		return nil, err
+	}
+	inst := n.take(k, s)
+	if inst == nil {
+		if inst, err = n.boot(ctx, k, s); err != nil {
+			return nil, err
+		}
+	}
+	if err := inst.load(ctx, v, logs, n.o.MaxResult); err != nil {
+		inst.kill()
+		return nil, err
+	}
+	return inst, nil
+}
+
+// Close stops the booted instances that nobody has taken. Instances that were handed out are their
+// pools' to stop.
+func (n *Node) Close() {
+	n.mu.Lock()
+	n.closed = true
+	var idle []*instance
+	for _, g := range n.generic {
+		idle = append(idle, g.idle...)
+		g.idle = nil
+	}
+	n.mu.Unlock()
+	n.halt()
+	for _, i := range idle {
+		i.kill()
+	}
+	n.wg.Wait()
+}
+
+// install writes the shim's files.
+func (n *Node) install() {
+	files := map[string]string{}
+	names, _ := fs.Glob(shims, "*.cjs")
+	for _, name := range names {
+		b, _ := shims.ReadFile(name) // embedded: it is there
+		files[name] = string(b)
+	}
+	for d, text := range n.o.Shims {
+		files["shim-"+d+".cjs"] = text
+	}
+	h := sha256.New()
+	names = names[:0]
+	for name := range files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		fmt.Fprintf(h, "%s %d\n%s", name, len(files[name]), files[name])
+	}
+	dir, err := filepath.Abs(filepath.Join(n.o.Dir, hex.EncodeToString(h.Sum(nil)[:8])))
+	if err == nil {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	for _, name := range names {
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), []byte(files[name]), 0o644)
+		}
+	}
+	if err != nil {
+		n.err = fmt.Errorf("write node shim: %w", err)
+	}
+	n.dir = dir
+}
+
+// bootVariables are those that node, its libraries or the loader read before any of our code runs.
+func bootVariable(name string) bool {
+	switch name {
+	case "NODE_ENV", "NODE_PATH", "NODE_TLS_REJECT_UNAUTHORIZED":
+		return false // read when used
+	case "PATH", "HOME", "LANG", "LC_ALL", "LANGUAGE", "SSL_CERT_FILE", "SSL_CERT_DIR":
+		return true
+	}
+	return strings.HasPrefix(name, "NODE_") || strings.HasPrefix(name, "LD_") || strings.HasPrefix(name, "UV_") || strings.HasPrefix(name, "OPENSSL_")
+}
+
+func (n *Node) kindOf(v *function.Version) (kind, error) {
+	var env []string
+	for k, val := range v.Env {
+		if bootVariable(k) {
+			env = append(env, k+"="+val)
+		}
+	}
+	slices.Sort(env)
+	path, err := lookPath(n.o.Path, "", env)
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		return kind{}, &sluice.Error{Code: sluice.Unavailable, Err: err,
+			Msg:  fmt.Sprintf("function %q needs Node.js, and there is no program %q", v.Spec.Name, n.o.Path),
+			Hint: "install Node.js 18 or later (https://nodejs.org) so that node is in PATH, and deploy again"}
+	}
+	return kind{dialect: v.Dialect, node: path, memoryMB: v.Spec.MemoryMB, env: strings.Join(env, "\n")}, nil
+}
+
+// boot starts a node process and waits for its HELLO.
+func (n *Node) boot(ctx context.Context, k kind, s function.Spawner) (*instance, error) {
+	ctx, cancel := context.WithTimeout(ctx, bootTime)
+	defer cancel()
+	var args []string
+	if k.memoryMB > 0 {
+		args = append(args, "--max-old-space-size="+strconv.Itoa(max(k.memoryMB*8/10, 32)))
+	}
+	args = append(args, filepath.Join(n.dir, "shim.cjs"), filepath.Join(n.dir, "shim-"+k.dialect+".cjs"))
+	n.mu.Lock()
+	path := cmp.Or(n.real[k.node], k.node)
+	n.mu.Unlock()
+	i, err := newInstance(ctx, s, function.Command{
+		Path: path, Args: args, Dir: n.dir, Env: append(strings.Split(k.env, "\n"), "SLUICE_FD=3"), Memory: k.memoryMB,
+	})
+	if err != nil {
+		return nil, err
+	}
+	hello, err := i.control(ctx)
+	if err == nil && hello.kind != frameHello {
+		err = errFrame
+	}
+	if err != nil {
+		text := i.kill()
+		if errors.Is(err, errDead) {
+			err = fmt.Errorf("node ended at its start: %s%s", text, i.lastWords())
+		}
+		return nil, fmt.Errorf("boot node: %w", err)
+	}
+	var meta struct{ Exec string }
+	if json.Unmarshal(hello.meta, &meta) == nil && meta.Exec != "" && meta.Exec != k.node {
+		n.mu.Lock()
+		n.real[k.node] = meta.Exec
+		n.mu.Unlock()
+	}
+	return i, nil
+}
+
+// take returns a booted instance of a kind, nil when there is none, and lets the pool be filled again
+// in a moment.
+func (n *Node) take(k kind, s function.Spawner) *instance {
+	if n.o.Generic < 0 {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	g := n.generic[k]
+	if g == nil {
+		g = &generic{}
+		n.generic[k] = g
+	}
+	g.spawner = s
+	now := time.Now()
+	g.starts = append(slices.DeleteFunc(g.starts, func(t time.Time) bool { return now.Sub(t) > startWindow }), now)
+	n.refill(k, g)
+	for len(g.idle) > 0 {
+		i := g.idle[len(g.idle)-1]
+		g.idle = g.idle[:len(g.idle)-1]
+		select {
+		case <-i.dead:
+		default:
+			return i
+		}
+	}
+	return nil
+}
+
+// refill boots instances in the background, one after the other, until there are as many as the
+// starts of late ask for; mu is held.
+func (n *Node) refill(k kind, g *generic) {
+	if n.closed || g.booting > 0 {
+		return
+	}
+	g.booting++
+	n.wg.Go(func() {
+		select {
+		case <-time.After(refillDelay):
+		case <-n.base.Done():
+		}
+		for {
+			n.mu.Lock()
+			want := min(n.o.Generic+len(g.starts)/4, runtime.NumCPU()*2)
+			if n.closed || len(g.idle) >= want {
+				g.booting--
+				n.mu.Unlock()
+				return
+			}
+			n.mu.Unlock()
+			i, err := n.boot(n.base, k, g.spawner)
+			n.mu.Lock()
+			switch {
+			case err != nil:
+				if !n.closed {
+					n.o.Log.Warn("generic node instance does not start", "err", err)
+				}
+				g.booting--
+				n.mu.Unlock()
+				return
+			case n.closed:
+				n.mu.Unlock()
+				i.kill()
+			default:
+				g.idle = append(g.idle, i)
+				n.mu.Unlock()
+			}
+		}
+	})
+}

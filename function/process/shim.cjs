@@ -1,0 +1,275 @@
+'use strict';
+// The frame core of sluice's Node instances: it speaks with the supervisor over fd 3, loads the user's
+// module, runs handlers, and sends logs. What handlers' arguments and results look like, it does not
+// know: that is in the dialect's file, named by argv[2]. Frames are described in function/DESIGN.md.
+const fs = require('fs');
+const net = require('net');
+const util = require('util');
+const { Module } = require('module');
+const { EntryError, find } = require('./load.cjs');
+
+const FD = 3;
+const HELLO = 1, LOAD = 2, READY = 3, INVOKE = 4, RESULT = 5, ERROR = 6, CHUNK = 7, LOG = 8, CANCEL = 9,
+  HOOK = 10, PING = 11, PONG = 12, STOP = 13, INITERR = 14;
+const MORE = 1; // flag: CHUNKs of the same id follow
+const HEAD = 12, PIECE = 1 << 20, LINE = 64 << 10, META = 60000;
+
+const dialect = require(process.argv[2]);
+let spec = null;        // LOAD's body
+let handler = null;
+let hooks = {};         // initialize, preStop, preFreeze
+let frozen = null;      // while preFreeze runs, a promise
+const calls = new Map(); // id → call, in flight
+let current = null;     // the call that logs belong to, when there is at most one
+let storage = null;     // AsyncLocalStorage of calls, when there may be more
+
+// --- writing ---------------------------------------------------------------------------------------
+
+const nap = new Int32Array(new SharedArrayBuffer(4));
+
+// writeAll blocks until the supervisor has taken everything, so that nothing is lost when the process
+// exits or hangs right after. The supervisor always reads.
+function writeAll(b) {
+  for (let i = 0; i < b.length;) {
+    try {
+      i += fs.writeSync(FD, b, i, b.length - i);
+    } catch (e) {
+      if (e.code !== 'EAGAIN' && e.code !== 'EINTR') process.reallyExit(1); // nobody is there any more
+      Atomics.wait(nap, 0, 0, 1);
+    }
+  }
+}
+
+function frame(type, flags, id, meta, body) {
+  const m = meta ? JSON.stringify(meta) : '';
+  const mn = Buffer.byteLength(m);
+  const text = typeof body === 'string';
+  const bn = text ? Buffer.byteLength(body) : body ? body.length : 0;
+  const b = Buffer.allocUnsafe(HEAD + mn + bn);
+  b.writeUInt32LE(mn + bn, 0);
+  b[4] = type;
+  b[5] = flags;
+  b.writeUInt16LE(mn, 6);
+  b.writeUInt32LE(id, 8);
+  if (mn) b.write(m, HEAD, 'utf8');
+  if (text) b.write(body, HEAD + mn, 'utf8'); else if (bn) b.set(body, HEAD + mn);
+  return b;
+}
+
+let out = []; // answers of this turn of the event loop; they leave in one write
+function flush() {
+  if (out.length === 0) return;
+  const b = out.length === 1 ? out[0] : Buffer.concat(out);
+  out = [];
+  writeAll(b);
+}
+
+function answer(type, id, meta, body) {
+  if (typeof body === 'string' && body.length > PIECE / 4) body = Buffer.from(body);
+  if (typeof body !== 'string' && body && body.length > PIECE) {
+    flush();
+    writeAll(frame(type, MORE, id, meta, body.subarray(0, PIECE)));
+    for (let i = PIECE; i < body.length; i += PIECE) {
+      writeAll(frame(CHUNK, i + PIECE < body.length ? MORE : 0, id, null, body.subarray(i, i + PIECE)));
+    }
+    return;
+  }
+  if (out.push(frame(type, 0, id, meta, body)) === 1) process.nextTick(flush);
+}
+
+// failure words an error for ERROR and INITERR; kind is handled, crash, entry, init or big.
+function failure(kind, err) {
+  const d = dialect.describe(err, kind);
+  const meta = { kind, type: d.type.slice(0, 200), message: d.message.slice(0, 4000), stack: [] };
+  let room = META / 4; // a character takes at most three bytes, or six when escaped but then it is rare
+  for (const line of d.stack) {
+    if ((room -= line.length + 8) < 0) break;
+    meta.stack.push(line);
+  }
+  if (Buffer.byteLength(JSON.stringify(meta)) > META) Object.assign(meta, { message: d.message.slice(0, 1000), stack: [] });
+  return [meta, d.body];
+}
+
+// --- logs ------------------------------------------------------------------------------------------
+
+const ongoing = () => (storage ? storage.getStore() : current) || null;
+
+// log sends text as lines of at most LINE characters; level "" is plain output.
+function log(level, text) {
+  const call = ongoing();
+  const now = new Date();
+  const prefix = level ? dialect.prefix(now.toISOString(), call ? call.rid : '', level) : '';
+  const meta = { lvl: level, t: now.getTime(), p: Buffer.byteLength(prefix) };
+  flush(); // answers of earlier calls come before
+  for (let i = 0; i === 0 || i < text.length; i += LINE) {
+    writeAll(frame(LOG, 0, call && !call.over ? call.id : 0, meta, prefix + text.slice(i, i + LINE)));
+  }
+}
+
+for (const [name, level] of [['log', 'INFO'], ['info', 'INFO'], ['debug', 'DEBUG'], ['warn', 'WARN'], ['error', 'ERROR'], ['trace', 'TRACE']]) {
+  console[name] = (...args) => log(level, util.format(...args));
+}
+
+// The standard streams are ours, so that what is written belongs to its call and nothing is lost at
+// exit. Native code and child processes still have the pipe.
+for (const [name, fd] of [['stdout', 1], ['stderr', 2]]) {
+  let stream = null;
+  const make = () => {
+    const { Writable } = require('stream');
+    let part = '';
+    const emit = (text) => {
+      const lines = (part + text).split('\n');
+      part = lines.pop();
+      for (; part.length > LINE; part = part.slice(LINE)) lines.push(part.slice(0, LINE));
+      for (const l of lines) log('', l);
+    };
+    process.on('exit', () => { if (part) log('', part); });
+    return Object.assign(new Writable({ decodeStrings: false, write(c, e, cb) { emit(typeof c === 'string' ? c : c.toString()); cb(); } }), { fd, _type: 'pipe' });
+  };
+  Object.defineProperty(process, name, { configurable: true, enumerable: true, get: () => stream || (stream = make()) });
+}
+
+// --- starting ----------------------------------------------------------------------------------------
+
+async function start(load) {
+  spec = load;
+  for (const k of Object.keys(process.env)) if (!(k in spec.env)) delete process.env[k];
+  Object.assign(process.env, spec.env);
+  Module._initPaths(); // NODE_PATH
+  process.chdir(spec.root);
+  process.argv.length = 2;
+  if (spec.egress) require('./egress.cjs')(spec.egress);
+  if (spec.conc > 1) storage = new (require('async_hooks').AsyncLocalStorage)();
+  dialect.setup({ spec, log, whenIdle });
+  try {
+    handler = await find(spec.root, spec.handler);
+    for (const [which, name] of Object.entries(spec.hooks)) hooks[which] = await find(spec.root, name);
+  } catch (err) {
+    const missing = err instanceof EntryError || err instanceof SyntaxError || (err && /^(ERR_)?MODULE_NOT_FOUND$/.test(err.code));
+    writeAll(frame(INITERR, 0, 0, ...failure(missing ? 'entry' : 'init', err)));
+    process.exit(1);
+  }
+  answer(READY, 0, null, null);
+}
+
+// whenIdle calls back when nothing but us keeps the event loop alive.
+function whenIdle(cb) {
+  if (spec.conc > 1) return cb();
+  socket.unref();
+  process.once('beforeExit', () => { socket.ref(); cb(); });
+}
+
+// --- calls -----------------------------------------------------------------------------------------
+
+function run(call, work) {
+  calls.set(call.id, call);
+  if (!storage) current = call;
+  const done = (r) => end(call, () => {
+    const n = typeof r.body === 'string' ? Buffer.byteLength(r.body) : r.body.length;
+    if (n > spec.max) return answer(ERROR, call.id, ...failure('big', new Error(`the answer has ${n} bytes, more than ${spec.max}`)));
+    answer(RESULT, call.id, r.status ? { status: r.status, headers: r.headers } : null, r.body);
+  });
+  const failed = (err) => end(call, () => answer(ERROR, call.id, ...failure('handled', err)));
+  const go = () => { try { work().then(done, failed); } catch (err) { failed(err); } };
+  if (storage) storage.run(call, go); else go();
+}
+
+function end(call, tell) {
+  if (!calls.delete(call.id)) return;
+  tell();
+  call.over = true;
+  if (current === call) current = null;
+}
+
+function invoke(id, meta, body) {
+  const call = { id, body, ...meta };
+  if (frozen) return void frozen.then(() => run(call, () => dialect.invoke(handler, call)));
+  run(call, () => dialect.invoke(handler, call));
+}
+
+function hook(id, meta) {
+  const call = { id, body: Buffer.alloc(0), ...meta };
+  const work = () => dialect.hook(meta.which, hooks[meta.which], call);
+  if (meta.which !== 'preFreeze') return run(call, work);
+  frozen = work().catch((err) => log('ERROR', util.format('preFreeze:', err))).then(() => { frozen = null; });
+}
+
+process.on('uncaughtException', (err, origin) => {
+  if (spec && !handler) writeAll(frame(INITERR, 0, 0, ...failure('init', err)));
+  for (const call of calls.values()) writeAll(frame(ERROR, 0, call.id, ...failure('crash', err)));
+  if (calls.size === 0) log('ERROR', util.format(err));
+  calls.clear();
+  process.exit(origin === 'unhandledRejection' ? 128 : 129);
+});
+process.on('exit', flush);
+
+// --- reading ---------------------------------------------------------------------------------------
+
+const bodies = new Map(); // id → {meta, parts}: INVOKEs whose CHUNKs are still coming
+
+function receive(type, flags, id, meta, body) {
+  switch (type) {
+    case LOAD: return void start(JSON.parse(body.toString()));
+    case INVOKE:
+      if (flags & MORE) return void bodies.set(id, { meta, parts: [body] });
+      return invoke(id, meta, body);
+    case CHUNK: {
+      const b = bodies.get(id);
+      if (!b) return;
+      b.parts.push(body);
+      if (flags & MORE) return;
+      bodies.delete(id);
+      return invoke(id, b.meta, Buffer.concat(b.parts));
+    }
+    case CANCEL: {
+      const call = calls.get(id);
+      if (call) end(call, () => {});
+      return void bodies.delete(id);
+    }
+    case HOOK: return hook(id, meta);
+    case PING: return answer(PONG, id, null, null);
+    case STOP:
+      if (Module.flushCompileCache) Module.flushCompileCache();
+      process.exit(0);
+  }
+}
+
+let part = null, have = 0; // a frame that has not come whole
+
+function read(n, buf) {
+  for (let i = 0; i < n;) {
+    if (part === null && n - i >= HEAD) {
+      const size = HEAD + buf.readUInt32LE(i);
+      if (n - i >= size) {
+        unpack(Buffer.from(buf.subarray(i, i + size))); // buf is used again
+        i += size;
+        continue;
+      }
+      part = Buffer.allocUnsafe(size);
+    } else if (part === null) part = Buffer.allocUnsafe(HEAD);
+    const k = buf.copy(part, have, i, n);
+    have += k;
+    i += k;
+    if (have < part.length) continue;
+    const size = HEAD + part.readUInt32LE(0);
+    if (size > have) {
+      part = Buffer.concat([part], size);
+      continue;
+    }
+    const whole = part;
+    part = null;
+    have = 0;
+    unpack(whole);
+  }
+  return true;
+}
+
+function unpack(b) {
+  const m = b.readUInt16LE(6);
+  receive(b[4], b[5], b.readUInt32LE(8), m ? JSON.parse(b.utf8Slice(HEAD, HEAD + m)) : {}, b.subarray(HEAD + m));
+}
+
+const socket = new net.Socket({ fd: FD, readable: true, writable: false, onread: { buffer: Buffer.allocUnsafe(64 << 10), callback: read } });
+socket.on('end', () => process.exit(0)); // the supervisor is gone
+socket.on('error', () => process.exit(0));
+answer(HELLO, 0, { v: 1, lang: 'node', rt: process.versions.node, pid: process.pid, exec: process.execPath }, null);
