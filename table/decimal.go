@@ -147,10 +147,12 @@ func cutDecimal(s string) (d decimal, rest string, err error) {
 			return d, "", errCorrupt
 		}
 		if c == 0 {
-			for n := len(d.digits); n > 0 && d.digits[n-1] == 0; n-- {
-				d.digits = d.digits[:n-1]
+			n := len(d.digits)
+			if n > 0 && d.digits[n-1] == 0 {
+				d.digits = d.digits[:n-1] // padding of the last pair
+				n--
 			}
-			if len(d.digits) == 0 || d.digits[0] == 0 {
+			if n == 0 || n > maxDigits || d.digits[0] == 0 || d.digits[n-1] == 0 {
 				return d, "", errCorrupt
 			}
 			return d, s[i+1:], nil

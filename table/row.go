@@ -271,6 +271,14 @@ func (d *decoder) list(depth int) []Value {
 	return list
 }
 
+func (d *decoder) set(t, of Type, depth int) Value {
+	v := Value{Type: t, List: d.list(depth)}
+	for _, e := range v.List {
+		d.bad = d.bad || e.Type != of
+	}
+	return v
+}
+
 func (d *decoder) value(depth int) Value {
 	if depth > maxDepth {
 		d.bad = true
@@ -305,11 +313,11 @@ func (d *decoder) value(depth int) Value {
 	case valList:
 		return Value{Type: List, List: d.list(depth)}
 	case valStringSet:
-		return Value{Type: StringSet, List: d.list(depth)}
+		return d.set(StringSet, String, depth)
 	case valNumberSet:
-		return Value{Type: NumberSet, List: d.list(depth)}
+		return d.set(NumberSet, Decimal, depth)
 	case valBinarySet:
-		return Value{Type: BinarySet, List: d.list(depth)}
+		return d.set(BinarySet, Binary, depth)
 	case valMap:
 		n := d.count(2)
 		m := make(map[string]Value, n)
