@@ -1,12 +1,13 @@
 package disk_test
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/sluicehq/sluice/kv"
-	"github.com/sluicehq/sluice/kv/memory"
+	"github.com/sluicehq/sluice/kv/pebble"
 	"github.com/sluicehq/sluice/object"
 	"github.com/sluicehq/sluice/object/disk"
 	"github.com/sluicehq/sluice/object/objecttest"
@@ -23,8 +24,15 @@ func open(t *testing.T) object.Body {
 
 func TestEngine(t *testing.T) { objecttest.Engine(t, open) }
 
+// The two embedded engines together, as the server runs them.
 func TestRoomOnDisk(t *testing.T) {
-	objecttest.Room(t, func(t *testing.T) (kv.Store, object.Body) { return memory.New(), open(t) })
+	objecttest.Room(t, func(t *testing.T) (kv.Store, object.Body) {
+		store, err := pebble.Open(t.TempDir(), pebble.Options{Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return store, open(t)
+	})
 }
 
 func TestOpenRemovesWhatACrashLeftUnfinished(t *testing.T) {
