@@ -185,7 +185,8 @@ func (c *call) copyObject() error {
 	if err != nil {
 		return err
 	}
-	c.stored(&o)
+	c.set("ETag", etag(o.ETag))
+	c.set("x-oss-hash-crc64ecma", strconv.FormatUint(o.CRC64, 10))
 	return c.answer(copyResult{LastModified: o.Modified.Format(stamp), ETag: etag(o.ETag)})
 }
 

@@ -112,7 +112,7 @@ func (h *Handler) hostBucket(host string) (bucket string, ok bool) {
 // sign is a plus sign.
 func (h *Handler) address(r *http.Request) (bucket, key string) {
 	path := strings.TrimPrefix(r.URL.Path, "/")
-	if b, _ := h.hostBucket(r.Host); b != "" {
+	if b, ok := h.hostBucket(r.Host); ok && b != "" {
 		return b, path
 	}
 	bucket, key, _ = strings.Cut(path, "/")

@@ -20,13 +20,17 @@ const stamp = "2006-01-02T15:04:05.000Z"
 
 var errMalformed = errors.New("malformed XML")
 
+// plain undoes the escapes that only attributes need, for readers that look for the quotes of an ETag.
+// Our documents have no attributes.
+var plain = strings.NewReplacer("&#34;", `"`, "&#39;", "'", "&#xA;", "\n", "&#x9;", "\t")
+
 // marshal writes an XML document.
 func marshal(v any) ([]byte, error) {
 	body, err := xml.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return nil, err
 	}
-	return append(append([]byte(xml.Header), body...), '\n'), nil
+	return []byte(xml.Header + plain.Replace(string(body)) + "\n"), nil
 }
 
 // unmarshal reads an XML document of at most limit bytes: errMalformed when it is not one, or longer.
