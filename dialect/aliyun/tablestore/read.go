@@ -39,7 +39,7 @@ func (s *selection) blob(row *table.Row) ([]byte, consumedCapacity) {
 			return appendRow(appendHeader(nil), w), readUnits(w.size())
 		}
 	}
-	return nil, readUnits(0)
+	return []byte{}, readUnits(0)
 }
 
 func readUnits(size int) consumedCapacity {
