@@ -153,7 +153,13 @@ func (i *instance) handle(f frame) {
 	case frameChunk:
 		i.chunk(f)
 	case frameError:
-		i.answer(f.id, sluice.Result{Failure: failure(f)})
+		fail := failure(f)
+		if fail.Kind == sluice.Crashed { // it is about to exit
+			i.mu.Lock()
+			i.retire()
+			i.mu.Unlock()
+		}
+		i.answer(f.id, sluice.Result{Failure: fail})
 	case frameLog:
 		i.logFrame(f)
 	case framePing:

@@ -126,8 +126,8 @@ func (n *Node) Start(ctx context.Context, v *function.Version, s function.Spawne
 		return nil, err
 	}
 	inst := n.take(k, s)
-	if inst == nil {
-		if inst, err = n.boot(ctx, k, s); err != nil {
+	for try := 0; inst == nil; try++ { // a boot is not the function's doing: one that dies is tried again
+		if inst, err = n.boot(ctx, k, s); err != nil && (try == 2 || !errors.Is(err, errDead)) {
 			return nil, err
 		}
 	}
@@ -247,7 +247,7 @@ func (n *Node) boot(ctx context.Context, k kind, s function.Spawner) (*instance,
 	if err != nil {
 		text := i.kill()
 		if errors.Is(err, errDead) {
-			err = fmt.Errorf("node ended at its start: %s%s", text, i.lastWords())
+			err = fmt.Errorf("%w at its start: %s%s", errDead, text, i.lastWords())
 		}
 		return nil, fmt.Errorf("boot node: %w", err)
 	}
