@@ -214,7 +214,7 @@ func (p *pool) scaleIn(now time.Time, affordable bool) {
 	p.second = (p.second + 1) % keepWindow
 	p.peaks[p.second] = max(p.peak, p.inFlight+len(p.queue))
 	p.peak = 0
-	keep := max((slices.Max(p.peaks[:])+p.conc-1)/p.conc, p.least)
+	keep := max((slices.Max(p.peaks[:])+p.conc-1)/p.conc, p.least, 1)
 	for _, m := range slices.Clone(p.free) { // coldest first
 		if now.Sub(m.born) > aliveFor {
 			p.health.succeed()

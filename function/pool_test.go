@@ -1,0 +1,777 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/sluicehq/sluice"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakes starts instances that do what their functions say. The zero value answers at once.
+type fakes struct {
+	start  func(ctx context.Context, v *Version, nth int) error
+	invoke func(ctx context.Context, i *fake, inv *sluice.Invocation) (sluice.Result, error)
+
+	mu     sync.Mutex
+	starts []time.Time
+	live   int
+	stops  int
+	logs   LogSink
+}
+
+type fake struct {
+	of   *fakes
+	v    *Version
+	n    int
+	done chan struct{}
+	once sync.Once
+}
+
+func (f *fakes) Runs(dialect, runtime string) bool { return runtime == "fake" }
+
+func (f *fakes) Start(ctx context.Context, v *Version, s Spawner, logs LogSink) (Instance, error) {
+	f.mu.Lock()
+	f.starts = append(f.starts, time.Now())
+	n := len(f.starts)
+	f.logs = logs
+	f.mu.Unlock()
+	if f.start != nil {
+		if err := f.start(ctx, v, n); err != nil {
+			return nil, err
+		}
+	}
+	f.mu.Lock()
+	f.live++
+	f.mu.Unlock()
+	return &fake{of: f, v: v, n: n, done: make(chan struct{})}, nil
+}
+
+func (f *fakes) count() (starts, live int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.starts), f.live
+}
+
+func (i *fake) ID() string            { return fmt.Sprint("i", i.n) }
+func (i *fake) Done() <-chan struct{} { return i.done }
+func (i *fake) end()                  { i.once.Do(func() { close(i.done) }) }
+
+func (i *fake) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Result, error) {
+	select {
+	case <-i.done:
+		return sluice.Result{}, ErrInstanceGone
+	default:
+	}
+	if i.of.invoke == nil {
+		return sluice.Result{Payload: inv.Payload}, nil
+	}
+	return i.of.invoke(ctx, i, inv)
+}
+
+func (i *fake) Stop(ctx context.Context) {
+	i.end()
+	i.of.mu.Lock()
+	defer i.of.mu.Unlock()
+	i.of.live--
+	i.of.stops++
+}
+
+// slow answers after d, or with a TimedOut failure at the end of ctx, as an instance must.
+func slow(d time.Duration) func(context.Context, *fake, *sluice.Invocation) (sluice.Result, error) {
+	return func(ctx context.Context, i *fake, inv *sluice.Invocation) (sluice.Result, error) {
+		select {
+		case <-time.After(d):
+			return sluice.Result{Payload: []byte(i.v.Revision)}, nil
+		case <-ctx.Done():
+			i.end()
+			return sluice.Result{Failure: &sluice.Failure{Kind: sluice.TimedOut}}, nil
+		}
+	}
+}
+
+func failing(kind sluice.FailureKind, msg string) error {
+	return &StartError{Failure: sluice.Failure{Kind: kind, Message: msg}}
+}
+
+// room runs a test in a bubble where time jumps.
+func room(t *testing.T, s *fakes, o Options, test func(t *testing.T, f *Functions)) {
+	synctest.Test(t, func(t *testing.T) {
+		o.Starters, o.Log = []Starter{s}, slog.New(slog.DiscardHandler)
+		f := New(o)
+		ctx, cancel := context.WithCancel(context.Background())
+		var run sync.WaitGroup
+		run.Go(func() { f.Run(ctx) })
+		test(t, f)
+		cancel()
+		run.Wait()
+		if _, live := s.count(); live != 0 {
+			t.Errorf("%d instances are left", live)
+		}
+	})
+}
+
+func fn(name string, change func(*sluice.Function)) *Version {
+	v := &Version{App: "app", Revision: "1", Spec: sluice.Function{Name: sluice.FunctionName(name), Runtime: "fake", Timeout: time.Minute}}
+	if change != nil {
+		change(&v.Spec)
+	}
+	return v
+}
+
+func deploy(t *testing.T, f *Functions, v *Version) {
+	t.Helper()
+	if err := f.Deploy(t.Context(), v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func call(f *Functions, name, payload string) (sluice.Result, error) {
+	return f.Invoke(context.Background(), sluice.Invocation{App: "app", Function: sluice.FunctionName(name), Payload: []byte(payload)})
+}
+
+func stats(t *testing.T, f *Functions, name string) Stats {
+	t.Helper()
+	s, ok := f.Status("app", sluice.FunctionName(name))
+	if !ok {
+		t.Fatalf("no function %q", name)
+	}
+	return s.Stats
+}
+
+func TestCallsThatReachNoFunction(t *testing.T) {
+	room(t, &fakes{}, Options{NoPrewarm: true}, func(t *testing.T, f *Functions) {
+		if _, err := call(f, "none", ""); sluice.KindOf(err) != sluice.Missing {
+			t.Errorf("none: %v", err)
+		}
+		deploy(t, f, fn("java", func(s *sluice.Function) { s.Runtime = "java11" }))
+		_, err := call(f, "java", "")
+		if sluice.KindOf(err) != sluice.Unavailable || !strings.Contains(sluice.HintOf(err), "java11") {
+			t.Errorf("java: %v, hint %q", err, sluice.HintOf(err))
+		}
+		if err := f.Deploy(t.Context(), &Version{}); sluice.KindOf(err) != sluice.Invalid {
+			t.Errorf("nameless: %v", err)
+		}
+		f.Stop(t.Context())
+		if _, err := call(f, "java", ""); sluice.KindOf(err) != sluice.Unavailable {
+			t.Errorf("stopped: %v", err)
+		}
+		if err := f.Deploy(t.Context(), fn("f", nil)); sluice.KindOf(err) != sluice.Unavailable {
+			t.Errorf("deploy after stop: %v", err)
+		}
+	})
+}
+
+func TestCallsInARowUseOneInstance(t *testing.T) {
+	s := &fakes{}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		for n := range 100 {
+			res, err := call(f, "f", fmt.Sprint(n))
+			if err != nil || string(res.Payload) != fmt.Sprint(n) || res.Instance != "i1" {
+				t.Fatal(res, err)
+			}
+		}
+		if got := stats(t, f, "f"); got.Invocations != 100 || got.Idle != 1 || got.InFlight != 0 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestABurstStartsAsManyInstancesAsAllowed(t *testing.T) {
+	for _, c := range []struct{ calls, conc, most, want int }{{16, 1, 64, 16}, {16, 1, 5, 5}, {16, 4, 64, 4}, {1, 10, 64, 1}} {
+		s := &fakes{invoke: slow(time.Second), start: func(context.Context, *Version, int) error { time.Sleep(50 * time.Millisecond); return nil }}
+		room(t, s, Options{NoPrewarm: true, ColdParallel: 2}, func(t *testing.T, f *Functions) {
+			deploy(t, f, fn("f", func(s *sluice.Function) { s.Concurrency, s.MaxInstances = c.conc, c.most }))
+			var wg sync.WaitGroup
+			for range c.calls {
+				wg.Go(func() {
+					if res, err := call(f, "f", ""); err != nil || res.Failure != nil {
+						t.Error(err, res.Failure)
+					}
+				})
+			}
+			wg.Wait()
+			if n, _ := s.count(); n != c.want {
+				t.Errorf("%+v: %d instances", c, n)
+			}
+		})
+	}
+}
+
+func TestBootsRunAtMostAFewAtATime(t *testing.T) {
+	var now, most atomic.Int32
+	s := &fakes{invoke: slow(time.Second), start: func(context.Context, *Version, int) error {
+		most.Store(max(most.Load(), now.Add(1)))
+		time.Sleep(50 * time.Millisecond)
+		now.Add(-1)
+		return nil
+	}}
+	room(t, s, Options{NoPrewarm: true, ColdParallel: 3}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		var wg sync.WaitGroup
+		for range 12 {
+			wg.Go(func() { call(f, "f", "") })
+		}
+		wg.Wait()
+		if most.Load() != 3 {
+			t.Errorf("%d at a time", most.Load())
+		}
+	})
+}
+
+func TestASlowInitializerDoesNotKeepOthersFromStarting(t *testing.T) {
+	s := &fakes{start: func(_ context.Context, v *Version, _ int) error {
+		if v.Spec.Name == "slow" {
+			time.Sleep(20 * time.Second)
+		}
+		return nil
+	}}
+	room(t, s, Options{ColdParallel: 1}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("slow", nil))
+		synctest.Wait()
+		deploy(t, f, fn("f", nil))
+		began := time.Now()
+		if _, err := call(f, "f", ""); err != nil || time.Since(began) > time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+func TestShortQueuesWaitRatherThanStart(t *testing.T) {
+	service := time.Millisecond
+	s := &fakes{start: func(context.Context, *Version, int) error { time.Sleep(50 * time.Millisecond); return nil }}
+	s.invoke = func(ctx context.Context, i *fake, inv *sluice.Invocation) (sluice.Result, error) {
+		return slow(service)(ctx, i, inv)
+	}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		call(f, "f", "")
+		burst := func(n int) {
+			var wg sync.WaitGroup
+			for range n {
+				wg.Go(func() { call(f, "f", "") })
+			}
+			wg.Wait()
+		}
+		burst(10)
+		if n, _ := s.count(); n != 1 {
+			t.Errorf("%d instances for a queue that drains in 10 ms", n)
+		}
+		service = time.Second // now each call is slower than a start: whoever waits that long gets one
+		burst(3)
+		if n, _ := s.count(); n != 3 {
+			t.Errorf("%d instances for three slow calls", n)
+		}
+	})
+}
+
+func TestTheQueueIsBounded(t *testing.T) {
+	s := &fakes{invoke: slow(30 * time.Second)}
+	room(t, s, Options{QueueMin: 20}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", func(s *sluice.Function) { s.MaxInstances = 1 }))
+		var full, late, fine atomic.Int32
+		var wg sync.WaitGroup
+		for range 30 {
+			wg.Go(func() {
+				began := time.Now()
+				_, err := call(f, "f", "")
+				switch took := time.Since(began); {
+				case err == nil:
+					fine.Add(1)
+				case sluice.KindOf(err) != sluice.Throttled:
+					t.Error(err)
+				case took == 0:
+					full.Add(1)
+				case took == 10*time.Second:
+					late.Add(1)
+				default:
+					t.Errorf("%v after %v", err, took)
+				}
+			})
+		}
+		wg.Wait()
+		if full.Load() != 9 || late.Load() != 20 || fine.Load() != 1 {
+			t.Errorf("%d found it full, %d waited too long, %d ran", full.Load(), late.Load(), fine.Load())
+		}
+		if got := stats(t, f, "f"); got.Throttled != 29 || got.Queued != 0 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestTimeoutsCountFromDispatch(t *testing.T) {
+	s := &fakes{invoke: slow(2 * time.Second)}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", func(s *sluice.Function) { s.MaxInstances, s.Timeout = 1, 3*time.Second }))
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				if res, err := call(f, "f", ""); err != nil || res.Failure != nil {
+					t.Error(err, res.Failure)
+				}
+			})
+		}
+		wg.Wait()
+		s.invoke = slow(time.Hour)
+		began := time.Now()
+		if res, err := call(f, "f", ""); err != nil || res.Failure == nil || res.Failure.Kind != sluice.TimedOut || time.Since(began) != 3*time.Second {
+			t.Errorf("%+v %v after %v", res, err, time.Since(began))
+		}
+		s.invoke = nil
+		if res, _ := call(f, "f", ""); res.Instance != "i2" {
+			t.Errorf("served by %s", res.Instance)
+		}
+	})
+}
+
+func TestFailedStartsBackOffAndPark(t *testing.T) {
+	s := &fakes{start: func(context.Context, *Version, int) error { return failing(sluice.InitFail, "no table") }}
+	room(t, s, Options{NoPrewarm: true}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		began := time.Now()
+		for range 5 {
+			res, err := call(f, "f", "")
+			if err != nil || res.Failure == nil || res.Failure.Message != "no table" {
+				t.Fatal(res, err)
+			}
+		}
+		var at []time.Duration
+		for _, when := range s.starts {
+			at = append(at, when.Sub(began))
+		}
+		if got := fmt.Sprint(at); got != "[0s 0s 100ms 300ms 700ms]" {
+			t.Errorf("starts at %s", got)
+		}
+		for range 10 { // parked: answered at once, nothing is started
+			now := time.Now()
+			res, err := call(f, "f", "")
+			if err != nil || res.Failure == nil || res.Failure.Message != "no table" || time.Since(now) != 0 {
+				t.Fatal(res, err)
+			}
+		}
+		if n, _ := s.count(); n != 5 {
+			t.Errorf("%d starts", n)
+		}
+		if st, _ := f.Status("app", "f"); !st.Parked || st.InitError != "no table" || st.Stats.Errors != 15 {
+			t.Errorf("%+v", st)
+		}
+		time.Sleep(parkRetry) // the cause may have gone
+		s.start = nil
+		if res, err := call(f, "f", ""); err != nil || res.Failure != nil {
+			t.Error(res, err)
+		}
+		if st, _ := f.Status("app", "f"); st.Parked || st.InitError != "" {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestDeployUnparks(t *testing.T) {
+	s := &fakes{start: func(context.Context, *Version, int) error { return failing(sluice.BadEntry, "no handler") }}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		synctest.Wait()
+		if st, _ := f.Status("app", "f"); !st.Parked || st.InitError != "no handler" {
+			t.Errorf("a missing handler shows before the first call: %+v", st)
+		}
+		if res, _ := call(f, "f", ""); res.Failure == nil || res.Failure.Kind != sluice.BadEntry {
+			t.Errorf("%+v", res)
+		}
+		if n, _ := s.count(); n != 1 {
+			t.Errorf("%d starts", n)
+		}
+		s.start = nil
+		deploy(t, f, fn("f", nil))
+		if res, err := call(f, "f", ""); err != nil || res.Failure != nil {
+			t.Error(res, err)
+		}
+	})
+}
+
+func TestABurstOnABrokenFunctionIsAnswered(t *testing.T) {
+	s := &fakes{start: func(context.Context, *Version, int) error {
+		time.Sleep(50 * time.Millisecond)
+		return errors.New("disk full")
+	}}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				if _, err := call(f, "f", ""); sluice.KindOf(err) != sluice.Internal || !strings.Contains(err.Error(), "disk full") {
+					t.Error(err)
+				}
+			})
+		}
+		began := time.Now()
+		wg.Wait()
+		if d := time.Since(began); d > 3*time.Second {
+			t.Errorf("took %v", d)
+		}
+	})
+}
+
+func TestCrashesSlowTheNextStartsDown(t *testing.T) {
+	s := &fakes{invoke: func(_ context.Context, i *fake, _ *sluice.Invocation) (sluice.Result, error) {
+		i.end()
+		return sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Message: "exit status 1"}}, nil
+	}}
+	room(t, s, Options{NoPrewarm: true}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		began := time.Now()
+		for range 5 {
+			if res, err := call(f, "f", ""); err != nil || res.Failure == nil || res.Failure.Kind != sluice.Crashed {
+				t.Fatal(res, err)
+			}
+		}
+		if d := time.Since(began); d != 700*time.Millisecond {
+			t.Errorf("took %v", d)
+		}
+		s.invoke = nil
+		call(f, "f", "") // a success ends it
+		s.invoke = func(_ context.Context, i *fake, _ *sluice.Invocation) (sluice.Result, error) {
+			i.end()
+			return sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed}}, nil
+		}
+		call(f, "f", "")
+		began = time.Now()
+		call(f, "f", "")
+		if d := time.Since(began); d != 0 {
+			t.Errorf("after a success the first restart took %v", d)
+		}
+	})
+}
+
+func TestIdleInstancesGoAndAFreshOneStays(t *testing.T) {
+	s := &fakes{invoke: slow(time.Second)}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() { call(f, "f", "") })
+		}
+		wg.Wait()
+		if got := stats(t, f, "f").Idle; got != 8 {
+			t.Errorf("%d idle", got)
+		}
+		time.Sleep(30 * time.Second)
+		if got := stats(t, f, "f").Idle; got != 8 {
+			t.Errorf("%d idle within the minute", got)
+		}
+		time.Sleep(40 * time.Second)
+		if got := stats(t, f, "f").Idle; got != 1 {
+			t.Errorf("%d idle after the minute", got)
+		}
+		started, _ := s.count()
+		time.Sleep(300 * time.Second)
+		if n, live := s.count(); n != started+1 || live != 1 {
+			t.Errorf("%d starts after %d, %d live: the last is replaced by a fresh one", n, started, live)
+		}
+		time.Sleep(time.Hour)
+		if n, live := s.count(); n != started+1 || live != 1 {
+			t.Errorf("%d starts, %d live: the fresh one stays", n, live)
+		}
+		if res, _ := call(f, "f", ""); res.Cold {
+			t.Error("a prewarmed call is cold")
+		}
+	})
+}
+
+func TestWithoutPrewarmingNothingStays(t *testing.T) {
+	s := &fakes{}
+	room(t, s, Options{NoPrewarm: true, IdleTTL: 10 * time.Second}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		if res, _ := call(f, "f", ""); !res.Cold {
+			t.Error("the first call is not cold")
+		}
+		time.Sleep(12 * time.Second)
+		if n, live := s.count(); n != 1 || live != 0 {
+			t.Errorf("%d starts, %d live", n, live)
+		}
+	})
+}
+
+func TestMinInstancesStay(t *testing.T) {
+	s := &fakes{}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", func(s *sluice.Function) { s.MinInstances = 3 }))
+		time.Sleep(time.Hour)
+		if _, live := s.count(); live != 3 {
+			t.Errorf("%d live", live)
+		}
+	})
+}
+
+func TestPrewarmedInstancesKeepToTheirMemory(t *testing.T) {
+	s := &fakes{}
+	room(t, s, Options{PrewarmMB: 300}, func(t *testing.T, f *Functions) { // a fake counts as 128 MB
+		for _, name := range []string{"a", "b", "c", "d"} {
+			deploy(t, f, fn(name, nil))
+			time.Sleep(2 * time.Second)
+		}
+		if _, live := s.count(); live != 2 {
+			t.Errorf("%d live", live)
+		}
+		if stats(t, f, "a").Idle != 0 || stats(t, f, "d").Idle != 1 {
+			t.Error("the functions used longest ago lose theirs first")
+		}
+	})
+}
+
+func TestDeployTakesTheQueueOver(t *testing.T) {
+	s := &fakes{invoke: slow(5 * time.Second)}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		one := func(s *sluice.Function) { s.MaxInstances = 1 }
+		deploy(t, f, fn("f", one))
+		got := make(chan string, 10)
+		var wg sync.WaitGroup
+		ask := func() {
+			wg.Go(func() {
+				res, err := call(f, "f", "")
+				if err != nil || res.Failure != nil {
+					t.Error(err, res.Failure)
+				}
+				got <- string(res.Payload)
+			})
+			synctest.Wait()
+		}
+		ask()
+		ask()
+		v := fn("f", one)
+		v.Revision = "2"
+		deploy(t, f, v)
+		ask()
+		if d := stats(t, f, "f"); d.Queued != 1 || d.Busy != 1 {
+			t.Errorf("%+v", d)
+		}
+		wg.Wait()
+		close(got)
+		var all []string
+		for g := range got {
+			all = append(all, g)
+		}
+		if len(all) != 3 || strings.Count(strings.Join(all, ""), "1") != 1 {
+			t.Errorf("versions %v: one call was in flight on the first", all)
+		}
+		synctest.Wait()
+		if _, live := s.count(); live != 1 {
+			t.Errorf("%d live", live)
+		}
+	})
+}
+
+func TestRemoveAnswersWhoWaits(t *testing.T) {
+	s := &fakes{invoke: slow(5 * time.Second)}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", func(s *sluice.Function) { s.MaxInstances = 1 }))
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if res, err := call(f, "f", ""); err != nil || res.Failure != nil {
+				t.Error("a running call ends: ", err, res.Failure)
+			}
+		})
+		synctest.Wait()
+		wg.Go(func() {
+			if _, err := call(f, "f", ""); sluice.KindOf(err) != sluice.Missing {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		f.Remove(t.Context(), "app", "f")
+		f.Remove(t.Context(), "app", "f")
+		wg.Wait()
+		if len(f.List("")) != 0 {
+			t.Error("still listed")
+		}
+	})
+}
+
+func TestACallerMayLeave(t *testing.T) {
+	var ended atomic.Int32
+	s := &fakes{invoke: func(ctx context.Context, i *fake, inv *sluice.Invocation) (sluice.Result, error) {
+		defer ended.Add(1)
+		return slow(5*time.Second)(ctx, i, inv)
+	}}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", func(s *sluice.Function) { s.MaxInstances = 1 }))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var wg sync.WaitGroup
+		for range 2 { // one runs, one waits
+			wg.Go(func() {
+				_, err := f.Invoke(ctx, sluice.Invocation{App: "app", Function: "f"})
+				if sluice.KindOf(err) != sluice.Timeout || !errors.Is(err, context.DeadlineExceeded) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if d := stats(t, f, "f"); d.InFlight != 1 || d.Queued != 0 || ended.Load() != 0 {
+			t.Errorf("the call that runs goes on, the other does not: %+v", d)
+		}
+		time.Sleep(5 * time.Second)
+		if d := stats(t, f, "f"); d.InFlight != 0 || ended.Load() != 1 || d.Idle != 1 {
+			t.Errorf("%+v, %d ended", d, ended.Load())
+		}
+	})
+}
+
+func TestStopLetsCallsEnd(t *testing.T) {
+	for _, c := range []struct {
+		patience time.Duration
+		cut      bool
+	}{{10 * time.Second, false}, {time.Second, true}} {
+		s := &fakes{invoke: slow(5 * time.Second)}
+		room(t, s, Options{}, func(t *testing.T, f *Functions) {
+			deploy(t, f, fn("f", nil))
+			var wg sync.WaitGroup
+			for range 3 {
+				wg.Go(func() {
+					res, err := call(f, "f", "")
+					if err != nil || (res.Failure != nil) != c.cut {
+						t.Error(res.Failure, err)
+					}
+				})
+			}
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), c.patience)
+			defer cancel()
+			if err := f.Stop(ctx); (err != nil) != c.cut {
+				t.Error(err)
+			}
+			if _, live := s.count(); live != 0 {
+				t.Errorf("%d live after Stop", live)
+			}
+			wg.Wait()
+		})
+	}
+}
+
+func TestACallNeverBegunGoesToAnotherInstance(t *testing.T) {
+	s := &fakes{}
+	first := true
+	s.invoke = func(_ context.Context, i *fake, _ *sluice.Invocation) (sluice.Result, error) {
+		if first {
+			first = false
+			i.end()
+			return sluice.Result{}, ErrInstanceGone
+		}
+		return sluice.Result{}, nil
+	}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		if res, err := call(f, "f", ""); err != nil || res.Instance != "i2" {
+			t.Error(res, err)
+		}
+		if d := stats(t, f, "f"); d.Invocations != 1 || d.InFlight != 0 {
+			t.Errorf("%+v", d)
+		}
+	})
+}
+
+func TestAnIdleInstanceThatDiesIsForgotten(t *testing.T) {
+	var last *fake
+	s := &fakes{invoke: func(_ context.Context, i *fake, _ *sluice.Invocation) (sluice.Result, error) {
+		last = i
+		return sluice.Result{}, nil
+	}}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		call(f, "f", "")
+		last.end()
+		synctest.Wait()
+		if d := stats(t, f, "f"); d.Idle != 0 {
+			t.Errorf("%+v", d)
+		}
+		if res, err := call(f, "f", ""); err != nil || res.Instance != "i2" {
+			t.Error(res, err)
+		}
+	})
+}
+
+func TestTheLogTailIsTheCallsOwn(t *testing.T) {
+	s := &fakes{}
+	s.invoke = func(_ context.Context, i *fake, inv *sluice.Invocation) (sluice.Result, error) {
+		s.logs.Log(LogLine{Request: inv.RequestID, Text: "raw", Line: "time raw"})
+		s.logs.Log(LogLine{Request: "other", Text: "no"})
+		s.logs.Log(LogLine{Text: "no"})
+		for n := range 1000 {
+			s.logs.Log(LogLine{Request: inv.RequestID, Text: fmt.Sprintf("line %4d", n)})
+		}
+		return sluice.Result{}, nil
+	}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		res, _ := call(f, "f", "")
+		if n := len(res.LogTail); n != 4096 || !strings.HasSuffix(string(res.LogTail), "line  998\nline  999\n") || strings.Contains(string(res.LogTail), "no") {
+			t.Errorf("%d bytes: %q", n, res.LogTail)
+		}
+		if len(f.tails.open) != 0 {
+			t.Errorf("%d tails are kept", len(f.tails.open))
+		}
+	})
+}
+
+func TestListIsByAppAndName(t *testing.T) {
+	room(t, &fakes{}, Options{NoPrewarm: true}, func(t *testing.T, f *Functions) {
+		other := fn("a", nil)
+		other.App = "other"
+		deploy(t, f, other)
+		deploy(t, f, fn("b", nil))
+		deploy(t, f, fn("a", nil))
+		names := func(list []Status) string {
+			var s []string
+			for _, l := range list {
+				s = append(s, string(l.App)+"/"+string(l.Name))
+			}
+			return strings.Join(s, " ")
+		}
+		if got := names(f.List("")); got != "app/a app/b other/a" {
+			t.Error(got)
+		}
+		if got := names(f.List("app")); got != "app/a app/b" {
+			t.Error(got)
+		}
+		if v, ok := f.Version("other", "a"); !ok || v != other {
+			t.Error("no version")
+		}
+	})
+}
+
+func TestLines(t *testing.T) {
+	t.Parallel()
+	big := strings.Repeat("x", MaxLine)
+	for _, c := range []struct {
+		name string
+		in   []string
+		want []string
+	}{
+		{"whole", []string{"a\nb\n"}, []string{"a", "b"}},
+		{"in pieces", []string{"a", "b\r", "\nc"}, []string{"ab", "c"}},
+		{"empty", []string{"\n\n"}, []string{"", ""}},
+		{"long", []string{big + "yy\n"}, []string{big, "yy"}},
+		{"long in pieces", []string{"z", big, big, "\n"}, []string{"z" + big[1:], "x" + big[1:], "x"}},
+	} {
+		var got []string
+		w := &LineWriter{Line: func(b []byte) { got = append(got, string(b)) }}
+		for _, s := range c.in {
+			w.Write([]byte(s))
+		}
+		w.Flush()
+		if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", c.want) {
+			t.Errorf("%s: %d lines, want %d", c.name, len(got), len(c.want))
+		}
+	}
+}
