@@ -1,0 +1,149 @@
+package gateway
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/gateway/wire"
+)
+
+// greet reads the first request of a connection.
+func (s *shard) greet(c *conn, b []byte) {
+	if w := c.work; w != nil && w.rest != nil {
+		b = append(w.rest, b...)
+		w.rest = nil
+	}
+	req, verdict := wire.ParseRequest(b)
+	switch verdict {
+	case wire.Incomplete:
+		c.busy().rest = slices.Clone(b)
+	case wire.Plain:
+		s.handOver(c, slices.Clone(b))
+	case wire.Bad:
+		s.refuse(c, &sluice.Refusal{Status: req.Status})
+	case wire.Upgrade:
+		if len(b) > req.Size {
+			c.busy().rest = slices.Clone(b[req.Size:])
+		}
+		s.route(c, req)
+	}
+}
+
+// handOver gives a connection to net/http, with what has been read of it.
+func (s *shard) handOver(c *conn, head []byte) {
+	sock, isTLS := s.loop.Release(c.sock), c.is(overTLS)
+	s.free(c)
+	s.g.workers.do(func() { // it takes system calls that are not worth a shard's time
+		nc, err := sock.NetConn()
+		if err != nil {
+			s.g.log.Warn("cannot hand a connection to the HTTP server", "err", err)
+			return
+		}
+		s.g.plain.serve(nc, head, isTLS)
+	})
+}
+
+// route finds the endpoint of a handshake and asks it, unless it takes everybody.
+func (s *shard) route(c *conn, req *wire.Request) {
+	h := &sluice.Handshake{
+		Method: req.Method, Path: req.Path, RawQuery: req.RawQuery, Host: req.Host, Header: req.Header,
+		Remote: c.remote(), TLS: c.is(overTLS), Subprotocols: req.Subprotocols,
+	}
+	ep, refusal := s.g.opt.Router.Route(h)
+	if s.g.isDraining() {
+		ep, refusal = nil, &sluice.Refusal{Status: http.StatusServiceUnavailable}
+	}
+	if ep == nil {
+		if refusal == nil {
+			refusal = &sluice.Refusal{Status: http.StatusNotFound}
+		}
+		s.refuse(c, refusal)
+		return
+	}
+	c.ep.Store(ep)
+	c.busy().offer = req
+	c.more().handshake = h
+	if ep.Policy.AutoAccept {
+		s.accept(c, &sluice.Reply{})
+		c.rested()
+		return
+	}
+	c.become(opening)
+	if c.busy().rest != nil {
+		c.set(paused)
+	}
+	s.handle(c, &sluice.Event{Kind: sluice.Open})
+}
+
+// refuse answers a handshake with an HTTP response and hangs up.
+func (s *shard) refuse(c *conn, r *sluice.Refusal) {
+	s.count.refused.Add(1)
+	c.busy().end = &ending{told: true} // there is nothing to tell
+	if c.state() == lost {
+		s.finish(c)
+		return
+	}
+	body, header := r.Body, r.Header
+	if body == nil {
+		body, header = []byte(http.StatusText(r.Status)+"\n"), http.Header{"Content-Type": {"text/plain; charset=utf-8"}}
+		for k, v := range r.Header {
+			header[k] = v
+		}
+	}
+	c.become(lingering)
+	s.raw(c, wire.AppendRefusal(nil, r.Status, header, body))
+	c.set(lingerAfter)
+	c.until = s.in(closeTimeout)
+	s.schedule(c)
+}
+
+// accept writes the 101: from here on the connection is open.
+func (s *shard) accept(c *conn, r *sluice.Reply) {
+	w, x, p := c.work, c.more(), &c.ep.Load().Policy
+	offer := w.offer
+	w.offer = nil
+	if !p.KeepHandshake {
+		x.handshake = nil
+	}
+	if c.state() == lost { // it vanished meanwhile, after it was accepted
+		s.end(c, sluice.PeerLost, wire.CodeAbnormal, "")
+		return
+	}
+	if slices.Contains(offer.Subprotocols, r.Subprotocol) {
+		x.subprotocol = r.Subprotocol
+	} else if r.Subprotocol != "" {
+		s.g.log.Debug("the client did not offer this subprotocol", "conn", s.id(c).String(), "subprotocol", r.Subprotocol)
+	}
+	deflate := p.Deflate && offer.Deflate
+	s.raw(c, wire.AppendAccept(nil, offer.Key, x.subprotocol, deflate, r.Header))
+	if deflate {
+		c.pub.Store(c.pub.Load() | deflateBit)
+	}
+	c.become(open)
+	c.active, c.pinged = s.tick(), 0
+	if x.alias == nil && x.subprotocol == "" && x.attrs == nil && x.handshake == nil && x.rate == nil && x.groups == nil {
+		c.ext = nil
+	}
+	s.opens[c.ep.Load().App]++
+	s.count.opened.Add(1)
+	s.schedule(c)
+	if s.g.isDraining() {
+		s.drain(c)
+	}
+	if w.rest != nil || c.is(paused) {
+		c.set(paused)
+		s.resume(c)
+	}
+}
+
+// addrPort reads a peer's address; it is zero for what has none.
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		ap := t.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	return netip.AddrPort{}
+}

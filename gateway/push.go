@@ -1,0 +1,221 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/gateway/wire"
+)
+
+// place is where a connection is.
+type place struct {
+	node  uint16 // another node; 0 when it is here
+	shard *shard
+	conn  *conn
+	gen   uint32
+}
+
+// locate finds a connection without asking its shard. Queued says that it is open.
+func (g *Gateway) locate(id sluice.ConnID) (place, sluice.Outcome) {
+	a, ok := parse(id)
+	switch {
+	case !ok:
+		return place{}, sluice.NotFound
+	case a.node != g.opt.Node && g.opt.Relay != nil:
+		return place{node: a.node}, 0
+	case a.node != g.opt.Node, int(a.shard) >= len(g.shards):
+		return place{}, sluice.Gone
+	}
+	s := g.shards[a.shard]
+	c := s.slot(a.slot)
+	if c == nil {
+		return place{}, sluice.Gone
+	}
+	word := c.pub.Load()
+	if word>>8 != a.gen {
+		return place{}, sluice.Gone
+	}
+	switch state(word & 7) {
+	case greeting, opening:
+		return place{}, sluice.Pending
+	case open:
+		return place{shard: s, conn: c, gen: a.gen}, sluice.Queued
+	}
+	return place{}, sluice.Gone
+}
+
+// Push sends a message to one connection. The outcome is zero when another node that holds it
+// could not be asked in time.
+func (g *Gateway) Push(ctx context.Context, id sluice.ConnID, f sluice.Frame) sluice.Outcome {
+	at, out := g.locate(id)
+	if at.node != 0 {
+		return g.ask(ctx, at.node, request{op: opPush, ids: []sluice.ConnID{id}, frame: f}, 1)[0]
+	}
+	if out != sluice.Queued {
+		return out
+	}
+	o := outgoing(f)
+	if out = at.count(o); out == sluice.Queued && !at.shard.loop.Post(func() { at.shard.push(at.conn, at.gen, o) }) {
+		return sluice.Gone
+	}
+	return out
+}
+
+// count makes room for a message in a connection's queue, which shard.push will use.
+func (at place) count(o *wire.Outgoing) sluice.Outcome {
+	ep := at.conn.ep.Load()
+	if ep == nil {
+		return sluice.Gone
+	}
+	if o.Size() > ep.Policy.maxPush() {
+		return sluice.TooLarge
+	}
+	size := int32(len(o.Frame(false)))
+	if at.conn.queued.Add(size) > ep.Policy.maxQueue() {
+		at.conn.queued.Add(-size)
+		at.shard.loop.Post(func() {
+			if at.conn.gen() == at.gen {
+				at.shard.overflow(at.conn)
+			}
+		})
+		return sluice.Overflow
+	}
+	return sluice.Queued
+}
+
+// PushMany sends one message to many connections and returns an outcome for each, in order. The
+// frame is built once, and each shard and each other node is asked once.
+func (g *Gateway) PushMany(ctx context.Context, ids []sluice.ConnID, f sluice.Frame) []sluice.Outcome {
+	outs := make([]sluice.Outcome, len(ids))
+	here := make([][]place, len(g.shards))
+	away := map[uint16][]int{}
+	o := outgoing(f)
+	for i, id := range ids {
+		at, out := g.locate(id)
+		if at.node != 0 {
+			away[at.node] = append(away[at.node], i)
+			continue
+		}
+		if out == sluice.Queued {
+			out = at.count(o)
+		}
+		if out == sluice.Queued {
+			here[at.shard.index] = append(here[at.shard.index], at)
+		}
+		outs[i] = out
+	}
+	for i, places := range here {
+		if len(places) > 0 {
+			g.shards[i].loop.Post(func() {
+				for _, at := range places {
+					at.shard.push(at.conn, at.gen, o)
+				}
+			})
+		}
+	}
+	g.askEach(ctx, away, ids, f, outs)
+	return outs
+}
+
+// Close closes a connection with a code and a reason; the zero code is 1000.
+func (g *Gateway) Close(ctx context.Context, id sluice.ConnID, spec sluice.CloseSpec) sluice.Outcome {
+	at, out := g.locate(id)
+	if at.node != 0 {
+		return g.ask(ctx, at.node, request{op: opClose, ids: []sluice.ConnID{id}, spec: spec}, 1)[0]
+	}
+	if out != sluice.Queued {
+		return out
+	}
+	return g.closeHere(id, spec)
+}
+
+func (g *Gateway) closeHere(id sluice.ConnID, spec sluice.CloseSpec) sluice.Outcome {
+	at, out := g.locate(id)
+	if out != sluice.Queued {
+		return out
+	}
+	if !at.shard.loop.Post(func() {
+		if at.conn.gen() == at.gen {
+			at.shard.shut(at.conn, sluice.ServerClose, spec)
+		}
+	}) {
+		return sluice.Gone
+	}
+	return sluice.Queued
+}
+
+// Get returns a snapshot of an open connection. Its maps are shared and must not be changed.
+func (g *Gateway) Get(ctx context.Context, id sluice.ConnID) (sluice.Conn, sluice.Outcome) {
+	at, out := g.locate(id)
+	if at.node != 0 {
+		return g.askGet(ctx, at.node, id)
+	}
+	if out != sluice.Queued {
+		return sluice.Conn{}, out
+	}
+	answer := make(chan *sluice.Conn, 1)
+	if !at.shard.loop.Post(func() {
+		if at.conn.gen() != at.gen || at.conn.state() != open {
+			answer <- nil
+			return
+		}
+		sn := at.shard.snapshot(at.conn)
+		answer <- &sn
+	}) {
+		return sluice.Conn{}, sluice.Gone
+	}
+	select {
+	case sn := <-answer:
+		if sn != nil {
+			return *sn, sluice.Queued
+		}
+	case <-ctx.Done():
+		return sluice.Conn{}, 0
+	case <-g.done:
+	}
+	return sluice.Conn{}, sluice.Gone
+}
+
+// List returns open connections of this node in the order of their ids, from the one after a given
+// id on (the zero id is the beginning). An empty app or endpoint is any; limit 0 is 100.
+func (g *Gateway) List(ctx context.Context, app sluice.AppName, endpoint string, after sluice.ConnID, limit int) []sluice.Conn {
+	limit = orDefault(limit, 100)
+	type page struct {
+		shard uint8
+		conns []sluice.Conn
+	}
+	answers := make(chan page, len(g.shards))
+	g.each(ctx, func(s *shard) int {
+		p := page{shard: s.index}
+		for _, chunk := range *s.slots.Load() {
+			for i := range chunk {
+				c := &chunk[i]
+				if len(p.conns) == limit {
+					break
+				}
+				if c.state() != open {
+					continue
+				}
+				if id, ep := s.id(c), c.ep.Load(); (app == "" || ep.App == app) && (endpoint == "" || ep.Name == endpoint) && bytes.Compare(id[:], after[:]) > 0 {
+					p.conns = append(p.conns, s.snapshot(c))
+				}
+			}
+		}
+		answers <- p
+		return 0
+	})
+	pages := make([][]sluice.Conn, len(g.shards))
+	for range len(answers) {
+		p := <-answers
+		pages[p.shard] = p.conns
+	}
+	all := slices.Concat(pages...) // ids order by shard first
+	return all[:min(len(all), limit)]
+}
+
+// Count returns how many connections of an app are open on this node.
+func (g *Gateway) Count(ctx context.Context, app sluice.AppName) int {
+	return g.each(ctx, func(s *shard) int { return s.opens[app] })
+}
