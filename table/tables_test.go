@@ -37,14 +37,15 @@ func sweep(t testing.TB, tables *table.Tables, done func() bool) {
 	finished := make(chan error, 1)
 	go func() { finished <- tables.Run(ctx) }()
 	deadline := time.Now().Add(20 * time.Second)
-	for !done() && time.Now().Before(deadline) {
+	ok := done()
+	for ; !ok && time.Now().Before(deadline); ok = done() {
 		time.Sleep(time.Millisecond)
 	}
 	cancel()
 	if err := <-finished; err != nil {
 		t.Fatal(err)
 	}
-	if !done() {
+	if !ok {
 		t.Fatal("the background work was not done in time")
 	}
 }

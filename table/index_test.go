@@ -1,0 +1,225 @@
+package table_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/kv/memory"
+	"github.com/sluicehq/sluice/table"
+)
+
+func TestIndexFollowsItsTable(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	tables := open(t, store, nil)
+	spec := chat()
+	spec.Indexes = []table.Index{
+		{Name: "user", Key: []table.KeyColumn{{Name: "user", Type: table.String}}, Project: []string{"text"}},
+		{Name: "turned", Key: []table.KeyColumn{{Name: "id", Type: table.Int}}, All: true},
+	}
+	made := create(t, tables, spec)
+	row := func(room string, id int64, pairs ...any) {
+		t.Helper()
+		apply(t, tables, put(made, table.Key{str(room), num(id)}, cols(7, pairs...)...))
+	}
+	row("a", 1, "user", str("eve"), "text", str("hi"), "secret", num(1))
+	row("a", 2, "user", str("bob"))
+	row("b", 1, "user", num(5)) // another type: not in the index
+	row("b", 2)
+	row("b", 3, "user", str("bob"), "text", str("x"))
+	got := all(t, tables, table.Range{Table: made, Index: "user"})
+	want := []table.Row{
+		{Key: table.Key{str("bob"), str("a"), num(2)}},
+		{Key: table.Key{str("bob"), str("b"), num(3)}, Columns: cols(7, "text", str("x"))},
+		{Key: table.Key{str("eve"), str("a"), num(1)}, Columns: cols(7, "text", str("hi"))},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	bob := table.Range{Table: made, Index: "user", From: table.Key{str("bob"), highest}, To: table.Key{str("bob"), lowest}, Reverse: true}
+	if got := keys(all(t, tables, bob)); got != "3 2 " {
+		t.Errorf("bob's rows backwards: %s", got)
+	}
+	got = all(t, tables, table.Range{Table: made, Index: "turned", To: table.Key{num(2)}})
+	if keys(got) != "a b " || len(got[0].Columns) != 3 {
+		t.Errorf("the turned index has %+v", got)
+	}
+	row("a", 1, "user", str("zoe")) // moves
+	row("b", 3, "text", str("x"))   // leaves
+	apply(t, tables, remove(made, table.Key{str("a"), num(2)}))
+	want = []table.Row{{Key: table.Key{str("zoe"), str("a"), num(1)}}}
+	if diff := cmp.Diff(want, all(t, tables, table.Range{Table: made, Index: "user"})); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := tables.Scan(t.Context(), table.Range{Table: made, Index: "none"}); sluice.KindOf(err) != sluice.Missing {
+		t.Errorf("no such index: %v", err)
+	}
+	cols := made.IndexColumns(made.FindIndex("turned"))
+	if diff := cmp.Diff([]table.KeyColumn{{Name: "id", Type: table.Int}, {Name: "room", Type: table.String}}, cols); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func addIndex(t *testing.T, tables *table.Tables, columns ...string) *table.Spec {
+	t.Helper()
+	spec, err := tables.Alter(t.Context(), "inst", "chat", func(s *table.Spec) error {
+		s.Indexes = nil
+		for _, c := range columns {
+			s.Indexes = append(s.Indexes, table.Index{Name: "by " + c, Key: []table.KeyColumn{{Name: c, Type: table.Int}}})
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
+func TestIndexAddedLaterHasTheOldRows(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	tables := open(t, store, nil)
+	old := create(t, tables, chat())
+	for i := range int64(500) {
+		apply(t, tables, put(old, table.Key{str("a"), num(i)}, cols(1, "n", num(-i), "m", num(i))...))
+	}
+	spec := addIndex(t, tables, "n")
+	if spec.Indexes[0].Building {
+		t.Error("a small table's index is not ready at once")
+	}
+	rows := all(t, tables, table.Range{Table: spec, Index: "by n", MaxRows: 77})
+	if len(rows) != 500 || rows[0].Key[2].Int != 499 {
+		t.Errorf("%d rows, first %v", len(rows), rows[0].Key)
+	}
+	apply(t, tables, remove(old, table.Key{str("a"), num(499)})) // by one who does not know of the index
+	if rows := all(t, tables, table.Range{Table: spec, Index: "by n"}); len(rows) != 499 {
+		t.Errorf("%d rows after a delete", len(rows))
+	}
+	spec = addIndex(t, tables, "m") // and "n" goes
+	sweep(t, tables, func() bool { return left(t, store, "I") == 499 })
+	if rows := all(t, tables, table.Range{Table: spec, Index: "by m"}); len(rows) != 499 {
+		t.Errorf("%d rows in the second index", len(rows))
+	}
+	if again := addIndex(t, tables, "m", "n"); again.Indexes[1].ID == 1 || again.Indexes[0].ID != spec.Indexes[0].ID {
+		t.Errorf("ids are %d and %d", again.Indexes[0].ID, again.Indexes[1].ID)
+	}
+}
+
+func TestLargeIndexIsBuiltWhileWritesGoOn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 12,000 rows")
+	}
+	t.Parallel()
+	store := memory.New()
+	tables := open(t, store, nil)
+	spec := create(t, tables, chat())
+	var ops []table.Op
+	for i := range int64(12_000) {
+		ops = append(ops, put(spec, table.Key{str("a"), num(i)}, cols(1, "n", num(i))...))
+	}
+	for i := 0; i < len(ops); i += 500 {
+		for _, ch := range tables.ApplyMany(t.Context(), ops[i:i+500]) {
+			if ch.Err != nil {
+				t.Fatal(ch.Err)
+			}
+		}
+	}
+	built := addIndex(t, tables, "n")
+	if !built.Indexes[0].Building {
+		t.Fatal("the index is ready, so that this test shows nothing")
+	}
+	if _, err := tables.Scan(t.Context(), table.Range{Table: built, Index: "by n"}); sluice.KindOf(err) != sluice.Unavailable {
+		t.Errorf("reading an unfinished index: %v", err)
+	}
+	var wg sync.WaitGroup
+	for w := range int64(4) {
+		wg.Go(func() {
+			for i := w * 3000; i < w*3000+400; i++ {
+				apply(t, tables, remove(spec, table.Key{str("a"), num(i)}))
+				apply(t, tables, put(spec, table.Key{str("b"), num(i)}, cols(1, "n", num(-i))...))
+			}
+		})
+	}
+	sweep(t, tables, func() bool {
+		s, err := tables.Lookup(t.Context(), "inst", "chat")
+		return err == nil && !s.Indexes[0].Building
+	})
+	wg.Wait()
+	sameIndex(t, tables, "inst", "chat")
+	if n := left(t, store, "RI"); n != 24_000 {
+		t.Errorf("%d keys, want 24,000", n)
+	}
+}
+
+// sameIndex compares every index of Int columns with what the table's rows say it must hold.
+func sameIndex(t testing.TB, tables *table.Tables, scope, name string) {
+	t.Helper()
+	spec, err := tables.Lookup(t.Context(), scope, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := all(t, tables, table.Range{Table: spec})
+	for _, x := range spec.Indexes {
+		want, got := map[string]bool{}, map[string]bool{}
+		for _, r := range rows {
+			if c := r.Column(x.Key[0].Name); c != nil && c.Cells[0].Value.Type == table.Int {
+				want[fmt.Sprint(append(table.Key{c.Cells[0].Value}, r.Key...))] = true
+			}
+		}
+		for _, r := range all(t, tables, table.Range{Table: spec, Index: x.Name}) {
+			got[fmt.Sprint(r.Key)] = true
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("index %s: %s", x.Name, diff)
+		}
+	}
+}
+
+func TestHashedTableKeepsPartitionsInOrder(t *testing.T) {
+	t.Parallel()
+	tables := open(t, memory.New(), nil)
+	spec := chat()
+	spec.Hash = true
+	spec.Indexes = []table.Index{{Name: "n", Key: []table.KeyColumn{{Name: "n", Type: table.Int}}, Hash: true}}
+	made := create(t, tables, spec)
+	for i := range 30 {
+		for j := range int64(3) {
+			apply(t, tables, put(made, table.Key{str(fmt.Sprint(i)), num(j)}, cols(1, "n", num(j))...))
+		}
+	}
+	room := str("7")
+	for _, c := range []struct {
+		rg   table.Range
+		want string
+	}{
+		{table.Range{From: table.Key{room, lowest}, To: table.Key{room, highest}}, "0 1 2 "},
+		{table.Range{From: table.Key{room, highest}, To: table.Key{room, lowest}, Reverse: true}, "2 1 0 "},
+		{table.Range{From: table.Key{room, num(1)}, To: table.Key{room, highest}}, "1 2 "},
+	} {
+		c.rg.Table = made
+		for _, c.rg.MaxRows = range []int{1, 2, 0} {
+			if got := keys(all(t, tables, c.rg)); got != c.want {
+				t.Errorf("%+v: %s, want %s", c.rg, got, c.want)
+			}
+		}
+	}
+	for _, reverse := range []bool{false, true} {
+		for _, n := range []int{0, 7} {
+			seen := map[string]bool{}
+			for _, row := range all(t, tables, table.Range{Table: made, MaxRows: n, Reverse: reverse}) {
+				seen[fmt.Sprint(row.Key)] = true
+			}
+			if len(seen) != 90 {
+				t.Errorf("a walk by %d, reverse %v, saw %d rows of 90", n, reverse, len(seen))
+			}
+		}
+	}
+	ones := all(t, tables, table.Range{Table: made, Index: "n", From: table.Key{num(1), lowest}, To: table.Key{num(1), highest}})
+	if len(ones) != 30 {
+		t.Errorf("%d rows of the hashed index", len(ones))
+	}
+}
