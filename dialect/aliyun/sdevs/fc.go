@@ -58,6 +58,7 @@ func (r *reading) fc2(m *module) {
 		return // a service alone holds nothing
 	}
 	service := m.service()
+	r.typos(fn, functionProps)
 	f := &sluice.Function{
 		Name: sluice.FunctionName(fn.at("name").or(m.name)), Group: service, At: m.at,
 		MemoryMB:    fn.at("memorySize").num(128, 64, 32768),
@@ -70,8 +71,8 @@ func (r *reading) fc2(m *module) {
 		Port:        fn.at("caPort").num(0, 1, 65535),
 		Layers:      fn.at("layers").strs(""),
 	}
-	if service == "" {
-		r.fail(p.at("service").place(), "give it props.service.name", "module %q has no service", m.name)
+	if w := p.at("service"); service == "" && !w.broken() && !w.at("name").broken() {
+		r.fail(w.place(), "give it props.service.name", "module %q has no service", m.name)
 	}
 	if f.Initializer != "" {
 		f.InitTimeout = fn.at("initializationTimeout").seconds(3, 1, 300)
@@ -110,11 +111,7 @@ func (r *reading) fc3(m *module) {
 			f.Layers = append(f.Layers, l)
 		}
 	}
-	code := p.at("code")
-	if code.v.isMap() && code.at("src").missing() && !code.at("ossBucketName").missing() {
-		r.fail(code.place(), "put the code into a folder and name that", "code of module %q is in a bucket of the cloud", m.name)
-	}
-	r.common(m, f, p, code)
+	r.common(m, f, p, p.at("code"))
 	r.provision(f, p)
 	for _, t := range p.at("triggers").items() {
 		r.trigger(m, f, t.at("triggerName").str(), t.at("triggerType").str(), t.at("triggerConfig"), t)
@@ -165,6 +162,12 @@ func (r *reading) common(m *module, f *sluice.Function, p, code view) {
 		}
 	}
 	r.environ(m, f, p.at("environmentVariables"))
+	for _, w := range []view{p.at("ossBucket"), code} {
+		if w.name == "ossBucket" && !w.v.isNull() && code.v.isNull() || w.v.isMap() && !w.at("ossBucketName").v.isNull() {
+			r.fail(w.place(), "put the code into a folder and name that", "code of module %q is in a bucket of the cloud", m.name)
+			return
+		}
+	}
 	r.code(m, f, code)
 }
 
@@ -400,7 +403,7 @@ func (r *reading) noFunction(w view, service, name string) {
 	if service != "" {
 		what += fmt.Sprintf(" of service %q", service)
 	}
-	if w.v == nil || !w.v.broken {
+	if !w.broken() {
 		r.fail(w.place(), suggest(name, known), "%s is not in this template", what)
 	}
 }

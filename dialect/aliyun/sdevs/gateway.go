@@ -28,9 +28,6 @@ func (r *reading) gateway(m *module) {
 	if base := strings.Trim(p.at("basePath").str(), "/"); base != "" {
 		g.BasePath = "/" + base
 	}
-	if host := m.customDomain(); host != "" {
-		g.Domains = append(g.Domains, host)
-	}
 	for _, key := range []string{"customerDomain", "customDomain"} {
 		for _, d := range p.at(key).items() {
 			w := d
@@ -71,9 +68,7 @@ func (r *reading) gateway(m *module) {
 		}
 	}
 	r.app.Endpoints = append(r.app.Endpoints, sluice.Endpoint{Name: m.name, Hosts: hosts, Spec: spec, At: m.at})
-	for _, h := range hosts {
-		r.app.Outputs = append(r.app.Outputs, sluice.Output{Name: m.name + ".domain", Value: h})
-	}
+	r.app.Outputs = append(r.app.Outputs, sluice.Output{Name: m.name + ".domain", Value: hosts[0]})
 }
 
 // one reads a word of a closed set, def when it is not there.
@@ -94,6 +89,10 @@ var verbs = []string{"ANY", "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OP
 // api reads one API with the defaults of its component (section 2.1).
 func (r *reading) api(m *module, w view) apigroup.API {
 	req, svc := w.at("requestConfig"), w.at("serviceConfig")
+	r.typos(w, apiProps)
+	r.typos(req, requestProps)
+	r.typos(svc, serviceProps)
+	r.typos(svc.at("functionComputeConfig"), functionComputeProps)
 	protocols := "HTTP,HTTPS"
 	if m.kind == apigateway {
 		protocols = "HTTP,HTTPS,WS"
@@ -220,7 +219,7 @@ func (r *reading) backend(m *module, svc view, a *apigroup.API) apigroup.Backend
 		r.fcBackend(m, svc, a, &b)
 	case "OSS":
 		c := svc.at("ossConfig")
-		b.Type, b.Bucket, b.Key = apigroup.OSS, c.at("bucketName").str(), c.at("key").str()
+		b.Type, b.Bucket, b.Key = apigroup.OSS, c.at("bucketName").str(), strings.TrimPrefix(c.at("key").str(), "/")
 		if action := c.at("action").or("GetObject"); action != "GetObject" {
 			r.fail(c.at("action").place(), "only GetObject is read", "action %q of API %q is not supported", action, a.Name)
 		}
@@ -324,7 +323,7 @@ func (r *reading) fcBackend(m *module, svc view, a *apigroup.API, b *apigroup.Ba
 	}
 	base := c.at("fcBaseUrl")
 	if b.BaseURL = base.str(); b.BaseURL == "" {
-		if base.v == nil || !base.v.broken {
+		if !base.broken() {
 			r.named(c, a, b)
 		}
 		return
@@ -348,7 +347,7 @@ func (r *reading) named(c view, a *apigroup.API, b *apigroup.Backend) {
 	if strings.EqualFold(service, "auto") {
 		service = ""
 	}
-	if w := c.at("functionName"); name == "" && w.v != nil && w.v.broken {
+	if name == "" && c.at("functionName").broken() {
 		return
 	}
 	if name != "" && !strings.EqualFold(name, "auto") {

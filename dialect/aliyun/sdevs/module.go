@@ -12,44 +12,6 @@ import (
 	"github.com/sluicehq/sluice"
 )
 
-// kind is what a module's component makes.
-type kind uint8
-
-const (
-	ignored kind = iota // warned of; its outputs are ""
-	fc
-	fc3
-	fcDomain
-	oss
-	website
-	apigateway
-	apiGateway
-	dns
-)
-
-// components are the ones that sluice runs, by name (section 5.4).
-var components = map[string]kind{
-	"fc": fc, "fc-deploy": fc, "fc3": fc3, "fc-domain": fcDomain, "fc3-domain": fcDomain,
-	"oss": oss, "website": website, "apigateway": apigateway, "api-gateway": apiGateway,
-	"dns": dns, "domain": dns,
-}
-
-// needless are components that make what sluice has no use for, or makes by itself.
-var needless = []string{"ram", "vpc", "nas", "sls", "log", "cdn", "fnf", "ros", "acr", "slb", "alb", "ecs", "eip",
-	"mns", "eventbridge", "kms", "oos", "arms", "tablestore", "layer", "fc-layer", "fc3-layer", "logger"}
-
-// props are the names that a component reads, to find those at the wrong level (repair R4).
-var props = map[kind][]string{
-	fc:         {"region", "service", "function", "triggers", "customDomains"},
-	fc3:        {"region", "functionName", "runtime", "code", "handler", "description", "memorySize", "cpu", "diskSize", "timeout", "instanceConcurrency", "environmentVariables", "role", "layers", "triggers", "customDomain", "customRuntimeConfig"},
-	fcDomain:   {"region", "domainName", "protocol", "routeConfig", "routeConfigs", "routes"},
-	oss:        {"region", "bucket", "codeUri", "subDir", "acl", "cors", "referer", "website", "customDomains", "ossObject", "src"},
-	website:    {"region", "bucket", "src", "hosts"},
-	apigateway: {"regionId", "groupName", "customerDomain", "stageName", "instanceId", "basePath", "apis"},
-	apiGateway: {"region", "groupName", "instanceId", "basePath", "customDomain", "defaultDomain", "apis"},
-	dns:        {"domainName", "value", "type"},
-}
-
 // module is one entry of services (edition 1) or resources (edition 3).
 type module struct {
 	r          *reading
@@ -152,6 +114,7 @@ func (r *reading) listModules() {
 	for _, m := range r.modules {
 		if m.kind != ignored {
 			r.lift(m)
+			r.typos(m.props(), props[m.kind])
 		}
 	}
 }
@@ -244,7 +207,7 @@ func forDeploy(key string) bool {
 	if m == nil {
 		return key == "deploy"
 	}
-	re, err := regexp.Compile("^(?:" + m[1] + ")$")
+	re, err := regexp.Compile(m[1]) // not anchored, as in the official tool
 	return err == nil && re.MatchString("deploy")
 }
 
@@ -356,7 +319,7 @@ func (w view) at(keys ...string) view {
 		if w.v != nil && w.v.at.File != "" {
 			place = w.v.at
 		}
-		if w.v != nil && !w.v.isMap() && !w.v.isNull() && !w.v.broken {
+		if !w.v.isMap() && !w.v.isNull() {
 			w.wrong("a map")
 		}
 		w = view{w.m, w.m.r.vars.see(w.v.get(key), w.m), place, key}
@@ -373,7 +336,10 @@ func (w view) place() sluice.Place {
 }
 
 // missing reports whether there is nothing, nor an error already.
-func (w view) missing() bool { return w.v.isNull() && (w.v == nil || !w.v.broken) }
+func (w view) missing() bool { return w.v.isNull() && !w.broken() }
+
+// broken reports whether an error was noted for the value already.
+func (w view) broken() bool { return w.v != nil && w.v.broken }
 
 func (w view) wrong(want string) {
 	w.m.r.fail(w.place(), "", "%s of module %q is %s, not %s", w.name, w.m.name, w.v.kind(), want)

@@ -10,12 +10,14 @@ import (
 
 // nearest is the candidate most like word, "" when none is like it.
 func nearest(word string, candidates []string) string {
-	best, at := "", max(2, len(word)/3)+1
+	word = strings.ToLower(word)
+	limit := max(2, len(word)/3) + 1
+	best, at := "", limit
 	for _, c := range candidates {
-		d := distance(strings.ToLower(word), strings.ToLower(c), at)
-		if short, long := len(word), len(c); d >= at && short > 3 && long > 3 &&
-			(strings.Contains(strings.ToLower(c), strings.ToLower(word)) || strings.Contains(strings.ToLower(word), strings.ToLower(c))) {
-			d = at - 1
+		low := strings.ToLower(c)
+		d := distance(word, low, limit)
+		if d == limit && len(word) > 3 && len(c) > 3 && (strings.Contains(low, word) || strings.Contains(word, low)) {
+			d = limit - 1 // one within the other is better than nothing
 		}
 		if d < at {
 			best, at = c, d
@@ -44,7 +46,7 @@ func distance(a, b string, limit int) int {
 			diag, row[j] = row[j], min(row[j]+1, row[j-1]+1, diag+cost)
 		}
 	}
-	return row[len(b)]
+	return min(row[len(b)], limit)
 }
 
 // suggest is the hint for a word that should be one of known.

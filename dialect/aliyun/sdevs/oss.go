@@ -47,7 +47,7 @@ func (r *reading) oss(m *module) {
 	switch {
 	case w.missing():
 		r.fail(w.place(), `"auto" makes one`, "module %q has no bucket", m.name)
-	case w.v.broken:
+	case w.broken():
 	case !bucketName.MatchString(name):
 		r.fail(w.place(), "use 3 to 63 lower-case letters, digits and dashes", "bucket name %q of module %q is not valid", name, m.name)
 	}
@@ -83,7 +83,6 @@ func (r *reading) oss(m *module) {
 			b.Hosts = append(b.Hosts, h)
 		}
 	}
-	r.output(m, "url", m.outputs().get("OssAddress"))
 	src := p.at("codeUri")
 	if dir := p.at("src", "publishDir"); !dir.v.isNull() {
 		src = dir

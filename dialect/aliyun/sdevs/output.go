@@ -58,7 +58,7 @@ func (m *module) fc2Outputs() *value {
 	return mapping(m.at,
 		"region", region,
 		"service", mapping(m.at, "name", service),
-		"function", mapping(m.at, "name", name, "runtime", fn.at("runtime").str(), "handler", fn.at("handler").str(),
+		"function", mapping(m.at, "name", name, "runtime", fn.at("runtime").str(), "handler", fn.at("handler").or("index.handler"),
 			"memorySize", fn.at("memorySize").or("128"), "timeout", fn.at("timeout").or("3")),
 		"url", mapping(m.at, "system_url", base+path, "system_intranet_url", intranet+path, "custom_domain", domains),
 		"triggers", triggers)

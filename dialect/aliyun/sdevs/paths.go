@@ -34,7 +34,7 @@ func (r *reading) folder(m *module, w view) string {
 	if _, err := os.Stat(path); err == nil {
 		return path
 	}
-	if w.v != nil && w.v.broken {
+	if w.broken() {
 		return path
 	}
 	for _, dir := range m.actionDirs() {

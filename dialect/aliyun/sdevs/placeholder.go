@@ -54,7 +54,7 @@ func (r *reading) loadFile(file string, depth int) *value {
 	}
 	seen := len(r.blanks)
 	// The first pass finds the template's name, on which the values of others depend.
-	first, err := parse(file, []byte(r.fill(string(text), "")))
+	first, err := parse(file, []byte(r.fill(file, string(text), "")))
 	if err != nil {
 		r.failAll(err)
 		return nil
@@ -64,7 +64,7 @@ func (r *reading) loadFile(file string, depth int) *value {
 		name = v.text
 	}
 	r.blanks = r.blanks[:seen]
-	root, err := parse(file, []byte(r.fill(string(text), string(appName(r.in, name)))))
+	root, err := parse(file, []byte(r.fill(file, string(text), string(appName(r.in, name)))))
 	if err != nil {
 		r.failAll(err)
 		return nil
@@ -100,21 +100,31 @@ func (r *reading) failAll(err error) {
 }
 
 // fill puts values for placeholders into text. app is "" in the first pass.
-func (r *reading) fill(text, app string) string {
-	return placeholder.ReplaceAllStringFunc(text, func(s string) string {
-		m := placeholder.FindStringSubmatch(s)
-		if v, ok := r.param(m[1]); ok {
-			return oneLine(v)
+func (r *reading) fill(file, text, app string) string {
+	var b strings.Builder
+	done, line := 0, 1
+	for _, m := range placeholder.FindAllStringSubmatchIndex(text, -1) {
+		line += strings.Count(text[done:m[0]], "\n")
+		b.WriteString(text[done:m[0]])
+		done = m[1]
+		name, hint := text[m[2]:m[3]], ""
+		if m[4] >= 0 {
+			hint = strings.TrimSpace(text[m[4]:m[5]])
 		}
-		if app != "" {
-			if v, ok := r.derive(m[1], app); ok {
-				r.warn(sluice.Place{File: r.in.File}, "{{ %s }} is taken as %q; --param %s=… changes it", m[1], v, m[1])
-				return oneLine(v)
+		val, ok := r.param(name)
+		if !ok && app != "" {
+			if val, ok = r.derive(name, app); ok {
+				r.warn(sluice.Place{File: file, Line: line}, "{{ %s }} is taken as %q; --param %s=… changes it", name, val, name)
 			}
 		}
-		r.blanks = append(r.blanks, blank{m[1], strings.TrimSpace(m[2])})
-		return markOpen + strconv.Itoa(len(r.blanks)-1) + markClose
-	})
+		if !ok {
+			r.blanks = append(r.blanks, blank{name, hint})
+			val = markOpen + strconv.Itoa(len(r.blanks)-1) + markClose
+		}
+		b.WriteString(oneLine(val))
+	}
+	b.WriteString(text[done:])
+	return b.String()
 }
 
 // oneLine keeps a value from moving the lines below it.

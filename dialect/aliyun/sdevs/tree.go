@@ -180,7 +180,7 @@ func parse(file string, text []byte) (*value, error) {
 			e.At.Line, _ = strconv.Atoi(m[1])
 			e.Msg = "not valid YAML: " + m[2]
 		}
-		e.Hint = "look at the indentation and quotes there and one line above"
+		e.Hint = "the mistake is there or below: look at the indentation and at quotes"
 		return nil, e
 	}
 	if len(doc.Content) == 0 {
