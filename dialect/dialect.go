@@ -34,6 +34,9 @@ type Rooms struct {
 type Sockets interface {
 	// PushAlias sends f to every live connection of an alias: to how many, and, when to none, why.
 	PushAlias(ctx context.Context, a sluice.Alias, f sluice.Frame) (delivered int, o sluice.Outcome)
+	// PushGroup sends f to every member of a group but some, and returns to how many.
+	PushGroup(ctx context.Context, grp gateway.Group, f sluice.Frame, except ...sluice.ConnID) (sent int)
+	Join(ctx context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome
 }
 
 // Dialect is one cloud. A nil field means that the cloud has no such thing.

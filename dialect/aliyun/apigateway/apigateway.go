@@ -41,19 +41,15 @@ type Invoker interface {
 	Invoke(ctx context.Context, inv sluice.Invocation) (sluice.Result, error)
 }
 
-// Pusher sends messages down: the gateway room.
-type Pusher interface {
+// Sockets are the connections: the gateway room. Groups of connections are our extension: the answer
+// to a REGISTER puts its device into the groups that its header x-ca-group names, and a NOTIFY with
+// that header goes to all in one. Groups, like devices, are scoped to the endpoint.
+type Sockets interface {
 	// PushAlias sends f to every live connection of an alias. delivered counts those it was queued for;
 	// o is Queued when that is at least one, else why not.
 	PushAlias(ctx context.Context, a sluice.Alias, f sluice.Frame) (delivered int, o sluice.Outcome)
-}
-
-// Crowds keeps groups of an endpoint's connections: the gateway room. They are our extension: the
-// answer to a REGISTER puts its device into the groups that its header x-ca-group names, and a NOTIFY
-// with that header goes to all in one.
-type Crowds interface {
-	Join(ctx context.Context, app sluice.AppName, endpoint, group string, id sluice.ConnID) sluice.Outcome
-	PushGroup(ctx context.Context, app sluice.AppName, endpoint, group string, f sluice.Frame) (delivered int, o sluice.Outcome)
+	PushGroup(ctx context.Context, grp gateway.Group, f sluice.Frame, except ...sluice.ConnID) (sent int)
+	Join(ctx context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome
 }
 
 // Sites serves objects of our buckets as a static website: dialect/aliyun/oss. Redirects are made from
@@ -77,8 +73,7 @@ type Options struct {
 	Endpoint  string // the endpoint's name within the app
 	Group     apigroup.Group
 	Functions Invoker
-	Sockets   Pusher
-	Crowds    Crowds // nil: groups are refused
+	Sockets   Sockets
 	Sites     Sites
 	Apps      Apps
 	// Custom reports whether a function runs in a custom runtime, whose view of a path depends on

@@ -12,14 +12,15 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aliyun/apigroup"
+	"github.com/sluicehq/sluice/gateway"
 )
 
 // rooms fakes what a group hangs on.
 type rooms struct {
 	invoke    func(ctx context.Context, inv sluice.Invocation) (sluice.Result, error)
 	pushAlias func(a sluice.Alias, f sluice.Frame) (int, sluice.Outcome)
-	pushGroup func(group string, f sluice.Frame) (int, sluice.Outcome)
-	join      func(group string, id sluice.ConnID) sluice.Outcome
+	pushGroup func(group gateway.Group, f sluice.Frame) int
+	join      func(id sluice.ConnID, group gateway.Group) sluice.Outcome
 	site      func(w http.ResponseWriter, r *http.Request, bucket, key string)
 	secret    func(key string) (string, bool)
 	code      func(code string) bool
@@ -33,12 +34,12 @@ func (f *rooms) PushAlias(_ context.Context, a sluice.Alias, fr sluice.Frame) (i
 	return f.pushAlias(a, fr)
 }
 
-func (f *rooms) PushGroup(_ context.Context, _ sluice.AppName, _, group string, fr sluice.Frame) (int, sluice.Outcome) {
-	return f.pushGroup(group, fr)
+func (f *rooms) PushGroup(_ context.Context, grp gateway.Group, fr sluice.Frame, _ ...sluice.ConnID) int {
+	return f.pushGroup(grp, fr)
 }
 
-func (f *rooms) Join(_ context.Context, _ sluice.AppName, _, group string, id sluice.ConnID) sluice.Outcome {
-	return f.join(group, id)
+func (f *rooms) Join(_ context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome {
+	return f.join(id, grp)
 }
 
 func (f *rooms) ServeSite(w http.ResponseWriter, r *http.Request, bucket, key string) {
@@ -80,7 +81,7 @@ func newGroup(t testing.TB, f *rooms, apis ...apigroup.API) *Group {
 	g, err := New(Options{
 		App: "barrage", Endpoint: "gateway",
 		Group:     apigroup.Group{Name: "g", Stage: "RELEASE", SubDomain: "g.cn-hangzhou.alicloudapi.localhost", Domains: []string{"wall.example"}, APIs: apis},
-		Functions: f, Sockets: f, Crowds: f, Sites: f, Apps: f,
+		Functions: f, Sockets: f, Sites: f, Apps: f,
 		Now: func() time.Time { return noon },
 	})
 	if err != nil {

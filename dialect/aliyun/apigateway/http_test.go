@@ -17,6 +17,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aliyun/apigroup"
+	"github.com/sluicehq/sluice/gateway"
 )
 
 // newBackend starts an HTTP server and returns its address.
@@ -426,12 +427,9 @@ func TestNotify(t *testing.T) {
 			}
 			return 1, sluice.Queued
 		},
-		pushGroup: func(group string, fr sluice.Frame) (int, sluice.Outcome) {
-			if group == "big" {
-				return 0, sluice.TooLarge
-			}
-			pushed = append(pushed, push{"@" + group, string(fr.Data)})
-			return 7, sluice.Queued
+		pushGroup: func(grp gateway.Group, fr sluice.Frame) int {
+			pushed = append(pushed, push{"@" + grp.Name, string(fr.Data)})
+			return 7
 		},
 	}
 	g := newGroup(t, f, notifyAPI(), api("/*"))
@@ -452,7 +450,7 @@ func TestNotify(t *testing.T) {
 	if _, body = send(text, "x-ca-group", "screens"); body != `{"delivered":7,"failed":[]}` {
 		t.Errorf("group: %q", body)
 	}
-	want := []push{{"a1b2", "NF#" + text}, {"a", "NF#" + text}, {"twice", "NF#" + text}, {"a", "NF#" + text}, {`q"t`, "NF#" + text}, {"@screens", "NF#" + text}}
+	want := []push{{"a1b2", "NF#" + text}, {"a", "NF#" + text}, {"twice", "NF#" + text}, {"a", "NF#" + text}, {`q"t`, "NF#" + text}, {"@gateway/screens", "NF#" + text}}
 	if diff := cmp.Diff(want, pushed); diff != "" {
 		t.Error(diff)
 	}
@@ -462,17 +460,13 @@ func TestNotify(t *testing.T) {
 		{"x-ca-deviceid", "slow", "x", "X504TO", "Service timeout"},
 		{"x-ca-deviceid", "big", "x", "I413RL", "Request body too Large"},
 		{"x-ca-deviceid", "a", strings.Repeat("x", maxMessage+1), "I413RL", "Request body too Large"},
-		{"x-ca-group", "big", "x", "I413RL", "Request body too Large"},
+		{"x-ca-group", "g", strings.Repeat("x", maxMessage+1), "I413RL", "Request body too Large"},
 		{"x-other", "", "x", "I400MH", "Header `x-ca-deviceid` is Required"},
 	} {
 		res, body := send(tc.body, tc.header, tc.value)
 		if res.Header.Get("X-Ca-Error-Code") != tc.code || res.Header.Get("X-Ca-Error-Message") != tc.message || res.StatusCode != Code(tc.code).status() || body != "" {
 			t.Errorf("%s %s: %d %v", tc.header, tc.value, res.StatusCode, res.Header)
 		}
-	}
-	g.o.Crowds = nil
-	if res, _ := send(text, "x-ca-group", "screens"); res.StatusCode != 400 {
-		t.Errorf("without groups: %d", res.StatusCode)
 	}
 }
 

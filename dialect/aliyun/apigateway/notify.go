@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/gateway"
 )
 
 // notify sends a request's body down to the device, devices or group that its headers name (section
@@ -16,14 +17,7 @@ func (g *Group) notify(w http.ResponseWriter, c *call) error {
 	}
 	f := sluice.Frame{Data: append([]byte(wordNotify), c.body...)}
 	if group := c.r.Header.Get(headerGroup); group != "" {
-		if g.o.Crowds == nil {
-			return faultf(I400HD, "Invalid Header `x-ca-group` there are no groups here")
-		}
-		n, o := g.o.Crowds.PushGroup(c.r.Context(), g.o.App, g.o.Endpoint, group, f)
-		if o == sluice.TooLarge {
-			return faultf(I413RL, "Request body too Large")
-		}
-		return counts(w, n, nil)
+		return counts(w, g.o.Sockets.PushGroup(c.r.Context(), g.crowd(group), f), nil)
 	}
 	ids := strings.Split(strings.Join(c.r.Header.Values(headerDevice), ","), ",")
 	if len(ids) == 1 {
@@ -54,6 +48,11 @@ func (g *Group) notify(w http.ResponseWriter, c *call) error {
 		}
 	}
 	return counts(w, delivered, failed)
+}
+
+// crowd is how the gateway room knows a group of this endpoint's connections.
+func (g *Group) crowd(name string) gateway.Group {
+	return gateway.Group{App: g.o.App, Name: g.o.Endpoint + "/" + name}
 }
 
 // alias is how the gateway room knows a device of this group.

@@ -68,15 +68,12 @@ func (g *Group) message(ctx context.Context, ev *sluice.Event) sluice.Reply {
 
 // join puts a connection into the groups that the backend chose.
 func (g *Group) join(ctx context.Context, ev *sluice.Event, lists []string) {
-	if g.o.Crowds == nil {
-		return
-	}
 	for _, list := range lists {
 		for name := range strings.SplitSeq(list, ",") {
 			if name = strings.TrimSpace(name); name == "" {
 				continue
 			}
-			if o := g.o.Crowds.Join(ctx, g.o.App, g.o.Endpoint, name, ev.Conn.ID); o != sluice.Queued {
+			if o := g.o.Sockets.Join(ctx, ev.Conn.ID, g.crowd(name)); o != sluice.Queued {
 				g.o.Log.Warn("join a group", "app", g.o.App, "conn", ev.Conn.ID, "group", name, "outcome", o)
 			}
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aliyun/apigroup"
+	"github.com/sluicehq/sluice/gateway"
 )
 
 // echo answers with the event that it gets.
@@ -210,15 +211,15 @@ func TestRegisterAnswerChoosesGroups(t *testing.T) {
 		invoke: func(context.Context, sluice.Invocation) (sluice.Result, error) {
 			return answered(`{"statusCode":200,"headers":{"x-ca-group":"screens, wall"}}`)
 		},
-		join: func(group string, id sluice.ConnID) sluice.Outcome {
-			joined = append(joined, group)
+		join: func(id sluice.ConnID, grp gateway.Group) sluice.Outcome {
+			joined = append(joined, string(grp.App)+" "+grp.Name)
 			return sluice.Queued
 		},
 	}
 	g := newGroup(t, f, eventAPI("/r", apigroup.Register, "f"), eventAPI("/x", apigroup.Common, "f"))
 	sayTo(t, g, `{"path":"/r"}`)
 	sayTo(t, g, `{"path":"/x"}`)
-	if diff := cmp.Diff([]string{"screens", "wall"}, joined); diff != "" {
+	if diff := cmp.Diff([]string{"barrage gateway/screens", "barrage gateway/wall"}, joined); diff != "" {
 		t.Error(diff)
 	}
 }
