@@ -156,6 +156,7 @@ func (w *Wall) scan(ctx context.Context, before int64, limit int) ([]Message, er
 type State struct {
 	Now       int64  `json:"now"` // unix ms, the server's clock
 	Room      string `json:"room"`
+	Title     string `json:"title"`
 	Paused    bool   `json:"paused"`
 	ClearedAt int64  `json:"clearedAt"` // unix ms; messages passed before are off the screens
 	Stats
@@ -183,7 +184,11 @@ func (w *Wall) State(ctx context.Context, device string, recent int) (State, err
 	if err != nil {
 		return State{}, err
 	}
-	s := State{Now: w.now().UnixMilli(), Room: w.room.DocID, Paused: number(row, "paused") == 1, ClearedAt: number(row, "clearedAt")}
+	settings, err := w.Settings(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	s := State{Now: w.now().UnixMilli(), Room: w.room.DocID, Title: settings.Title, Paused: number(row, "paused") == 1, ClearedAt: number(row, "clearedAt")}
 	s.Stats = stats(row, devices)
 	s.Registered = slices.ContainsFunc(devices, func(d Device) bool { return d.ID == device })
 	if recent <= 0 {

@@ -26,6 +26,7 @@ type Frame struct {
 	Color    string `json:"color,omitempty"`
 	SendTime string `json:"sendTime,omitempty"`
 
+	CheckTime   string    `json:"checkTime,omitempty"`   // when it was passed
 	CheckStatus *int64    `json:"checkStatus,omitempty"` // state
 	IDs         []int64   `json:"ids,omitempty"`         // erase
 	N           int64     `json:"n,omitempty"`           // hearts
@@ -36,7 +37,7 @@ type Frame struct {
 
 // frame is the message for screens. It does not say who the sender's device is.
 func (m Message) frame() Frame {
-	return Frame{Type: "message", ID: m.ID, From: m.FromName, Message: m.Message, FontSize: m.FontSize, Color: m.Color, SendTime: m.SendTime}
+	return Frame{Type: "message", ID: m.ID, From: m.FromName, Message: m.Message, FontSize: m.FontSize, Color: m.Color, SendTime: m.SendTime, CheckTime: m.CheckTime}
 }
 
 // waitingFrame is the message for moderators.

@@ -1,6 +1,9 @@
 package wall
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // Mode says how messages are moderated.
 type Mode int64
@@ -24,7 +27,8 @@ type Settings struct {
 	Status      Mode   `json:"status"`
 	FilterWords string `json:"filterWords"`
 	Action      string `json:"action"`
-	Rate        int64  `json:"rate"` // messages per minute and device; 0: no limit
+	Rate        int64  `json:"rate"`  // messages per minute and device; 0: no limit
+	Title       string `json:"title"` // stands on the screens; empty: the page's own
 }
 
 // SettingsChange holds the settings to change; nil fields stay.
@@ -33,6 +37,7 @@ type SettingsChange struct {
 	FilterWords *string `json:"filterWords"`
 	Action      *string `json:"action"`
 	Rate        *int64  `json:"rate"`
+	Title       *string `json:"title"`
 }
 
 // Settings reads the room's rules.
@@ -43,7 +48,7 @@ func (w *Wall) Settings(ctx context.Context) (Settings, error) {
 	}
 	s := Settings{
 		ID: w.room.GID, Status: Mode(number(row, "status")), FilterWords: text(row, "filterWords"),
-		Action: text(row, "action"), Rate: w.rate,
+		Action: text(row, "action"), Rate: w.rate, Title: text(row, "title"),
 	}
 	if rate, ok := row["rate"].(int64); ok {
 		s.Rate = rate
@@ -81,16 +86,28 @@ func (w *Wall) ChangeSettings(ctx context.Context, c SettingsChange) (Settings, 
 		}
 		set["rate"] = *c.Rate
 	}
+	if c.Title != nil {
+		title := clean(*c.Title)
+		if characters(title) > maxTitle || len([]rune(title)) > maxRunes {
+			return Settings{}, &Error{Kind: Invalid, Text: fmt.Sprintf("a title has at most %d characters", maxTitle)}
+		}
+		set["title"] = title
+	}
 	if len(set) > 0 {
 		if err := w.store.Update(ctx, tableInterceptor, w.settingsKey(), set, nil, Expect{}); err != nil {
 			return Settings{}, err
 		}
 	}
 	s, err := w.Settings(ctx)
-	if err == nil {
-		w.outbox.Push(ctx, admins, Frame{Type: "settings", Settings: &s})
+	if err != nil {
+		return Settings{}, err
 	}
-	return s, err
+	told := w.outbox.Push(ctx, admins, Frame{Type: "settings", Settings: &s})
+	if c.Title != nil {
+		w.outbox.Push(ctx, screens, Frame{Type: "title", Message: s.Title})
+	}
+	w.outbox.Wait(ctx, told)
+	return s, nil
 }
 
 // filter returns the compiled word list of the settings.

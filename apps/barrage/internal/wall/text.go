@@ -10,6 +10,7 @@ import (
 const (
 	maxMessage = 120  // characters as a reader counts them
 	maxName    = 24   // likewise
+	maxTitle   = 40   // likewise
 	maxRunes   = 1000 // code points of a message, whatever they combine to
 	maxMarks   = 4    // combining marks on one character; more is vandalism
 )

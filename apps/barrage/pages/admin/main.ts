@@ -1,0 +1,5 @@
+import '../lib/theme.css';
+import { mount } from 'svelte';
+import Admin from './Admin.svelte';
+
+mount(Admin, { target: document.getElementById('app')! });
