@@ -23,7 +23,7 @@ func (a *api) conns(w http.ResponseWriter, r *http.Request) error {
 		limit = n
 	}
 	out := []client.Conn{}
-	for _, c := range a.Sockets.List(sluice.AppName(q.Get("app")), "", sluice.ConnID{}, limit) {
+	for _, c := range a.Sockets.List(r.Context(), sluice.AppName(q.Get("app")), "", sluice.ConnID{}, limit) {
 		out = append(out, show(c))
 	}
 	return answer(w, out)

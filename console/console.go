@@ -46,7 +46,7 @@ type Sockets interface {
 	Get(ctx context.Context, id sluice.ConnID) (sluice.Conn, sluice.Outcome)
 	Push(ctx context.Context, id sluice.ConnID, f sluice.Frame) sluice.Outcome
 	Close(ctx context.Context, id sluice.ConnID, c sluice.CloseSpec) sluice.Outcome
-	List(app sluice.AppName, endpoint string, after sluice.ConnID, limit int) []sluice.Conn
+	List(ctx context.Context, app sluice.AppName, endpoint string, after sluice.ConnID, limit int) []sluice.Conn
 }
 
 // Options are what a console is made of.

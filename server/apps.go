@@ -37,7 +37,7 @@ func (a apps) List(ctx context.Context) ([]client.App, error) {
 // show is a revision as clients see it.
 func (s *Server) show(r *deploy.Revision) *client.App {
 	app := &client.App{Name: r.App.Name, Dialect: r.App.Dialect, Revision: r.ID, Deployed: r.Time,
-		WebSocket: []string{}, HTTP: []string{}, Conns: s.gateway.Count(r.App.Name)}
+		WebSocket: []string{}, HTTP: []string{}, Conns: s.gateway.Count(context.Background(), r.App.Name)}
 	base := "http://" + s.publicHost(r.App.Name)
 	if t := s.hosts.table.Load(); t != nil && t.only != nil {
 		base = publicURL(s.public[0].Addr(), false) // the only app answers for every host

@@ -18,7 +18,7 @@ import (
 // every deploy, so that a request sees one state of it.
 type hosts struct {
 	dialect func(name string) *dialect.Dialect
-	sweep   func() // asks the gateway to retry Closes whose endpoint was not there
+	mounted chan struct{} // gets a value when an app has been mounted
 
 	mu    sync.Mutex // one Mount or Unmount at a time
 	table atomic.Pointer[hostTable]
@@ -52,7 +52,10 @@ func (h *hosts) Mount(ctx context.Context, app *sluice.App, revision string) err
 		m.endpoints[e.Name] = e
 	}
 	h.replace(app.Name, m)
-	h.sweep()
+	select {
+	case h.mounted <- struct{}{}:
+	default: // one is waiting already
+	}
 	return nil
 }
 

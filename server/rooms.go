@@ -40,7 +40,7 @@ func (s *Server) openRooms(ctx context.Context) error {
 	if s.objects, err = object.Open(ctx, store, bodies, object.Options{Log: s.log}); err != nil {
 		return fmt.Errorf("open objects: %w", err)
 	}
-	s.hosts = &hosts{dialect: s.dialect, sweep: func() { s.gateway.Sweep() }}
+	s.hosts = &hosts{dialect: s.dialect, mounted: make(chan struct{}, 1)}
 	s.gateway = gateway.New(gateway.Options{Node: s.cfg.Node, Store: store, Router: s.hosts, Plain: s.hosts, Log: s.log, Relay: s.bus})
 	s.bus.Serve(s.gateway.ServeRelay)
 	if err := s.openFunctions(); err != nil {
@@ -74,16 +74,14 @@ func (s *Server) openFunctions() error {
 		Objects:   s.objects,
 		Keys:      s.keys,
 		Log:       s.log,
-		Admin:     publicURL(s.admin.Addr(), false),
+		Admin:     "http://" + reach(s.admin.Addr()),
 		Public:    s.publicHost,
 	})
 	if err != nil {
 		return err
 	}
-	node, err := process.NewNode(process.NodeOptions{Dir: s.path("runtimes"), Log: s.log})
-	if err != nil {
-		return err
-	}
+	node := process.NewNode(process.NodeOptions{Dir: s.path("runtimes"), Log: s.log})
+	s.closers = append(s.closers, node.Close, spawner.Close)
 	*starters = append(*starters, node)
 	for _, d := range s.dialects {
 		*starters = append(*starters, d.Starters...)

@@ -65,6 +65,8 @@ type Server struct {
 	dialects  []dialect.Dialect
 	egress    *egressRoom
 
+	closers []func() // what holds processes, closed after the rooms and before the stores
+
 	public []net.Listener
 	admin  net.Listener
 
@@ -82,6 +84,10 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 }
 
 func (s *Server) open(ctx context.Context) error {
+	var err error
+	if s.cfg.Data, err = filepath.Abs(s.cfg.Data); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(s.cfg.Data, 0o700); err != nil {
 		return fmt.Errorf("make data folder: %w", err)
 	}
@@ -141,6 +147,8 @@ func (s *Server) Run(ctx context.Context, main func(ctx context.Context) error) 
 	g.Go(func() error { return s.functions.Run(run) })
 	g.Go(func() error { return s.gateway.Run(run) })
 
+	g.Go(func() error { return s.sweep(run) })
+
 	admin := &http.Server{Handler: s.adminHandler(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 	g.Go(func() error { return served(admin.Serve(s.admin)) })
 	g.Go(func() error { return s.egress.run(run) })
@@ -168,6 +176,21 @@ func (s *Server) Run(ctx context.Context, main func(ctx context.Context) error) 
 	return err
 }
 
+// sweep tells the Closes that former lives of this node owed, each time an app that may want them is
+// mounted.
+func (s *Server) sweep(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.hosts.mounted:
+			if err := s.gateway.Sweep(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("tell the ends of connections that a former process lost", "err", err)
+			}
+		}
+	}
+}
+
 // served drops the error with which every stopped http.Server ends.
 func served(err error) error {
 	if errors.Is(err, http.ErrServerClosed) {
@@ -186,6 +209,9 @@ func (s *Server) close() {
 	}
 	if s.egress != nil {
 		s.egress.ln.Close()
+	}
+	for _, c := range s.closers {
+		c()
 	}
 	s.bus.Close()
 	if s.store != nil {

@@ -1,0 +1,16 @@
+module github.com/sluicehq/sluice/bench
+
+go 1.26.0
+
+require github.com/sluicehq/sluice v0.0.0
+
+require (
+	github.com/gobwas/httphead v0.1.0 // indirect
+	github.com/gobwas/ws v1.5.0 // indirect
+	github.com/google/btree v1.1.3 // indirect
+	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+)
+
+replace github.com/sluicehq/sluice => ../

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	warm  = 500 * time.Millisecond
+	spell = 2 * time.Second
+	size  = 100 // bytes of a text
+)
+
+// dial opens n WebSockets, 64 at a time.
+func dial(addr string, n int) ([]net.Conn, error) {
+	out := make([]net.Conn, n)
+	errs := make(chan error, n)
+	var wg sync.WaitGroup
+	for w := range 64 {
+		wg.Go(func() {
+			for i := w; i < n; i += 64 {
+				c, err := net.DialTimeout("tcp", addr, 20*time.Second)
+				if err != nil {
+					errs <- err
+					return
+				}
+				fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+				resp, err := http.ReadResponse(bufio.NewReaderSize(c, 512), nil)
+				if err != nil || resp.StatusCode != 101 {
+					errs <- fmt.Errorf("handshake: %v %v", resp, err)
+					return
+				}
+				out[i] = c
+			}
+		})
+	}
+	wg.Wait()
+	select {
+	case err := <-errs:
+		return out, err
+	default:
+		return out, nil
+	}
+}
+
+func hangUp(conns []net.Conn) {
+	for _, c := range conns {
+		if c != nil {
+			c.Close()
+		}
+	}
+}
+
+// text is a masked text frame (with a zero mask) that begins with first.
+func text(first byte) []byte {
+	data := bytes.Repeat([]byte{'x'}, size)
+	data[0] = first
+	return append([]byte{0x81, 0x80 | size, 0, 0, 0, 0}, data...)
+}
+
+// idleCost is the server's memory for each of n idle connections.
+func idleCost(s *child, n int) (float64, error) {
+	few, err := dial(s.addr, 200)
+	defer func() { hangUp(few) }()
+	if err != nil {
+		return 0, err
+	}
+	time.Sleep(time.Second)
+	before := s.memory()
+	many, err := dial(s.addr, n)
+	defer func() { hangUp(many); debug.FreeOSMemory() }()
+	if err != nil {
+		return 0, err
+	}
+	time.Sleep(3 * time.Second)
+	return max(1, (s.memory()-before)/float64(n)), nil
+}
+
+// handshakes is how many connections the server takes for a second of its processor time.
+func handshakes(s *child, n int) (float64, error) {
+	start := s.cpu()
+	c, err := dial(s.addr, n)
+	defer hangUp(c)
+	if err != nil {
+		return 0, err
+	}
+	return float64(n) / (s.cpu() - start).Seconds(), nil
+}
+
+// echo keeps one text in flight on each of active connections among n.
+func echo(s *child, n, active int) (float64, error) {
+	conns, err := dial(s.addr, n)
+	defer func() { hangUp(conns) }()
+	if err != nil {
+		return 0, err
+	}
+	var trips atomic.Int64
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for _, c := range conns[:active] {
+		wg.Go(func() {
+			msg, got := text('E'), make([]byte, 2+size)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := c.Write(msg); err != nil {
+					return
+				}
+				if _, err := io.ReadFull(c, got); err != nil {
+					return
+				}
+				trips.Add(1)
+			}
+		})
+	}
+	time.Sleep(warm)
+	cpu, before := s.cpu(), trips.Load()
+	time.Sleep(spell)
+	rate := float64(trips.Load()-before) / (s.cpu() - cpu).Seconds()
+	close(stop)
+	wg.Wait()
+	if rate == 0 {
+		return 0, fmt.Errorf("nothing came back")
+	}
+	return rate, nil
+}
+
+// broadcast keeps inFlight texts on their way to all n connections and counts what arrives.
+func broadcast(s *child, n, inFlight int) (float64, error) {
+	conns, err := dial(s.addr, n)
+	if err != nil {
+		hangUp(conns)
+		return 0, err
+	}
+	for _, c := range conns { // the bare server echoes J, ours joins and echoes
+		c.Write(text('J'))
+		if _, err := io.ReadFull(c, make([]byte, 2+size)); err != nil {
+			hangUp(conns)
+			return 0, err
+		}
+	}
+	var got atomic.Int64
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, inFlight)
+	for i, c := range conns {
+		wg.Go(func() { // ends when the connection does
+			buf, rest := make([]byte, 8<<10), 0
+			for {
+				k, err := c.Read(buf)
+				if err != nil {
+					return
+				}
+				whole := (rest + k) / (2 + size)
+				rest = (rest + k) % (2 + size)
+				got.Add(int64(whole))
+				if i == n-1 { // the last one to be written to says that a broadcast is through
+					for range whole {
+						<-slots
+					}
+				}
+			}
+		})
+	}
+	stop := make(chan struct{})
+	wg.Go(func() {
+		msg := text('P')
+		for {
+			select {
+			case <-stop:
+				return
+			case slots <- struct{}{}:
+				if _, err := conns[0].Write(msg); err != nil {
+					return
+				}
+			}
+		}
+	})
+	time.Sleep(warm)
+	cpu, before := s.cpu(), got.Load()
+	time.Sleep(spell)
+	rate := float64(got.Load()-before) / (s.cpu() - cpu).Seconds()
+	close(stop)
+	hangUp(conns)
+	wg.Wait()
+	if rate == 0 {
+		return 0, fmt.Errorf("nothing arrived")
+	}
+	return rate, nil
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/gateway"
+	"github.com/sluicehq/sluice/kv/memory"
+)
+
+// serveSluice is the gateway with an endpoint that echoes; J joins the crowd, P goes to all who joined.
+func serveSluice() error {
+	h := &crowd{group: gateway.Group{App: "bench", Name: "all"}}
+	h.endpoint = &gateway.Endpoint{App: "bench", Name: "bench", Handler: h, Policy: gateway.Policy{AutoAccept: true, Uplink: 1, MaxQueue: 8 << 20}}
+	h.gateway = gateway.New(gateway.Options{Node: 1, Store: memory.New(), Router: h, Log: slog.New(slog.DiscardHandler)})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println(ln.Addr())
+	ctx := context.Background()
+	done := make(chan error, 1)
+	go func() { done <- h.gateway.Run(ctx) }()
+	go func() { done <- h.gateway.Serve(ctx, ln) }()
+	return <-done
+}
+
+type crowd struct {
+	gateway  *gateway.Gateway
+	endpoint *gateway.Endpoint
+	group    gateway.Group
+}
+
+func (h *crowd) Route(*sluice.Handshake) (*gateway.Endpoint, *sluice.Refusal) { return h.endpoint, nil }
+func (h *crowd) Endpoint(sluice.AppName, string) *gateway.Endpoint            { return h.endpoint }
+
+func (h *crowd) Control(_ gateway.ControlConn, data []byte, _ bool) gateway.Control {
+	if data[0] == 'P' || data[0] == 'J' {
+		return gateway.Control{}
+	}
+	return gateway.Control{Consumed: true, Send: []sluice.Frame{{Data: data}}}
+}
+
+func (h *crowd) Handle(ctx context.Context, ev *sluice.Event) sluice.Reply {
+	if ev.Kind != sluice.Message {
+		return sluice.Reply{}
+	}
+	if ev.Frame.Data[0] == 'J' {
+		h.gateway.Join(ctx, ev.Conn.ID, h.group)
+		return sluice.Reply{Send: []sluice.Frame{ev.Frame}}
+	}
+	h.gateway.PushGroup(ctx, h.group, ev.Frame)
+	return sluice.Reply{}
+}
