@@ -147,8 +147,8 @@ func (r *reading) read() {
 	}
 	r.listModules()
 	for _, m := range r.modules {
-		if m.kind != ignored {
-			r.vars.checkAll(m)
+		if m.kind != ignored && !r.vars.checkAll(m) {
+			return
 		}
 	}
 	r.build()

@@ -222,10 +222,12 @@ func TestHugeAndExplodingTemplatesAreRefused(t *testing.T) {
 		lists += "  a" + n + ": [" + strings.Repeat("\"${vars.a"+p+"}\", ", 10) + "]\n"
 	}
 	module := "services:\n  f:\n    component: dns\n    props:\n      domainName: a.example\n      value: ${vars.a8}\n"
+	fn := "services:\n  f:\n    component: fc\n    props: {service: s, function: {name: f, runtime: python3, codeUri: ., environmentVariables: {A: 'X'}}}\n"
 	tests := map[string]struct{ text, want string }{
 		"aliases":             {bomb + module, "s.yaml:"},
 		"variables in text":   {vars + module, "variables expand to more than"},
 		"variables in lists":  {lists + module, "expands to too much"},
+		"lists in a function": {lists + strings.Replace(fn, "X", "${vars.a8}", 1), "expands to too much"},
 		"variable of itself":  {"vars:\n  a8:\n    b: ${vars}\n" + module, "expands to too much"},
 		"huge file":           {strings.Repeat("# comment\n", 200_000), "more than 1048576 bytes"},
 		"deep lists":          {"a: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "levels"},

@@ -204,6 +204,9 @@ func (s *resolver) eval(e expr, at sluice.Place, m *module) (*value, *trouble) {
 		return v, nil
 	case "file":
 		b, err := readLimited(file())
+		if s.spent += len(b); s.spent > maxTexts {
+			return nil, troublef("", "is too much: variables expand to more than %d bytes in all", maxTexts)
+		}
 		if err != nil {
 			return nil, troublef(s.r.nearFile(args[0]), "cannot be read: %v", cause(err))
 		}
@@ -393,7 +396,8 @@ func (s *resolver) text(v *value, m *module) string {
 }
 
 // checkAll looks at every variable of a module's props, also of those that nothing reads.
-func (s *resolver) checkAll(m *module) { s.check(m.propsValue, m, 0) }
+// It reports whether they expand to something of a bearable size.
+func (s *resolver) checkAll(m *module) bool { return s.check(m.propsValue, m, 0) }
 
 func (s *resolver) check(v *value, m *module, depth int) bool {
 	if s.seen++; s.seen > maxNodes || depth > maxDepth {
