@@ -49,13 +49,16 @@ var (
 	faultExists    = &fault{409, "OTSObjectAlreadyExist", "Requested table already exists."}
 	faultCondition = &fault{403, "OTSConditionCheckFail", "Condition check failed."}
 	faultConflict  = &fault{409, "OTSRowOperationConflict", "Data is being modified by the other request."}
-	faultQuota     = &fault{403, "OTSQuotaExhausted", fmt.Sprintf("Number of tables exceeds the quota:%d.", maxTables)}
 	faultRowSize   = &fault{400, "OTSOutOfRowSizeLimit", "The total data size of columns in one row exceeded the limit."}
 	faultBusy      = &fault{503, "OTSServerBusy", "Server is busy."}
 	faultTimeout   = &fault{503, "OTSTimeout", "Operation timeout."}
 	faultDown      = &fault{503, "OTSServerUnavailable", "Server is not available."}
 	faultInternal  = &fault{500, "OTSInternalServerError", "Internal server error."}
 )
+
+func tooManyTables(quota int) *fault {
+	return &fault{403, "OTSQuotaExhausted", fmt.Sprintf("Number of tables exceeds the quota:%d.", quota)}
+}
 
 func outOfAtomic(atomic, data string) *fault {
 	return &fault{400, "OTSDataOutOfRange", fmt.Sprintf("Data out of scope of atomic. Atomic PartKey:%s. Data PartKey:%s", atomic, data)}

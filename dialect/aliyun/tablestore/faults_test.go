@@ -130,7 +130,7 @@ func TestTableQuota(t *testing.T) {
 	c.createTable("a", nil, anyText)
 	c.createTable("b", nil, anyText)
 	req := &createTableRequest{Meta: tableMeta{Name: "c", Key: []keySchema{anyText}}}
-	if diff := cmp.Diff(faultQuota, c.try("CreateTable", req, nil)); diff != "" {
+	if diff := cmp.Diff(tooManyTables(2), c.try("CreateTable", req, nil)); diff != "" {
 		t.Errorf("third table (-want +got):\n%s", diff)
 	}
 	req.Meta.Name = "b"

@@ -68,6 +68,7 @@ func Claims(r *http.Request) bool {
 type handler struct {
 	Options
 	owners sync.Map // instance name to the sluice.AppName that owns it; never changes once known
+	mains  sync.Map // indexName to the name of the index's table, where it was last
 }
 
 // call is one request whose sender is known.
@@ -108,6 +109,10 @@ func operationNamed(name string) operation {
 		return serve((*call).addDefinedColumn)
 	case "DeleteDefinedColumn":
 		return serve((*call).deleteDefinedColumn)
+	case "CreateIndex":
+		return serve((*call).createIndex)
+	case "DropIndex":
+		return serve((*call).dropIndex)
 	case "GetRow":
 		return serve((*call).getRow)
 	case "GetRange":

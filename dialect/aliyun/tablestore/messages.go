@@ -75,6 +75,7 @@ type indexMeta struct {
 	Defined []string `pb:"3"`
 	Mode    int32    `pb:"4!"`
 	Type    int32    `pb:"5!"`
+	Phase   int32    `pb:"6"`
 }
 
 type sseSpec struct {
@@ -107,6 +108,7 @@ type describeTableResponse struct {
 	Options    tableOptions      `pb:"3!"`
 	Status     int32             `pb:"4!"`
 	Stream     *streamDetails    `pb:"5"`
+	Indexes    []indexMeta       `pb:"8"`
 	Created    int64             `pb:"9"` // unix µs
 }
 
@@ -121,6 +123,16 @@ type updateTableResponse struct {
 	Throughput throughputDetails `pb:"1!"`
 	Options    tableOptions      `pb:"2!"`
 	Stream     streamDetails     `pb:"3!"` // the Go SDK fails without it
+}
+
+type createIndexRequest struct {
+	Table string    `pb:"1!"`
+	Index indexMeta `pb:"2!"`
+}
+
+type dropIndexRequest struct {
+	Table string `pb:"1!"`
+	Index string `pb:"2!"`
 }
 
 type addDefinedRequest struct {

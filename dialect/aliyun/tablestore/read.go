@@ -12,23 +12,23 @@ func (c *call) getRow(ctx context.Context, req *getRowRequest) (*getRowResponse,
 	if err := checkTransaction(req.Transaction); err != nil {
 		return nil, err
 	}
-	spec, err := c.lookup(ctx, req.Table)
+	src, err := c.source(ctx, req.Table)
 	if err != nil {
 		return nil, err
 	}
-	sel, err := newSelection(spec, req, noVersion)
+	sel, err := newSelection(src.key, req, noVersion)
 	if err != nil {
 		return nil, err
 	}
-	key, err := parseKey(spec, req.Key, keyOfRead)
+	key, err := parseKey(src.key, req.Key, keyOfRead)
 	if err != nil {
 		return nil, err
 	}
-	row, err := c.Tables.Get(ctx, spec, key)
+	rows, err := src.get(ctx, c.Tables, []table.Key{key})
 	if err != nil {
 		return nil, err
 	}
-	blob, consumed := sel.blob(row)
+	blob, consumed := sel.blob(rows[0])
 	return &getRowResponse{Consumed: consumed, Row: blob}, nil
 }
 
@@ -79,7 +79,7 @@ func (c *call) batchGetTable(ctx context.Context, t *batchGetTable) ([]batchRow,
 		f := faultOf(err)
 		rows[i] = batchRow{Error: &errorMessage{f.Code, f.Message}}
 	}
-	spec, err := c.lookup(ctx, t.Table)
+	src, err := c.source(ctx, t.Table)
 	if err != nil {
 		if faultOf(err) != faultMissing {
 			return nil, err
@@ -89,16 +89,16 @@ func (c *call) batchGetTable(ctx context.Context, t *batchGetTable) ([]batchRow,
 		}
 		return rows, nil
 	}
-	sel, err := newSelection(spec, &getRowRequest{
+	sel, err := newSelection(src.key, &getRowRequest{
 		Columns: t.Columns, Time: t.Time, MaxVersions: t.MaxVersions, Filter: t.Filter, Start: t.Start, End: t.End,
 	}, "No version condition is specified while querying row.")
 	if err != nil {
 		return nil, err
 	}
-	var refs []table.Ref
+	var keys []table.Key
 	var places []int
 	for i, b := range t.Keys {
-		key, err := parseKey(spec, b, keyOfRead)
+		key, err := parseKey(src.key, b, keyOfRead)
 		if err != nil {
 			if !faultOf(err).ofRow() {
 				return nil, err
@@ -106,9 +106,9 @@ func (c *call) batchGetTable(ctx context.Context, t *batchGetTable) ([]batchRow,
 			fail(i, err)
 			continue
 		}
-		refs, places = append(refs, table.Ref{Table: spec, Key: key}), append(places, i)
+		keys, places = append(keys, key), append(places, i)
 	}
-	found, err := c.Tables.GetMany(ctx, refs)
+	found, err := src.get(ctx, c.Tables, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -123,11 +123,11 @@ func (c *call) getRange(ctx context.Context, req *getRangeRequest) (*getRangeRes
 	if err := checkTransaction(req.Transaction); err != nil {
 		return nil, err
 	}
-	spec, err := c.lookup(ctx, req.Table)
+	src, err := c.source(ctx, req.Table)
 	if err != nil {
 		return nil, err
 	}
-	sel, err := newSelection(spec, &getRowRequest{
+	sel, err := newSelection(src.key, &getRowRequest{
 		Columns: req.Columns, Time: req.Time, MaxVersions: req.MaxVersions, Filter: req.Filter, Start: req.Start, End: req.End,
 	}, noVersion)
 	if err != nil {
@@ -140,7 +140,7 @@ func (c *call) getRange(ctx context.Context, req *getRangeRequest) (*getRangeRes
 		}
 		limit = min(limit, int(*req.Limit))
 	}
-	rg, err := rangeOf(spec, req)
+	rg, err := rangeOf(src, req)
 	if err != nil {
 		return nil, err
 	}
@@ -156,19 +156,19 @@ func (c *call) getRange(ctx context.Context, req *getRangeRequest) (*getRangeRes
 	}
 	resp.Consumed = readUnits(size)
 	if next != nil {
-		resp.Next = appendRow(appendHeader(nil), wireRow{Key: keyCells(spec, next)})
+		resp.Next = appendRow(appendHeader(nil), wireRow{Key: keyCells(src.key, next)})
 	}
 	return resp, nil
 }
 
 // rangeOf reads the bounds and the direction of a range.
-func rangeOf(spec *table.Spec, req *getRangeRequest) (table.Range, error) {
-	rg := table.Range{Table: spec, Reverse: req.Direction == 1}
+func rangeOf(src *source, req *getRangeRequest) (table.Range, error) {
+	rg := table.Range{Table: src.spec, Index: src.index, Reverse: req.Direction == 1}
 	var err error
-	if rg.From, err = parseKey(spec, req.From, keyOfRange); err != nil {
+	if rg.From, err = parseKey(src.key, req.From, keyOfRange); err != nil {
 		return rg, err
 	}
-	if rg.To, err = parseKey(spec, req.To, keyOfRange); err != nil {
+	if rg.To, err = parseKey(src.key, req.To, keyOfRange); err != nil {
 		return rg, err
 	}
 	order := table.CompareKeys(rg.From, rg.To)

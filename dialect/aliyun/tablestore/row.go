@@ -32,14 +32,14 @@ const (
 	keyOfRange
 )
 
-// checkKey holds the key cells of a request against the table's key. In a write, auto reports that
+// checkKey holds the key cells of a request against the key of a table or index. In a write, auto reports that
 // the auto-increment column was left to the server.
-func checkKey(spec *table.Spec, cells []cell, use keyUse) (key table.Key, auto bool, err error) {
-	if len(cells) != len(spec.Key) {
-		return nil, false, badKey("Validate PK size fail. Input: %d, Meta: %d.", len(cells), len(spec.Key))
+func checkKey(cols []table.KeyColumn, cells []cell, use keyUse) (key table.Key, auto bool, err error) {
+	if len(cells) != len(cols) {
+		return nil, false, badKey("Validate PK size fail. Input: %d, Meta: %d.", len(cells), len(cols))
 	}
 	for i, c := range cells {
-		meta := spec.Key[i]
+		meta := cols[i]
 		if c.Name != meta.Name {
 			return nil, false, badKey("Validate PK name fail. Input: %s, Meta: %s.", c.Name, meta.Name)
 		}
@@ -65,12 +65,12 @@ func checkKey(spec *table.Spec, cells []cell, use keyUse) (key table.Key, auto b
 }
 
 // parseKey reads a blob that holds a key and nothing else.
-func parseKey(spec *table.Spec, b []byte, use keyUse) (table.Key, error) {
+func parseKey(cols []table.KeyColumn, b []byte, use keyUse) (table.Key, error) {
 	row, err := parseRow(b)
 	if err != nil {
 		return nil, invalid("Cell data broken, %s", err)
 	}
-	key, _, err := checkKey(spec, row.Key, use)
+	key, _, err := checkKey(cols, row.Key, use)
 	return key, err
 }
 
@@ -98,7 +98,7 @@ func (c *call) newChange(spec *table.Spec, kind int32, m *batchWriteRow) (*chang
 	}
 	extra := extraOf(spec)
 	ch := &change{spec: spec, kind: kind, cells: row.Cells, expect: m.Condition.Existence, strict: c.Strict, deviation: extra.deviation()}
-	if ch.key, ch.auto, err = checkKey(spec, row.Key, keyOfWrite); err != nil {
+	if ch.key, ch.auto, err = checkKey(spec.Key, row.Key, keyOfWrite); err != nil {
 		return nil, err
 	}
 	ch.hasAuto = slices.ContainsFunc(spec.Key, func(k table.KeyColumn) bool { return k.AutoIncrement })
@@ -172,7 +172,7 @@ func (ch *change) checkCells() error {
 		if err := checkColumnName(c.Name); err != nil {
 			return err
 		}
-		if slices.ContainsFunc(ch.spec.Key, func(k table.KeyColumn) bool { return k.Name == c.Name }) {
+		if hasColumn(ch.spec.Key, c.Name) {
 			return invalid("Duplicated attribute column name with primary key column: '%s'.", c.Name)
 		}
 		if err := ch.checkCell(c); err != nil {
@@ -288,19 +288,19 @@ func (ch *change) check(cur *table.Row) error {
 	case ch.hasAuto && !ch.auto && cur == nil && ch.expect == expectIgnore:
 		return invalid("Invalid expect: %s when modify a specific row for table with pk auto increment", expectName(ch.expect))
 	}
-	if !ch.filter.match(columnsOf(ch.spec, ch.key, cur)) {
+	if !ch.filter.match(columnsOf(ch.spec.Key, ch.key, cur)) {
 		return faultCondition
 	}
 	return nil
 }
 
 // columnsOf lets filters look into a row; a missing row has no columns, not even key columns.
-func columnsOf(spec *table.Spec, key table.Key, row *table.Row) columns {
+func columnsOf(cols []table.KeyColumn, key table.Key, row *table.Row) columns {
 	return func(name string) []table.Cell {
 		if row == nil {
 			return nil
 		}
-		for i, k := range spec.Key {
+		for i, k := range cols {
 			if k.Name == name {
 				return []table.Cell{{Value: key[i]}}
 			}
@@ -310,6 +310,10 @@ func columnsOf(spec *table.Spec, key table.Key, row *table.Row) columns {
 		}
 		return nil
 	}
+}
+
+func hasColumn(cols []table.KeyColumn, name string) bool {
+	return slices.ContainsFunc(cols, func(k table.KeyColumn) bool { return k.Name == name })
 }
 
 func findColumn(cols []table.Column, name string) (int, bool) {
@@ -365,7 +369,7 @@ func (ch *change) apply(row *table.Row, c *cell, now int64) error {
 
 // returned is the row blob of the answer; nil when none was asked for.
 func (ch *change) returned(done *table.Change) []byte {
-	row := wireRow{Key: keyCells(ch.spec, done.Key)}
+	row := wireRow{Key: keyCells(ch.spec.Key, done.Key)}
 	switch {
 	case ch.answer.Type == returnAfterModify && len(ch.answer.Columns) > 0 && done.After != nil:
 		names := slices.Sorted(slices.Values(ch.answer.Columns))
@@ -380,10 +384,10 @@ func (ch *change) returned(done *table.Change) []byte {
 	return appendRow(appendHeader(nil), row)
 }
 
-func keyCells(spec *table.Spec, key table.Key) []cell {
+func keyCells(cols []table.KeyColumn, key table.Key) []cell {
 	cells := make([]cell, len(key))
 	for i, v := range key {
-		cells[i] = cell{Name: spec.Key[i].Name, Kind: variantOf(v.Type), Value: v}
+		cells[i] = cell{Name: cols[i].Name, Kind: variantOf(v.Type), Value: v}
 	}
 	return cells
 }

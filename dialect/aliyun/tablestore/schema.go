@@ -83,6 +83,11 @@ func specOf(scope string, req *createTableRequest, now time.Time) (*table.Spec, 
 	if err := e.reserve(req.Throughput.Unit, now); err != nil {
 		return nil, err
 	}
+	for i := range req.Indexes {
+		if err := e.addIndex(spec, &req.Indexes[i]); err != nil {
+			return nil, err
+		}
+	}
 	if req.Options != nil {
 		if err := e.setOptions(spec, req.Options); err != nil {
 			return nil, err
@@ -106,7 +111,7 @@ func setKey(spec *table.Spec, columns []keySchema) error {
 		if err := checkColumnName(k.Name); err != nil {
 			return err
 		}
-		if slices.ContainsFunc(spec.Key, func(o table.KeyColumn) bool { return o.Name == k.Name }) {
+		if hasColumn(spec.Key, k.Name) {
 			return invalid("Duplicated primary key name: '%s'.", k.Name)
 		}
 		col := table.KeyColumn{Name: k.Name}
@@ -143,7 +148,7 @@ func (e *extra) define(spec *table.Spec, columns []definedColumn) error {
 		if err := checkColumnName(c.Name); err != nil {
 			return err
 		}
-		if slices.ContainsFunc(spec.Key, func(k table.KeyColumn) bool { return k.Name == c.Name }) {
+		if hasColumn(spec.Key, c.Name) {
 			return invalid("Duplicated attribute column name with primary key column: '%s'.", c.Name)
 		}
 		if slices.ContainsFunc(e.Defined, func(o definedColumn) bool { return o.Name == c.Name }) {
@@ -242,10 +247,10 @@ func setStream(spec *table.Spec, s *streamSpec, now time.Time) error {
 	return nil
 }
 
-// metaOf is a table's schema as clients see it.
-func metaOf(spec *table.Spec) tableMeta {
-	m := tableMeta{Name: spec.Name, Defined: extraOf(spec).Defined}
-	for _, k := range spec.Key {
+// metaOf is a schema as clients see it.
+func metaOf(name string, key []table.KeyColumn, defined []definedColumn) tableMeta {
+	m := tableMeta{Name: name, Defined: defined}
+	for _, k := range key {
 		s := keySchema{Name: k.Name}
 		switch k.Type {
 		case table.Int:

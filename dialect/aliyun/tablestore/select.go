@@ -8,7 +8,7 @@ import (
 
 // selection is which part of a row a read asks for.
 type selection struct {
-	spec     *table.Spec
+	key      []table.KeyColumn
 	names    map[string]bool // nil is all
 	keyNamed bool            // a key column is among the names
 	start    *string         // first column, inclusive
@@ -21,8 +21,8 @@ type selection struct {
 }
 
 // newSelection reads what GetRow, GetRange and BatchGetRow have in common, in the shape of GetRow.
-func newSelection(spec *table.Spec, m *getRowRequest, noVersion string) (*selection, error) {
-	s := &selection{spec: spec, start: m.Start, end: m.End, until: maxTimestamp, versions: int(^uint32(0) >> 1)}
+func newSelection(key []table.KeyColumn, m *getRowRequest, noVersion string) (*selection, error) {
+	s := &selection{key: key, start: m.Start, end: m.End, until: maxTimestamp, versions: int(^uint32(0) >> 1)}
 	if m.MaxVersions == nil && m.Time == nil {
 		return nil, invalid("%s", noVersion)
 	}
@@ -48,7 +48,7 @@ func newSelection(spec *table.Spec, m *getRowRequest, noVersion string) (*select
 			s.names = map[string]bool{}
 		}
 		s.names[name] = true
-		s.keyNamed = s.keyNamed || slices.ContainsFunc(spec.Key, func(k table.KeyColumn) bool { return k.Name == name })
+		s.keyNamed = s.keyNamed || hasColumn(key, name)
 	}
 	var err error
 	if len(m.Filter) > 0 {
@@ -100,7 +100,7 @@ func (s *selection) of(row *table.Row) (wireRow, bool) {
 			cols = append(cols, table.Column{Name: c.Name, Cells: cells})
 		}
 	}
-	if !s.filter.match(columnsOf(s.spec, row.Key, &table.Row{Columns: cols})) {
+	if !s.filter.match(columnsOf(s.key, row.Key, &table.Row{Columns: cols})) {
 		return wireRow{}, false
 	}
 	if s.page != nil {
@@ -111,7 +111,7 @@ func (s *selection) of(row *table.Row) (wireRow, bool) {
 	if len(cols) == 0 && s.names != nil && !s.keyNamed {
 		return wireRow{}, false
 	}
-	out := wireRow{Key: keyCells(s.spec, row.Key)}
+	out := wireRow{Key: keyCells(s.key, row.Key)}
 	for _, c := range cols {
 		for _, o := range c.Cells[:min(len(c.Cells), s.versions)] {
 			out.Cells = append(out.Cells, attributeCell(c.Name, o))

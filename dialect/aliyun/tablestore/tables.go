@@ -16,9 +16,6 @@ func (c *call) lookup(ctx context.Context, name string) (*table.Spec, error) {
 }
 
 func (c *call) createTable(ctx context.Context, req *createTableRequest) (*none, error) {
-	if len(req.Indexes) > 0 {
-		return nil, invalid("Secondary indexes are not supported.")
-	}
 	if req.SSE != nil && req.SSE.Enable {
 		return nil, invalid("Server side encryption is not supported.")
 	}
@@ -30,9 +27,8 @@ func (c *call) createTable(ctx context.Context, req *createTableRequest) (*none,
 	if err != nil {
 		return nil, err
 	}
-	exists := slices.ContainsFunc(there, func(t *table.Spec) bool { return t.Name == spec.Name })
-	if len(there) >= c.MaxTables && !exists {
-		return nil, faultQuota
+	if err := c.checkRoom(there, append(indexNames(spec), spec.Name)); err != nil {
+		return nil, err
 	}
 	_, err = c.Tables.Create(ctx, *spec)
 	return &none{}, err
@@ -48,17 +44,22 @@ func (c *call) listTable(ctx context.Context, _ *none) (*listTableResponse, erro
 }
 
 func (c *call) describeTable(ctx context.Context, req *tableRequest) (*describeTableResponse, error) {
-	spec, err := c.lookup(ctx, req.Table)
+	src, err := c.source(ctx, req.Table)
 	if err != nil {
 		return nil, err
 	}
+	spec := src.spec
+	if src.index != "" {
+		return &describeTableResponse{Meta: src.meta(), Options: optionsOf(spec), Status: statusActive}, nil
+	}
 	stream := streamOf(spec)
 	return &describeTableResponse{
-		Meta:       metaOf(spec),
+		Meta:       src.meta(),
 		Throughput: throughputOf(spec),
 		Options:    optionsOf(spec),
 		Status:     statusActive,
 		Stream:     &stream,
+		Indexes:    indexesOf(spec),
 		Created:    spec.Created * 1000,
 	}, nil
 }
@@ -124,8 +125,11 @@ func (c *call) addDefinedColumn(ctx context.Context, req *addDefinedRequest) (*n
 }
 
 func (c *call) deleteDefinedColumn(ctx context.Context, req *deleteDefinedRequest) (*none, error) {
-	_, err := c.alter(ctx, req.Table, func(_ *table.Spec, e *extra) error {
+	_, err := c.alter(ctx, req.Table, func(spec *table.Spec, e *extra) error {
 		for _, name := range req.Columns {
+			if x := indexWith(spec, name); x != nil {
+				return invalid("Defined column '%s' is used by index '%s'.", name, x.Name)
+			}
 			i := slices.IndexFunc(e.Defined, func(d definedColumn) bool { return d.Name == name })
 			if i < 0 {
 				return invalid("Defined column '%s' does not exist.", name)

@@ -25,7 +25,7 @@ func (c *call) writeRow(ctx context.Context, operation string, kind int32, req *
 	if err := checkTransaction(req.Transaction); err != nil {
 		return nil, err
 	}
-	spec, err := c.lookup(ctx, req.Table)
+	spec, err := c.writable(ctx, req.Table)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func (p *batchPlan) succeed(i int, done *table.Change) {
 // planBatch reads the writes to one table.
 func (c *call) planBatch(ctx context.Context, t *batchWriteTable) (batchPlan, error) {
 	plan := batchPlan{rows: make([]batchRow, len(t.Rows)), errs: make([]error, len(t.Rows))}
-	spec, err := c.lookup(ctx, t.Table)
+	spec, err := c.writable(ctx, t.Table)
 	if err != nil && faultOf(err) != faultMissing {
 		return plan, err
 	}
