@@ -62,6 +62,7 @@ type Store struct {
 	ops     chan *op
 	stopped chan struct{} // closed when the executor has ended
 	now     int64         // the executor's own
+	hot     hot           // the executor's own
 
 	mu   sync.Mutex // guards last and the counts of its users
 	last *snapshot  // durable
@@ -97,7 +98,7 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("open store in %s: %w", dir, err)
 	}
-	s := &Store{lock: lock, log: o.Log, dir: dir, ops: make(chan *op, maxOps), stopped: make(chan struct{})}
+	s := &Store{lock: lock, log: o.Log, dir: dir, ops: make(chan *op, maxOps), hot: hot{}, stopped: make(chan struct{})}
 	if s.db, err = pebble.Open(dir, settings(o, lock)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store in %s: %w", dir, err), lock.Close())
 	}
