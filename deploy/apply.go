@@ -190,7 +190,14 @@ func (a *apply) make(ctx context.Context, prev, old, next *Revision) (err error)
 	if err = a.switchTo(ctx, prev, next); err != nil {
 		return err
 	}
-	return a.d.commit(ctx, next)
+	// From here on the caller's giving up must not leave it open whether next is current.
+	ctx = context.WithoutCancel(ctx)
+	if err = a.d.commit(ctx, next); err != nil {
+		if cur, cerr := a.d.current(ctx, app.Name); cerr == nil && idOf(cur) == next.ID {
+			err = nil // it was written all the same
+		}
+	}
+	return err
 }
 
 // prepare copies and builds the code and the sites of next that differ from old.
@@ -333,9 +340,11 @@ func (a *apply) undo(ctx context.Context, prev, next *Revision) {
 	if prev != nil {
 		errs = append(errs, quiet.switchTo(ctx, next, prev))
 	} else {
-		errs = append(errs, a.d.o.Fronts.Unmount(ctx, next.App.Name))
+		if err := a.d.o.Fronts.Unmount(ctx, next.App.Name); sluice.KindOf(err) != sluice.Missing {
+			errs = append(errs, err)
+		}
 	}
-	errs = append(errs, a.removeGone(ctx, next, prev))
+	errs = append(errs, quiet.removeGone(ctx, next, prev))
 	if err := errors.Join(errs...); err != nil {
 		a.d.o.Log.Error("put the former revision back", "app", next.App.Name, "err", err)
 	}

@@ -34,7 +34,7 @@ func (d *Deployer) Rollback(ctx context.Context, app sluice.AppName) (*Revision,
 	a := &apply{d: d}
 	err = a.switchTo(ctx, cur, to)
 	if err == nil {
-		err = d.point(ctx, app, to.ID)
+		err = d.point(context.WithoutCancel(ctx), app, to.ID)
 	}
 	if err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)

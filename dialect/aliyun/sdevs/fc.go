@@ -339,11 +339,23 @@ func (r *reading) addFunction(m *module, f *sluice.Function) {
 			group = string(r.app.Name)
 			f.HTTP.Hosts = append(f.HTTP.Hosts, m.fcapp())
 		}
-		f.HTTP.Hosts = append([]string{label(string(f.Name)) + "." + label(group) + ".localhost"}, f.HTTP.Hosts...)
+		f.HTTP.Hosts = append([]string{localHost(string(f.Name), group)}, f.HTTP.Hosts...)
 		r.output(m, "url", m.outputs().get("url").get("system_url"))
 	}
 	r.owners.functions = append(r.owners.functions, owned{f.Group, string(f.Name), len(r.app.Functions), f.HTTP != nil})
 	r.app.Functions = append(r.app.Functions, *f)
+}
+
+// localHost is where a function with an http trigger answers without any domain: the stand-in for
+// the test domain that "auto" asks the cloud for.
+func localHost(name, group string) string {
+	host := "localhost"
+	for _, s := range []string{group, name} {
+		if l := label(s); l != "" {
+			host = l + "." + host
+		}
+	}
+	return host
 }
 
 // output is a named value shown to the person who deploys.

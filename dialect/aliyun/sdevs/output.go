@@ -51,7 +51,7 @@ func (m *module) fc2Outputs() *value {
 	for _, d := range p.at("customDomains").items() {
 		host := hostOf(d.at("domainName").str())
 		if host == "" {
-			host = label(name) + "." + label(service) + ".localhost"
+			host = localHost(name, service)
 		}
 		domains.list = append(domains.list, mapping(m.at, "domain", host, "path", d.at("routeConfigs").first().at("path").or("/*")))
 	}
@@ -73,7 +73,7 @@ func (m *module) fc3Outputs() *value {
 	}
 	host := hostOf(p.at("customDomain", "domainName").str())
 	if host == "" {
-		host = label(p.at("functionName").or(m.name)) + "." + string(m.r.app.Name) + ".localhost"
+		host = localHost(p.at("functionName").or(m.name), string(m.r.app.Name))
 	}
 	return mapping(m.at,
 		"region", m.regionOr(),
