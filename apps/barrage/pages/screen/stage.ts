@@ -26,7 +26,8 @@ interface Bitmap {
 const CROSSING = 11; // seconds from edge to edge
 const DENSITY = 400; // messages on the screen at once; more is unreadable
 const BUDGET = 4; // ms per frame for drawing bitmaps
-const IMPATIENT = 2500; // ms; a message that has waited so long may overlap others
+const IMPATIENT = 4000; // ms; a message that has waited so long may overlap others …
+const CATCH_UP = 12_000; // … at the pace that shows all that wait within this many ms
 const BACKLOG = 1000; // messages waiting; then the oldest are dropped
 const CROWD = [10, 30]; // messages waiting; from then on they are drawn smaller
 const SCALE = [1, 0.8, 0.64];
@@ -62,6 +63,7 @@ export class Stage {
   private backlog: { m: Shown; since: number; times: number }[] = [];
   private unit = 10; // CSS pixels per hundredth of the smaller side
   private last = 0; // time of the message that was admitted last
+  private overlapped = 0; // when a message last had to overlap others
   private frame = 0;
 
   constructor(private readonly container: HTMLElement) {
@@ -139,11 +141,15 @@ export class Stage {
     while (this.backlog.length && this.running().length + this.pending().length < DENSITY) {
       const head = this.backlog[0]!;
       const bitmap = this.bitmap(head.m, head.times);
-      const late = performance.now() - head.since > IMPATIENT;
-      if (!late && this.taken(bitmap) + bitmap.height > this.container.clientHeight) return;
+      if (this.taken(bitmap) + bitmap.height > this.container.clientHeight) {
+        const now = performance.now();
+        const pace = Math.min(500, CATCH_UP / this.backlog.length);
+        if (now - head.since < IMPATIENT || now - this.overlapped < pace) return;
+        this.overlapped = now;
+      }
       this.backlog.shift();
       this.admit(head.m, bitmap);
-      if (late || performance.now() > end) return;
+      if (performance.now() > end) return;
     }
   };
 
