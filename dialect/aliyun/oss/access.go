@@ -20,40 +20,44 @@ type signer struct {
 
 const maxSkew = 15 * time.Minute
 
-// authenticate checks a request's signature; nil is an anonymous request.
-func (h *Handler) authenticate(r *http.Request, bucket, key string) (*signer, error) {
-	q := r.URL.Query()
+// authenticate checks a request's signature, and says which of its addresses was signed. The signer of
+// an anonymous request is nil.
+func (h *Handler) authenticate(r *http.Request) (*signer, address, error) {
+	q, at := r.URL.Query(), h.addresses(r)
 	s, err := parseSignature(r, q)
 	if s == nil || err != nil {
-		return nil, err
+		return nil, at[0], err
 	}
 	if err := s.checkTime(h.Now(), q); err != nil {
-		return nil, err
+		return nil, at[0], err
 	}
 	secret, who, err := h.Keys.Lookup(r.Context(), s.id, s.token)
 	switch {
 	case errors.Is(err, access.ErrUnknownKey):
-		return nil, refuse(403, "InvalidAccessKeyId", "The OSS Access Key Id you provided does not exist in our records.").
+		err = refuse(403, "InvalidAccessKeyId", "The OSS Access Key Id you provided does not exist in our records.").
 			with("OSSAccessKeyId", s.id)
 	case errors.Is(err, access.ErrExpired):
-		return nil, refuse(403, "SecurityTokenExpired", "The security token you provided has expired.")
+		err = refuse(403, "SecurityTokenExpired", "The security token you provided has expired.")
 	case errors.Is(err, access.ErrBadToken):
-		return nil, refuse(403, "InvalidSecurityToken", "The security token you provided is invalid.")
-	case err != nil:
-		return nil, err
+		err = refuse(403, "InvalidSecurityToken", "The security token you provided is invalid.")
 	}
-	want, text, canonical := s.sign(secret, r, bucket, key)
-	if !hmac.Equal([]byte(want), []byte(s.signature)) {
-		f := refuse(403, "SignatureDoesNotMatch",
-			"The request signature we calculated does not match the signature you provided. Check your key and signing method.").
-			with("OSSAccessKeyId", s.id).with("SignatureProvided", s.signature).
-			with("StringToSign", text).with("StringToSignBytes", spaced(text))
-		if canonical != "" {
-			f.with("CanonicalRequest", canonical)
+	if err != nil {
+		return nil, at[0], err
+	}
+	for _, a := range at {
+		if want, _, _ := s.sign(secret, r, a); hmac.Equal([]byte(want), []byte(s.signature)) {
+			return &signer{Principal: who, region: s.region}, a, nil
 		}
-		return nil, f
 	}
-	return &signer{Principal: who, region: s.region}, nil
+	_, text, canonical := s.sign(secret, r, at[0])
+	f := refuse(403, "SignatureDoesNotMatch",
+		"The request signature we calculated does not match the signature you provided. Check your key and signing method.").
+		with("OSSAccessKeyId", s.id).with("SignatureProvided", s.signature).
+		with("StringToSign", text).with("StringToSignBytes", spaced(text))
+	if canonical != "" {
+		f.with("CanonicalRequest", canonical)
+	}
+	return nil, at[0], f
 }
 
 func spaced(text string) string { return strings.TrimSpace(fmt.Sprintf("% X", text)) }

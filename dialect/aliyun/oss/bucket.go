@@ -1,6 +1,7 @@
 package oss
 
 import (
+	"bufio"
 	"cmp"
 	"encoding/xml"
 	"errors"
@@ -72,7 +73,9 @@ func (c *call) createBucket() error {
 	if err != nil {
 		return err
 	}
-	if c.r.ContentLength != 0 {
+	peek := bufio.NewReader(c.r.Body)
+	if _, err := peek.Peek(1); err == nil { // the body may be left out, also by sending an empty one
+		c.r.Body = io.NopCloser(peek)
 		var config struct {
 			XMLName      xml.Name `xml:"CreateBucketConfiguration"`
 			StorageClass string

@@ -87,12 +87,13 @@ func (c *call) copyPart(id string, number int, in object.PutInput) error {
 	if _, err := src.Seek(part.from, io.SeekStart); err != nil {
 		return err
 	}
-	in.Size = part.to - part.from
+	in.Size, in.MD5 = part.to-part.from, nil // a digest would be that of the request's empty body
 	in.Body = io.LimitReader(src, in.Size)
 	p, err := c.h.Objects.PutPart(c.ctx, c.bucket, id, number, in)
 	if err != nil {
 		return err
 	}
+	c.set("ETag", etag(p.ETag)) // ali-oss reads it here, not in the body
 	c.set("x-oss-hash-crc64ecma", strconv.FormatUint(p.CRC64, 10))
 	return c.answer(struct {
 		XMLName      xml.Name `xml:"CopyPartResult"`

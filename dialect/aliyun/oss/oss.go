@@ -108,27 +108,32 @@ func (h *Handler) hostBucket(host string) (bucket string, ok bool) {
 	return bucket, label == "oss" || strings.HasPrefix(label, "oss-")
 }
 
-// address is the bucket and key that a request names. The path has been percent-decoded once; a plus
-// sign is a plus sign.
-func (h *Handler) address(r *http.Request) (bucket, key string) {
+// address is a bucket and a key; both are empty for the service.
+type address struct{ bucket, key string }
+
+// addresses are what a request may be for, the likeliest first. The path has been percent-decoded once;
+// a plus sign is a plus sign. A host that names a bucket leaves the path to the key, but ali-oss, given
+// an IP address, sends such a host ("undefined" for no bucket) along with a path that names the bucket:
+// what was signed decides.
+func (h *Handler) addresses(r *http.Request) []address {
 	path := strings.TrimPrefix(r.URL.Path, "/")
+	bucket, key, _ := strings.Cut(path, "/")
+	list := []address{{bucket, key}}
 	if b, ok := h.hostBucket(r.Host); ok && b != "" {
-		return b, path
+		list = []address{{b, path}, {bucket, key}}
 	}
-	bucket, key, _ = strings.Cut(path, "/")
-	return bucket, key
+	return list
 }
 
 // call is one request on its way.
 type call struct {
-	h       *Handler
-	w       http.ResponseWriter
-	r       *http.Request
-	ctx     context.Context
-	id      string
-	began   time.Time
-	bucket  string
-	key     string
+	h     *Handler
+	w     http.ResponseWriter
+	r     *http.Request
+	ctx   context.Context
+	id    string
+	began time.Time
+	address
 	query   url.Values
 	sub     string         // the sub-resource asked for: acl, uploads …
 	signer  *signer        // nil when anonymous
@@ -138,20 +143,19 @@ type call struct {
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	bucket, key := h.address(r)
-	c := h.newCall(w, r, bucket, key)
+	c := h.newCall(w, r, h.addresses(r)[0])
 	if err := c.serve(); err != nil {
 		c.fail(err)
 	}
-	c.h.Log.DebugContext(c.ctx, "oss", "request", c.id, "bucket", bucket, "method", r.Method, "key", key,
+	c.h.Log.DebugContext(c.ctx, "oss", "request", c.id, "bucket", c.bucket, "method", r.Method, "key", c.key,
 		"sub", c.sub, "status", c.written, "took", time.Since(c.began))
 }
 
-func (h *Handler) newCall(w http.ResponseWriter, r *http.Request, bucket, key string) *call {
+func (h *Handler) newCall(w http.ResponseWriter, r *http.Request, a address) *call {
 	raw := make([]byte, 12)
 	rand.Read(raw)
 	c := &call{h: h, w: w, r: r, ctx: r.Context(), id: strings.ToUpper(hex.EncodeToString(raw)), began: time.Now(),
-		bucket: bucket, key: key, query: r.URL.Query()}
+		address: a, query: r.URL.Query()}
 	c.set("Server", "AliyunOSS")
 	c.set("x-oss-request-id", c.id)
 	return c
@@ -194,7 +198,7 @@ func (c *call) serve() error {
 		return c.preflight()
 	}
 	var err error
-	if c.signer, err = c.h.authenticate(c.r, c.bucket, c.key); err != nil {
+	if c.signer, c.address, err = c.h.authenticate(c.r); err != nil {
 		return err
 	}
 	if c.bucket != "" {

@@ -70,8 +70,7 @@ func (g *rig) sign(r *http.Request, who string) {
 	}
 	r.Header.Set("Date", g.now.Format(http.TimeFormat))
 	s := &signature{date: r.Header.Get("Date")}
-	bucket, key := g.address(r)
-	sig, _, _ := s.sign(who, r, bucket, key)
+	sig, _, _ := s.sign(who, r, g.addresses(r)[0])
 	r.Header.Set("Authorization", "OSS "+who+":"+sig)
 }
 
@@ -367,8 +366,30 @@ func TestAddresses(t *testing.T) {
 		{"b.oss.localhost", "//k", "b", "/k"},
 	} {
 		r := httptest.NewRequest("GET", "http://"+c.host+c.path, nil)
-		if b, k := g.address(r); b != c.bucket || k != c.key {
-			t.Errorf("%s%s is bucket %q key %q", c.host, c.path, b, k)
+		if a := g.addresses(r)[0]; a.bucket != c.bucket || a.key != c.key {
+			t.Errorf("%s%s is bucket %q key %q", c.host, c.path, a.bucket, a.key)
+		}
+	}
+}
+
+func TestWhatIsSignedDecidesWhenABucketIsNamedTwice(t *testing.T) {
+	g := newRig(t)
+	g.ok(t, "app", "PUT", "/box", "")
+	for _, c := range []struct {
+		host, path string
+		signed     address
+	}{
+		{"box.oss-cn-hongkong.aliyuncs.com", "/box/k", address{"box", "k"}},
+		{"box.oss-cn-hongkong.aliyuncs.com", "/box/k", address{"box", "box/k"}},
+		{"undefined.oss-cn-hongkong.aliyuncs.com", "/", address{}},
+	} {
+		r := httptest.NewRequest("GET", "http://"+c.host+c.path, nil)
+		r.Header.Set("Date", g.now.Format(http.TimeFormat))
+		s := &signature{date: r.Header.Get("Date")}
+		sig, _, _ := s.sign("app", r, c.signed)
+		r.Header.Set("Authorization", "OSS app:"+sig)
+		if who, at, err := g.authenticate(r); err != nil || who == nil || at != c.signed {
+			t.Errorf("%s%s signed for %v is for %v, %v", c.host, c.path, c.signed, at, err)
 		}
 	}
 }
@@ -498,7 +519,7 @@ func TestPresignedURLs(t *testing.T) {
 	v1 := func(method, extra string) string {
 		r := httptest.NewRequest(method, "/box/k?OSSAccessKeyId=app&Expires=1767225700&Signature=x"+extra, nil)
 		s, _ := parseSignature(r, r.URL.Query())
-		sig, _, _ := s.sign("app", r, "box", "k")
+		sig, _, _ := s.sign("app", r, address{"box", "k"})
 		return strings.Replace(r.URL.String(), "Signature=x", "Signature="+escape(sig, false), 1)
 	}
 	v4 := func(method, extra string) string {
@@ -508,7 +529,7 @@ func TestPresignedURLs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sig, _, _ := s.sign("app", r, "box", "k")
+		sig, _, _ := s.sign("app", r, address{"box", "k"})
 		return strings.Replace(r.URL.String(), "x-oss-signature=x", "x-oss-signature="+sig, 1)
 	}
 	for name, sign := range map[string]func(method, extra string) string{"V1": v1, "V4": v4} {

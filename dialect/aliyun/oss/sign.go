@@ -151,14 +151,14 @@ func (s *signature) expires(q url.Values) (time.Time, error) {
 
 // sign returns the signature that the request should have, the text that is signed, and for V4 the
 // canonical request in it.
-func (s *signature) sign(secret string, r *http.Request, bucket, key string) (want, text, canonical string) {
+func (s *signature) sign(secret string, r *http.Request, a address) (want, text, canonical string) {
 	if !s.v4 {
-		text = s.stringToSignV1(r, bucket, key)
+		text = s.stringToSignV1(r, a)
 		h := hmac.New(sha1.New, []byte(secret))
 		h.Write([]byte(text))
 		return base64.StdEncoding.EncodeToString(h.Sum(nil)), text, ""
 	}
-	canonical = s.canonicalV4(r, bucket, key)
+	canonical = s.canonicalV4(r, a)
 	sum := sha256.Sum256([]byte(canonical))
 	text = strings.Join([]string{algorithmV4, s.date, s.scope, hex.EncodeToString(sum[:])}, "\n")
 	k := []byte("aliyun_v4" + secret)
@@ -175,21 +175,21 @@ func hmac256(key []byte, text string) []byte {
 }
 
 // resource is /bucket/key, /bucket/ or /.
-func resource(bucket, key string) string {
-	if bucket == "" {
+func (a address) resource() string {
+	if a.bucket == "" {
 		return "/"
 	}
-	return "/" + bucket + "/" + key
+	return "/" + a.bucket + "/" + a.key
 }
 
-func (s *signature) stringToSignV1(r *http.Request, bucket, key string) string {
+func (s *signature) stringToSignV1(r *http.Request, a address) string {
 	var b strings.Builder
 	for _, v := range []string{r.Method, r.Header.Get("Content-Md5"), r.Header.Get("Content-Type"), s.date} {
 		b.WriteString(v)
 		b.WriteByte('\n')
 	}
 	writeHeaders(&b, r, func(name string) bool { return strings.HasPrefix(name, "x-oss-") })
-	b.WriteString(resource(bucket, key))
+	b.WriteString(a.resource())
 	q := r.URL.Query()
 	names := make([]string, 0, len(q))
 	for name := range q {
@@ -212,14 +212,14 @@ func (s *signature) stringToSignV1(r *http.Request, bucket, key string) string {
 
 // writeHeaders writes "name:value\n" for the headers that are signed, in the order of their names.
 func writeHeaders(b *strings.Builder, r *http.Request, signed func(lower string) bool) {
-	lines := make([]string, 0, len(r.Header))
+	lines := make([][2]string, 0, len(r.Header))
 	add := func(name string, values ...string) {
 		if name = strings.ToLower(name); signed(name) {
 			trimmed := make([]string, len(values))
 			for i, v := range values {
 				trimmed[i] = strings.TrimSpace(v)
 			}
-			lines = append(lines, name+":"+strings.Join(trimmed, ",")+"\n")
+			lines = append(lines, [2]string{name, strings.Join(trimmed, ",")})
 		}
 	}
 	for name, values := range r.Header {
@@ -229,15 +229,15 @@ func writeHeaders(b *strings.Builder, r *http.Request, signed func(lower string)
 	if r.ContentLength >= 0 && r.Header.Get("Content-Length") == "" {
 		add("content-length", strconv.FormatInt(r.ContentLength, 10))
 	}
-	slices.Sort(lines)
+	slices.SortFunc(lines, func(x, y [2]string) int { return strings.Compare(x[0], y[0]) })
 	for _, l := range lines {
-		b.WriteString(l)
+		b.WriteString(l[0] + ":" + l[1] + "\n")
 	}
 }
 
-func (s *signature) canonicalV4(r *http.Request, bucket, key string) string {
+func (s *signature) canonicalV4(r *http.Request, a address) string {
 	var b strings.Builder
-	b.WriteString(r.Method + "\n" + escape(resource(bucket, key), true) + "\n")
+	b.WriteString(r.Method + "\n" + escape(a.resource(), true) + "\n")
 	var params []string
 	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
 		name, value, _ := strings.Cut(pair, "=")

@@ -30,7 +30,7 @@ func TestSignatureVectors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, text, canonical := s.sign("sk", r, "b1", "dir/a b.txt"); got != s.signature {
+		if got, text, canonical := s.sign("sk", r, address{"b1", "dir/a b.txt"}); got != s.signature {
 			t.Errorf("%s signs %s, want %s\nover:\n%s\n%s", name, got, s.signature, text, canonical)
 		}
 		if err := s.checkTime(time.Date(2026, 1, 1, 0, 15, 0, 0, time.UTC), r.URL.Query()); err != nil {
@@ -54,6 +54,9 @@ func TestWhatIsSigned(t *testing.T) {
 		"V1: x-oss headers are in order, trimmed, and x-oss-date is the date": {
 			"PUT", "/b/k", map[string]string{"Authorization": "OSS ak:x", "Date": "D", "X-Oss-Meta-B": " 2 ", "X-Oss-Meta-A": "1", "X-Oss-Date": "E"},
 			"b", "k", "PUT\n\n\nE\nx-oss-date:E\nx-oss-meta-a:1\nx-oss-meta-b:2\n/b/k"},
+		"V1: headers are ordered by their names alone": {
+			"PUT", "/b/k", map[string]string{"Authorization": "OSS ak:x", "X-Oss-Copy-Source-Range": "2", "X-Oss-Copy-Source": "1"},
+			"b", "k", "PUT\n\n\n\nx-oss-copy-source:1\nx-oss-copy-source-range:2\n/b/k"},
 		"V1: in the query, the end is the date": {
 			"GET", "/b/k?OSSAccessKeyId=ak&Expires=123&Signature=a+b&security-token=t", nil, "b", "k", "GET\n\n\n123\n/b/k?security-token=t"},
 		"V4: the query is sorted by encoded name, values are encoded anew, names alone stay alone": {
@@ -75,7 +78,7 @@ func TestWhatIsSigned(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, s, err)
 			continue
 		}
-		_, got, canonical := s.sign("sk", r, c.bucket, c.key)
+		_, got, canonical := s.sign("sk", r, address{c.bucket, c.key})
 		if s.v4 {
 			got = canonical
 		}
@@ -168,8 +171,8 @@ func FuzzSignature(f *testing.F) {
 			return
 		}
 		s.checkTime(time.Unix(0, 0), r.URL.Query())
-		a, text, _ := s.sign("sk", r, "b", key)
-		b, _, _ := s.sign("sk", r, "b", key)
+		a, text, _ := s.sign("sk", r, address{"b", key})
+		b, _, _ := s.sign("sk", r, address{"b", key})
 		if a != b {
 			t.Errorf("two signatures of one request: %s and %s", a, b)
 		}

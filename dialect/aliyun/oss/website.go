@@ -97,7 +97,7 @@ func (c *call) isPage() bool {
 // ETags, and errors in OSS's words. It is for gateways whose routes lead to a bucket: the request's own
 // path and host count only for redirects.
 func (h *Handler) ServeSite(w http.ResponseWriter, r *http.Request, bucket, key string) {
-	c := h.newCall(w, r, bucket, key)
+	c := h.newCall(w, r, address{bucket, key})
 	err := func() (err error) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			return c.unknown()
