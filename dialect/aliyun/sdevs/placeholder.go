@@ -152,10 +152,13 @@ func (r *reading) derive(name, app string) (string, bool) {
 	case "access":
 		return "default", true
 	case "custome_domain", "custom_domain", "domain":
-		if r.in.Public != "" {
-			return r.in.Public, true
+		switch host, _, _ := strings.Cut(r.in.Public, ":"); host {
+		case "":
+			return app + ".localhost", true
+		case "localhost": // the server's, which its apps share
+			return app + "." + r.in.Public, true
 		}
-		return app + ".localhost", true
+		return r.in.Public, true
 	case "oss_bucketname", "bucketname", "bucket_name":
 		return app, true
 	case "tablestore_instance", "instance":
