@@ -23,7 +23,6 @@ import (
 )
 
 const (
-	startLimit  = 120 * time.Second // for a server to accept its first connection
 	pollEvery   = 10 * time.Millisecond
 	strayAfter  = 2 * time.Second // when a server is looked for on the port that clouds give it
 	defaultPort = 9000
@@ -35,6 +34,8 @@ const (
 type Custom struct {
 	Keys Keys
 	Log  *slog.Logger // nil discards
+	// Ready is how long a server may take to accept its first connection; 0 is 120 s, as on the cloud.
+	Ready time.Duration
 }
 
 var _ function.Starter = (*Custom)(nil)
@@ -134,8 +135,8 @@ func (c *Custom) await(ctx context.Context, in *instance, port, fixed int) error
 			in.address = address(fixed)
 			return nil
 		}
-		if time.Since(began) > startLimit {
-			return &lateError{failure: in.startFailure("FunctionNotStarted", fmt.Sprintf("does not listen on port %d (FC_SERVER_PORT) after %v", port, startLimit))}
+		if limit := cmp.Or(c.Ready, 120*time.Second); time.Since(began) > limit {
+			return &lateError{failure: in.startFailure("FunctionNotStarted", fmt.Sprintf("does not listen on port %d (FC_SERVER_PORT) after %v", port, limit))}
 		}
 		select {
 		case <-in.proc.Exited():

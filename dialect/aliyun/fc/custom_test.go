@@ -1,0 +1,509 @@
+package fc
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/access"
+	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/function/process"
+)
+
+// fakeKeys are the keys of a test: one long-lived key of each app, and temporary ones.
+type fakeKeys struct{}
+
+func (fakeKeys) Temporary(prefix string, p access.Principal, ttl time.Duration) access.Credentials {
+	return access.Credentials{ID: prefix + string(p.Function), Secret: "temporary", Token: "token of " + string(p.App), Expires: time.Now().Add(ttl)}
+}
+
+func (fakeKeys) Lookup(_ context.Context, id, token string) (string, access.Principal, error) {
+	switch {
+	case token == "expired":
+		return "", access.Principal{}, access.ErrExpired
+	case token == "broken":
+		return "", access.Principal{}, access.ErrBadToken
+	case id == "admin":
+		return "admin's", access.Principal{}, nil
+	case id == "akID" || id == "mine":
+		return map[string]string{"akID": vectorSecret, "mine": "my secret"}[id], access.Principal{App: "app"}, nil
+	case id == "other":
+		return "other's", access.Principal{App: "other"}, nil
+	case id == "down":
+		return "", access.Principal{}, errors.New("store is away")
+	}
+	return "", access.Principal{}, access.ErrUnknownKey
+}
+
+const vectorSecret = "S9MWOBG0AOWHSO9HPASP216QOPHT5YR4NLH3A"
+
+// memoryLog keeps what functions print.
+type memoryLog struct {
+	mu    sync.Mutex
+	lines []function.LogLine
+}
+
+func (l *memoryLog) Log(line function.LogLine) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, line)
+}
+
+// text are the lines of one request.
+func (l *memoryLog) text(request string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []string
+	for _, line := range l.lines {
+		if line.Request == request {
+			out = append(out, line.Text)
+		}
+	}
+	return out
+}
+
+// await waits until a request has a line.
+func (l *memoryLog) await(t *testing.T, request, part string) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if strings.Contains(strings.Join(l.text(request), "\n"), part) {
+			return
+		}
+	}
+	t.Fatalf("no line with %q for request %q: %q", part, request, l.text(request))
+}
+
+var build struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if build.dir != "" {
+		os.RemoveAll(build.dir)
+	}
+	os.Exit(code)
+}
+
+// code builds the server of testdata once and returns the folder with its bootstrap.
+func code(t *testing.T) string {
+	t.Helper()
+	build.once.Do(func() {
+		if build.dir, build.err = os.MkdirTemp("", "fc-code"); build.err != nil {
+			return
+		}
+		cmd := exec.Command("go", "build", "-o", filepath.Join(build.dir, "bootstrap"), "./testdata/server")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			build.err = fmt.Errorf("%v: %s", err, out)
+		}
+	})
+	if build.err != nil {
+		t.Fatal(build.err)
+	}
+	return build.dir
+}
+
+func version(t *testing.T, change ...func(*function.Version)) *function.Version {
+	v := &function.Version{
+		App: "app", Dialect: "aliyun", Root: code(t), Env: map[string]string{"FC_REGION": "cn-hangzhou"},
+		Spec: sluice.Function{Name: "f", Group: "svc", Runtime: "custom.debian10", Handler: "index.handler", MemoryMB: 256, Timeout: 10 * time.Second},
+	}
+	for _, c := range change {
+		c(v)
+	}
+	return v
+}
+
+// start starts an instance that the test's end stops.
+func start(t *testing.T, change ...func(*function.Version)) (function.Instance, *memoryLog) {
+	t.Helper()
+	log := &memoryLog{}
+	in, err := (&Custom{Keys: fakeKeys{}}).Start(t.Context(), version(t, change...), spawner(t), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { in.Stop(context.Background()) })
+	return in, log
+}
+
+func spawner(t *testing.T) *process.Spawner {
+	t.Helper()
+	s := process.NewSpawner(process.Options{})
+	t.Cleanup(s.Close)
+	return s
+}
+
+func call1(t *testing.T, in function.Instance, payload string) sluice.Result {
+	t.Helper()
+	res, err := in.Invoke(t.Context(), &sluice.Invocation{RequestID: "R1", Payload: []byte(payload)})
+	if err != nil {
+		t.Fatalf("%s: %v", payload, err)
+	}
+	return res
+}
+
+func TestRuns(t *testing.T) {
+	c := &Custom{}
+	for rt, want := range map[string]bool{"custom": true, "custom.debian12": true, "custom-container": false, "nodejs20": false, "customary": false} {
+		if c.Runs("aliyun", rt) != want {
+			t.Errorf("%s: %v", rt, !want)
+		}
+	}
+	if c.Runs("aws", "custom") {
+		t.Error("another cloud's runtime")
+	}
+}
+
+func TestEventsReachTheServer(t *testing.T) {
+	in, log := start(t)
+	res := call1(t, in, "echo hi")
+	if string(res.Payload) != "hi" || res.Failure != nil || res.Instance != in.ID() || res.Took <= 0 || res.HTTP != nil {
+		t.Errorf("%+v", res)
+	}
+	log.await(t, "R1", "Memory Size: 256 MB, Max Memory Used: ")
+	lines := log.text("R1")
+	if lines[0] != "FC Invoke Start RequestId: R1" || !strings.HasPrefix(lines[len(lines)-2], "FC Invoke End RequestId: R1") {
+		t.Errorf("%q", lines)
+	}
+	log.await(t, "R1", "got R1")
+	if got := log.text(""); len(got) == 0 || got[0] != "hello from the start" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestPlatformHeaders(t *testing.T) {
+	in, _ := start(t)
+	var h http.Header
+	if err := json.Unmarshal(call1(t, in, "headers").Payload, &h); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"X-Fc-Request-Id": "R1", "X-Fc-Access-Key-Id": "STS.f", "X-Fc-Access-Key-Secret": "temporary", "X-Fc-Security-Token": "token of app",
+		"X-Fc-Function-Name": "f", "X-Fc-Function-Handler": "index.handler", "X-Fc-Function-Memory": "256", "X-Fc-Function-Timeout": "10",
+		"X-Fc-Region": "cn-hangzhou", "X-Fc-Account-Id": Account, "X-Fc-Service-Name": "svc", "X-Fc-Qualifier": "LATEST", "X-Fc-Control-Path": "/invoke",
+		"X-Fc-Retry-Count": "0", "Content-Type": "application/octet-stream", "User-Agent": "",
+	}
+	for name, v := range want {
+		if h.Get(name) != v {
+			t.Errorf("%s: %q, want %q", name, h.Get(name), v)
+		}
+	}
+}
+
+func TestEnvironmentOfTheProcess(t *testing.T) {
+	in, _ := start(t, func(v *function.Version) { v.Env["MINE"], v.Env["FC_ACCESS_KEY_ID"] = "1", "old" })
+	for name, want := range map[string]string{"MINE": "1", "FC_INSTANCE_ID": in.ID(), "FC_FUNC_CODE_PATH": code(t) + "/", "FC_ACCESS_KEY_ID": "STS.f", "ALIBABA_CLOUD_SECURITY_TOKEN": "token of app", "HOME": ""} {
+		if got := string(call1(t, in, "env "+name).Payload); got != want {
+			t.Errorf("%s=%q, want %q", name, got, want)
+		}
+	}
+	if p := string(call1(t, in, "env FC_SERVER_PORT").Payload); p == "" || p != string(call1(t, in, "env PORT").Payload) || p != string(call1(t, in, "env FC_CUSTOM_LISTEN_PORT").Payload) {
+		t.Errorf("port %q", p)
+	}
+}
+
+func TestHTTPPassesThrough(t *testing.T) {
+	in, _ := start(t)
+	res, err := in.Invoke(t.Context(), &sluice.Invocation{RequestID: "R1", Kind: sluice.InvokeHTTP, Payload: []byte("body"), HTTP: &sluice.HTTPRequest{
+		Method: "PUT", Path: "/a%2Fb/c%20d", RawQuery: "x=1&y", Host: "wall.example", Header: http.Header{
+			"X-Mine": {"1", "2"}, "X-Fc-Account-Id": {"forged"}, "X-Fc-Forged": {"1"}, "Connection": {"X-Hop"}, "X-Hop": {"1"}, "Content-Length": {"999"}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Method, URI, Host, Body string
+		Header                  http.Header
+	}
+	if err := json.Unmarshal(res.Payload, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Method != "PUT" || got.URI != "/a%2Fb/c%20d?x=1&y" || got.Host != "wall.example" || got.Body != "body" {
+		t.Errorf("%+v", got)
+	}
+	if h := got.Header; len(h.Values("X-Mine")) != 2 || h.Get("X-Fc-Account-Id") != Account || h.Get("X-Fc-Forged") != "" || h.Get("X-Hop") != "" || h.Get("X-Fc-Control-Path") != "/http-invoke" {
+		t.Errorf("%v", h)
+	}
+	if res.HTTP.Status != 202 || res.HTTP.Header.Get("X-Own") != "1" || res.HTTP.Header.Get("X-Fc-Secret") != "" {
+		t.Errorf("%+v", res.HTTP)
+	}
+	res, err = in.Invoke(t.Context(), &sluice.Invocation{RequestID: "R1", Kind: sluice.InvokeHTTP, HTTP: &sluice.HTTPRequest{Method: "GET", Path: "/fail"}})
+	if err != nil || res.Failure == nil || res.Failure.Kind != sluice.Handled {
+		t.Errorf("%+v %v", res, err)
+	}
+}
+
+func TestFunctionsThatFail(t *testing.T) {
+	in, _ := start(t)
+	for _, tc := range []struct {
+		payload string
+		want    sluice.Failure
+	}{
+		{"throw", sluice.Failure{Kind: sluice.Handled, Type: "TypeError", Message: "boom", Stack: []string{"at a", "at b"}, Body: []byte(`{"errorMessage":"boom","errorType":"TypeError","stackTrace":["at a","at b"]}`)}},
+		{"plain", sluice.Failure{Kind: sluice.Handled, Type: "Error", Message: "the function answered 503: sorry"}},
+		{"told", sluice.Failure{Kind: sluice.Handled, Type: "Error", Message: "told", Body: []byte(`{"errorMessage":"told"}`)}},
+		{"panic", sluice.Failure{Kind: sluice.Crashed, Type: "FunctionUnhandledError", Message: "the function's server gave no answer: EOF"}},
+		{"short", sluice.Failure{Kind: sluice.Crashed, Type: "FunctionUnhandledError", Message: "the function's server gave no answer: unexpected EOF"}},
+		{"big", sluice.Failure{Kind: sluice.TooBig, Type: "ResponseSizeTooLarge", Message: "the answer exceeds 33554432 bytes"}},
+	} {
+		res := call1(t, in, tc.payload)
+		if res.Failure == nil {
+			t.Errorf("%s: no failure", tc.payload)
+			continue
+		}
+		if diff := cmp.Diff(tc.want, *res.Failure); diff != "" {
+			t.Errorf("%s: %s", tc.payload, diff)
+		}
+	}
+	res := call1(t, in, "garbage")
+	if res.Failure == nil || res.Failure.Kind != sluice.Crashed || !strings.Contains(res.Failure.Message, "malformed HTTP") {
+		t.Errorf("garbage: %+v", res.Failure)
+	}
+	if string(call1(t, in, "echo still here").Payload) != "still here" {
+		t.Error("the server must serve on")
+	}
+}
+
+func TestExitFailsEveryCallOnce(t *testing.T) {
+	in, log := start(t, func(v *function.Version) { v.Spec.Concurrency = 10 })
+	const n = 5
+	results := make(chan sluice.Result, 2*n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			res, err := in.Invoke(t.Context(), &sluice.Invocation{RequestID: "H" + strconv.Itoa(i), Payload: []byte("hang")})
+			if err != nil {
+				t.Error(err)
+			}
+			results <- res
+		})
+	}
+	for i := range n {
+		log.await(t, "H"+strconv.Itoa(i), "got H"+strconv.Itoa(i))
+	}
+	res := call1(t, in, "exit")
+	wg.Wait()
+	close(results)
+	results2 := []sluice.Result{res}
+	for r := range results {
+		results2 = append(results2, r)
+	}
+	if len(results2) != n+1 {
+		t.Fatalf("%d results", len(results2))
+	}
+	for _, r := range results2 {
+		f := r.Failure
+		if f == nil || f.Kind != sluice.Crashed || f.Type != "CAExited" || !strings.HasPrefix(f.Message, "Process exited unexpectedly before completing request (duration: ") || !strings.Contains(f.Message, "exit status 7") || strings.Contains(f.Message, "$") {
+			t.Errorf("%+v", f)
+		}
+	}
+	<-in.Done()
+	if _, err := in.Invoke(t.Context(), &sluice.Invocation{RequestID: "X"}); !errors.Is(err, function.ErrInstanceGone) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+func TestTimeoutReallyKills(t *testing.T) {
+	in, _ := start(t, func(v *function.Version) { v.Spec.Timeout = time.Second })
+	began := time.Now()
+	res := call1(t, in, "hang")
+	if res.Failure == nil || res.Failure.Kind != sluice.TimedOut || !strings.HasPrefix(res.Failure.Message, "Function timed out after 1 seconds (maxMemoryUsage: ") {
+		t.Errorf("%+v", res.Failure)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("took %v", took)
+	}
+	<-in.Done()
+	<-in.(*instance).proc.Exited()
+}
+
+func TestTimeoutLetsOtherCallsEnd(t *testing.T) {
+	in, log := start(t, func(v *function.Version) { v.Spec.Concurrency = 2 })
+	other := make(chan sluice.Result, 1)
+	go func() {
+		res, _ := in.Invoke(context.Background(), &sluice.Invocation{RequestID: "S", Payload: []byte("sleep 700ms")})
+		other <- res
+	}()
+	log.await(t, "S", "got S")
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	res, err := in.Invoke(ctx, &sluice.Invocation{RequestID: "H", Payload: []byte("hang")})
+	if err != nil || res.Failure == nil || res.Failure.Kind != sluice.TimedOut {
+		t.Errorf("%+v %v", res.Failure, err)
+	}
+	<-in.Done() // takes no more calls
+	if got := <-other; string(got.Payload) != "slept" {
+		t.Errorf("%+v", got)
+	}
+	<-in.(*instance).proc.Exited()
+}
+
+func TestCancelledCallIsStopped(t *testing.T) {
+	in, log := start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { log.await(t, "R", "got R"); cancel() }()
+	if _, err := in.Invoke(ctx, &sluice.Invocation{RequestID: "R", Payload: []byte("hang")}); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	<-in.(*instance).proc.Exited()
+}
+
+func TestTenMegabytesOfLog(t *testing.T) {
+	in, log := start(t)
+	if res := call1(t, in, "print"); string(res.Payload) != "printed" {
+		t.Fatalf("%+v", res)
+	}
+	n := 0
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && n < 10<<10; time.Sleep(5 * time.Millisecond) {
+		n = 0
+		for _, l := range log.text("R1") {
+			if strings.HasPrefix(l, "xxx") {
+				n++
+			}
+		}
+	}
+	if n != 10<<10 {
+		t.Errorf("%d lines, want %d", n, 10<<10)
+	}
+}
+
+func TestTailWaitsForTheLastLine(t *testing.T) {
+	in, log := start(t)
+	for i := range 20 {
+		id := "T" + strconv.Itoa(i)
+		if _, err := in.Invoke(t.Context(), &sluice.Invocation{RequestID: id, Payload: []byte("echo"), Attrs: map[string]string{attrTail: "1"}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(log.text(id), "\n"); !strings.Contains(got, "got "+id) {
+			t.Errorf("%d: %q", i, got)
+		}
+	}
+}
+
+func TestLifeCycleHooks(t *testing.T) {
+	in, log := start(t, func(v *function.Version) {
+		v.Spec.Initializer, v.Spec.PreStop, v.Spec.PreFreeze = "i.init", "i.stop", "i.freeze"
+	})
+	log.await(t, "", "initialized with /initialize")
+	call1(t, in, "echo")
+	for range 200 {
+		if strings.Contains(fmt.Sprint(log.all()), "freezing") {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	in.Stop(t.Context())
+	all := fmt.Sprint(log.all())
+	for _, part := range []string{"FC Initialize Start RequestId: ", "FC Initialize End RequestId: ", "freezing", "FC PreFreeze End", "stopping", "FC PreStop End"} {
+		if !strings.Contains(all, part) {
+			t.Errorf("no %q in %s", part, all)
+		}
+	}
+	in.Stop(t.Context()) // again is harmless
+}
+
+func (l *memoryLog) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []string
+	for _, line := range l.lines {
+		out = append(out, line.Text)
+	}
+	return out
+}
+
+func TestStartsThatFail(t *testing.T) {
+	env := func(k, val string) func(*function.Version) { return func(v *function.Version) { v.Env[k] = val } }
+	initialized := func(limit time.Duration) func(*function.Version) {
+		return func(v *function.Version) { v.Spec.Initializer, v.Spec.InitTimeout = "i.init", limit }
+	}
+	for _, tc := range []struct {
+		name   string
+		change []func(*function.Version)
+		kind   sluice.FailureKind
+		typ    string
+		parts  []string
+	}{
+		{"exits", []func(*function.Version){env("MODE", "exit")}, sluice.Crashed, "CAExited", []string{`function "f" exited before it served (exit status 3)`, "cannot find my settings"}},
+		{"does not listen", []func(*function.Version){env("MODE", "deaf")}, sluice.Crashed, "FunctionNotStarted", []string{"does not listen", "hello from the start"}},
+		{"is not there", []func(*function.Version){func(v *function.Version) { v.Spec.Command = []string{"./missing"} }}, sluice.BadEntry, "FunctionNotStarted", []string{"missing"}},
+		{"initializer fails", []func(*function.Version){env("INIT", "fail"), initialized(0)}, sluice.InitFail, "DialError", []string{"no database"}},
+		{"initializer hangs", []func(*function.Version){env("INIT", "hang"), initialized(time.Second)}, sluice.InitFail, "FunctionUnhandledError", []string{"Function initialization timed out after 1 seconds"}},
+		{"initializer exits", []func(*function.Version){env("INIT", "exit"), initialized(0)}, sluice.InitFail, "FunctionUnhandledError", []string{"bye from the initializer"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := (&Custom{Keys: fakeKeys{}, Ready: time.Second}).Start(t.Context(), version(t, tc.change...), spawner(t), &memoryLog{})
+			var s *function.StartError
+			if !errors.As(err, &s) {
+				t.Fatal(err)
+			}
+			if s.Failure.Kind != tc.kind || s.Failure.Type != tc.typ {
+				t.Errorf("%+v", s.Failure)
+			}
+			for _, p := range tc.parts {
+				if !strings.Contains(s.Failure.Message, p) {
+					t.Errorf("no %q in %q", p, s.Failure.Message)
+				}
+			}
+		})
+	}
+}
+
+func TestStartEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := (&Custom{Keys: fakeKeys{}}).Start(ctx, version(t, func(v *function.Version) { v.Env["MODE"] = "deaf" }), spawner(t), &memoryLog{})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+}
+
+func TestServerWithAPortOfItsOwn(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	in, _ := start(t, func(v *function.Version) { v.Spec.Port = port; v.Env["STUBBORN"] = strconv.Itoa(port) })
+	if got := call1(t, in, "echo hi"); !bytes.Equal(got.Payload, []byte("hi")) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestCommands(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "run"), nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ in, want []string }{
+		{nil, []string{dir + "/bootstrap"}},
+		{[]string{"/code/bootstrap", "/code/x", "-v"}, []string{dir + "/bootstrap", dir + "/x", "-v"}},
+		{[]string{"./run", "a"}, []string{dir + "/run", "a"}},
+		{[]string{"run"}, []string{dir + "/run"}},
+		{[]string{"node", "server.js"}, []string{"node", "server.js"}},
+		{[]string{"/usr/bin/env", "python3"}, []string{"/usr/bin/env", "python3"}},
+	} {
+		path, args := command(&function.Version{Root: dir, Spec: sluice.Function{Command: tc.in}})
+		if diff := cmp.Diff(tc.want, append([]string{path}, args...)); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
