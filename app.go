@@ -26,6 +26,7 @@ type App struct {
 type Notice struct {
 	At   Place  `json:"at"`
 	Text string `json:"text"`
+	Info bool   `json:"info,omitempty"` // nothing to act on: a default taken, a step that is ours anyway
 }
 
 // Output is one named value that a template promises (an address, mostly).

@@ -102,12 +102,17 @@ func goRoots(dir string) ([]string, error) {
 		return []string{dir}, nil
 	}
 	roots := []string{module}
-	add := func(file string, words ...string) error {
+	add := func(file string) error {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return err
 		}
-		for _, word := range strings.Fields(string(text)) {
+		var words []string
+		for line := range strings.Lines(string(text)) {
+			line, _, _ = strings.Cut(line, "//") // "// indirect" names no folder
+			words = append(words, strings.Fields(line)...)
+		}
+		for _, word := range words {
 			p := strings.Trim(word, `"`)
 			if p == "." || strings.HasPrefix(p, "./") || strings.HasPrefix(p, "../") || filepath.IsAbs(p) {
 				if !filepath.IsAbs(p) {

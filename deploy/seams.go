@@ -22,7 +22,7 @@ type Input struct {
 	Name     sluice.AppName    // overrides the template's own name
 	Params   map[string]string // --param NAME=VALUE
 	Env      func(string) (string, bool)
-	Public   string                      // host[:port] that clients and functions use for the app, without scheme
+	Public   func(sluice.AppName) string // host[:port] that clients and functions use for the app, without scheme; may be nil
 	Endpoint func(service string) string // address of a cloud API of ours: "tablestore", "oss", "fc"
 	Skip     []string                    // resources to leave out
 }

@@ -64,7 +64,7 @@ func (r *reading) addAction(a action, m *module) {
 			}
 			code = f.Code
 			if a.when == "pre" && builtByUs(a, f.Build) {
-				r.warn(a.at, "action %q is skipped: sluice builds function %q itself", a.run, f.Name)
+				r.note(a.at, "action %q is skipped: sluice builds function %q itself", a.run, f.Name)
 				return
 			}
 		}
@@ -96,7 +96,7 @@ func (r *reading) personal(a action, m *module) (run string, keep bool) {
 		r.repair(a.at, "R2", "there is no module %q: %q is meant", call[1], to.name)
 	}
 	if call[2] == "bindDomain" {
-		r.warn(a.at, "action %q is skipped: the deploy binds the domain of %q", a.run, to.name)
+		r.note(a.at, "action %q is skipped: the deploy binds the domain of %q", a.run, to.name)
 		return "", false
 	}
 	return strings.TrimSpace("s " + to.name + " " + call[2] + " " + call[3]), true

@@ -114,6 +114,14 @@ func (r *reading) warn(at sluice.Place, format string, args ...any) {
 	}
 }
 
+// note tells what nobody has to act on.
+func (r *reading) note(at sluice.Place, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if r.once("note " + at.String() + text) {
+		r.app.Warnings = append(r.app.Warnings, sluice.Notice{At: at, Text: text, Info: true})
+	}
+}
+
 // repair notes what a repair rule of section 5.9 did.
 func (r *reading) repair(at sluice.Place, rule, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
