@@ -215,7 +215,7 @@ func (in *instance) environment(port int) []string {
 		env[name] = strconv.Itoa(port)
 	}
 	env["FC_INSTANCE_ID"] = in.id
-	env["FC_FUNC_CODE_PATH"] = in.v.Root + "/"
+	maps.Copy(env, codePaths(in.v.Root)) // a copy of the folder that the template names
 	maps.Copy(env, credentials(in.credentials()))
 	list := make([]string, 0, len(env))
 	for _, name := range slices.Sorted(maps.Keys(env)) {

@@ -1,6 +1,7 @@
 package fc
 
 import (
+	"maps"
 	"strconv"
 	"strings"
 
@@ -42,17 +43,23 @@ func Environment(keys Keys, app *sluice.App, f *sluice.Function) map[string]stri
 		"FC_SERVICE_LOG_STORE":    "",
 		"FC_SERVICE_NAME":         f.Group,
 		"FC_TIMEOUT":              timeout,
-		"LD_LIBRARY_PATH":         "/code:/code/lib:/usr/local/lib",
 	}
+	maps.Copy(env, codePaths(f.Code))
 	if f.Initializer != "" {
 		env["FC_INITIALIZER"] = f.Initializer
 		env["FC_INITIALIZER_HANDLER"] = f.Initializer
 		env["FC_INITIALIZATION_TIMEOUT"] = strconv.Itoa(int(initTimeout(f).Seconds()))
 	}
-	for name, v := range credentials(keys.Temporary(tokenPrefix, access.Principal{App: app.Name, Function: f.Name}, tokenLife)) {
-		env[name] = v
-	}
+	maps.Copy(env, credentials(keys.Temporary(tokenPrefix, access.Principal{App: app.Name, Function: f.Name}, tokenLife)))
 	return env
+}
+
+// codePaths are the variables that say where the code is; the cloud has it in /code.
+func codePaths(root string) map[string]string {
+	return map[string]string{
+		"FC_FUNC_CODE_PATH": root + "/",
+		"LD_LIBRARY_PATH":   root + ":" + root + "/lib:/usr/local/lib",
+	}
 }
 
 // latest is the qualifier of a function that has one version.
