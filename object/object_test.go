@@ -131,6 +131,108 @@ func TestAFailureAtAnyStepOfAPutLeavesTheOldObjectAndAtMostAnOrphan(t *testing.T
 	}
 }
 
+func TestAFailureInOtherWritesChangesNothing(t *testing.T) {
+	type op struct {
+		prepare func(t *testing.T, f *fixture) (id string)
+		do      func(f *fixture, ctx context.Context, id string) error
+	}
+	in := func(data []byte) object.PutInput {
+		return object.PutInput{Key: "k", Body: bytes.NewReader(data), Size: -1}
+	}
+	begin := func(t *testing.T, f *fixture) string {
+		t.Helper()
+		u, err := f.Begin(t.Context(), "box", in(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.PutPart(t.Context(), "box", u.ID, 1, in(big)); err != nil {
+			t.Fatal(err)
+		}
+		return u.ID
+	}
+	appended := func(t *testing.T, f *fixture) string {
+		t.Helper()
+		if err := f.Delete(t.Context(), "box", "k"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Append(t.Context(), "box", object.AppendInput{PutInput: in(big)}); err != nil {
+			t.Fatal(err)
+		}
+		return ""
+	}
+	none := func(*testing.T, *fixture) string { return "" }
+	for name, o := range map[string]op{
+		"append": {appended, func(f *fixture, ctx context.Context, _ string) error {
+			_, err := f.Append(ctx, "box", object.AppendInput{PutInput: in(big), Position: int64(len(big))})
+			return err
+		}},
+		"part": {begin, func(f *fixture, ctx context.Context, id string) error {
+			_, err := f.PutPart(ctx, "box", id, 1, in(big[1:]))
+			return err
+		}},
+		"complete": {begin, func(f *fixture, ctx context.Context, id string) error {
+			_, err := f.Complete(ctx, "box", "k", id, object.CompleteInput{All: true})
+			return err
+		}},
+		"copy": {none, func(f *fixture, ctx context.Context, _ string) error {
+			_, err := f.Copy(ctx, "box", object.CopyInput{FromBucket: "box", FromKey: "k", PutInput: object.PutInput{Key: "copy"}})
+			return err
+		}},
+		"delete": {none, func(f *fixture, ctx context.Context, _ string) error { return f.Delete(ctx, "box", "k") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := open(t)
+			if err := f.put(t, "k", big); err != nil {
+				t.Fatal(err)
+			}
+			id := o.prepare(t, f)
+			f.sweepLater(t)
+			bodies := f.bodies.Len()
+			steps := []string{"before the row's commit"}
+			if name == "append" || name == "part" || name == "copy" {
+				steps = append(steps, "create", "write", "commit")
+			}
+			for _, step := range steps {
+				if step == steps[0] {
+					f.kv.before = errors.New("crash")
+				} else {
+					f.fail(step, errors.New("crash"))
+				}
+				if err := o.do(f, t.Context(), id); err == nil {
+					t.Fatalf("%s: no error", step)
+				}
+				f.kv.before, f.bodies.Fail = nil, nil
+				f.sweepLater(t)
+				if !bytes.Equal(f.get(t, "k"), big) {
+					t.Errorf("%s: the object reads otherwise", step)
+				}
+				if n := f.bodies.Len(); n != bodies {
+					t.Errorf("%s: %d bodies after the sweep, %d before", step, n, bodies)
+				}
+			}
+			if err := o.do(f, t.Context(), id); err != nil {
+				t.Errorf("tried again: %v", err)
+			}
+		})
+	}
+}
+
+func TestABodyThatIsGoneIsAnErrorAndNotAShortRead(t *testing.T) {
+	f := open(t)
+	if err := f.put(t, "k", big); err != nil {
+		t.Fatal(err)
+	}
+	c, err := f.Get(t.Context(), "box", "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	f.fail("open", errors.New("disk gone"))
+	if data, err := io.ReadAll(c); err == nil || !strings.Contains(err.Error(), "disk gone") {
+		t.Errorf("read %d bytes, %v", len(data), err)
+	}
+}
+
 func (f *fixture) fail(step string, err error) {
 	f.bodies.Fail = func(s string) error {
 		if s == step {
