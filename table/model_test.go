@@ -328,6 +328,9 @@ func (m *model) history(t *rapid.T) {
 		},
 		"reopen": func(t *rapid.T) {
 			if m.reopen != nil {
+				if rapid.IntRange(0, 3).Draw(t, "dice") > 0 {
+					t.Skip("it takes long")
+				}
 				m.store = m.reopen()
 			}
 			m.open(t)

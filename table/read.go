@@ -26,11 +26,7 @@ func (t *Tables) view(ctx context.Context, specs []*Spec, fn func(kv.Reader, []*
 			return fn(r, specs)
 		})
 		if !errors.Is(err, errStale) {
-			var se storeError
-			if errors.As(err, &se) {
-				return se.error
-			}
-			return err
+			return t.settle(err)
 		}
 		specs = slices.Clone(specs)
 		for i := range specs {

@@ -245,3 +245,28 @@ func TestDescriptionsAreNeverStaleInTheCache(t *testing.T) {
 	close(stop)
 	wg.Wait()
 }
+
+func TestChangesByAnotherProcessAreNoticed(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	here, there := open(t, store, nil), open(t, store, nil)
+	spec := create(t, here, chat())
+	key := table.Key{str("a"), num(1)}
+	if _, err := there.Alter(t.Context(), "inst", "chat", func(s *table.Spec) error { s.MaxVersions = 5; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, here, put(spec, key))
+	if spec, _ = here.Lookup(t.Context(), "inst", "chat"); spec.MaxVersions != 5 {
+		t.Errorf("after a write the description is %+v", spec)
+	}
+	if err := there.Drop(t.Context(), "inst", "chat"); err != nil {
+		t.Fatal(err)
+	}
+	again := create(t, there, chat())
+	if _, err := here.Apply(t.Context(), put(spec, key)); !isMissing(err) {
+		t.Errorf("write to the dropped table: %v", err)
+	}
+	if spec, _ = here.Lookup(t.Context(), "inst", "chat"); spec.ID != again.ID {
+		t.Errorf("after that the description is %+v", spec)
+	}
+}

@@ -117,11 +117,7 @@ func (t *Tables) update(ctx context.Context, ops []Op, fn func(kv.Txn, []Op) err
 			return fn(tx, ops)
 		})
 		if !errors.Is(err, errStale) {
-			var se storeError
-			if errors.As(err, &se) {
-				return se.error
-			}
-			return err
+			return t.settle(err)
 		}
 		ops = slices.Clone(ops)
 		for i := range ops {
@@ -131,6 +127,20 @@ func (t *Tables) update(ctx context.Context, ops []Op, fn func(kv.Txn, []Op) err
 		}
 	}
 	return sluice.Errorf(sluice.Unavailable, "the table is being altered all the time")
+}
+
+// settle makes the error of update and view what callers shall see. A table that turns out to be
+// missing may be in the cache: another process can have dropped it.
+func (t *Tables) settle(err error) error {
+	var missing *MissingError
+	if errors.As(err, &missing) {
+		t.forget(metaKey(missing.Scope, missing.Name))
+	}
+	var se storeError
+	if errors.As(err, &se) {
+		return se.error
+	}
+	return err
 }
 
 // current fails with a MissingError when the table is gone, with errStale when it has been altered
@@ -154,6 +164,7 @@ func (t *Tables) renew(ctx context.Context, spec *Spec) (now *Spec, err error) {
 		now, err = load(r, spec.Scope, spec.Name)
 		return err
 	})
+	t.forget(metaKey(spec.Scope, spec.Name)) // if the cache has it, it has the old one
 	if err == nil && now.ID != spec.ID {
 		err = spec.missing()
 	}
