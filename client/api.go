@@ -48,7 +48,7 @@ type FunctionStatus struct {
 
 // Line is one line of a streamed answer (deploy, plan): progress, or the end.
 type Line struct {
-	Event  string `json:"event"` // "step", "done", "error"
+	Event  string `json:"event"` // "step", "warning", "note", "done", "error"
 	Kind   string `json:"kind,omitempty"`
 	Name   string `json:"name,omitempty"`
 	Status string `json:"status,omitempty"` // of a step: start, done, fail, skip, log; of a plan: create, change, replace, remove, same

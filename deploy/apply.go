@@ -54,6 +54,14 @@ func (a *apply) step(step, kind, name string, do func(log func(string)) error) e
 	return err
 }
 
+// hush is a that says nothing of what is done again though it did not change.
+func (a *apply) hush(v Verb) *apply {
+	if v == Unchanged {
+		return &apply{d: a.d}
+	}
+	return a
+}
+
 // Apply does what a plan says and returns the revision that serves then. progress, which may be nil,
 // is called once at a time. A plan without changes returns the current revision and does nothing.
 //
@@ -180,7 +188,8 @@ func (a *apply) make(ctx context.Context, prev, old, next *Revision) (err error)
 	}
 	for i := range app.Tables {
 		t := &app.Tables[i]
-		if err = a.step(string(verbOf(next, "table", t.Name)), "table", t.Name, func(func(string)) error {
+		verb := verbOf(next, "table", t.Name)
+		if err = a.hush(verb).step(string(verb), "table", t.Name, func(func(string)) error {
 			return placed(a.d.o.Tables.EnsureTable(ctx, app, t), "table "+t.Name, t.At)
 		}); err != nil {
 			return err
@@ -224,11 +233,23 @@ func (a *apply) prepare(ctx context.Context, old, next *Revision) error {
 		next.Code[f.Name] = deployedFunction{Root: path.Join(base, "f", folder(string(f.Name))), Revision: next.ID}
 		todo, likes = append(todo, f), append(likes, was.Root)
 	}
+	// A file may have changed since the survey: what counts is what was copied.
+	var mu sync.Mutex
+	copied := map[string]string{}
+	note := func(key, files string) {
+		mu.Lock()
+		defer mu.Unlock()
+		copied[key] = files
+	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.NumCPU())
 	for i, f := range todo {
 		root := a.d.abs(next.Code[f.Name].Root)
-		g.Go(func() error { return a.copyCode(gctx, f, root, likes[i]) })
+		g.Go(func() error {
+			files, err := a.copyCode(gctx, f, root, likes[i])
+			note("function/"+string(f.Name), files)
+			return err
+		})
 	}
 	for i := range app.Sites {
 		s := &app.Sites[i]
@@ -250,31 +271,42 @@ func (a *apply) prepare(ctx context.Context, old, next *Revision) error {
 			if err != nil {
 				return folderError(err, "site", s.Bucket+"/"+s.Prefix, s.Dir, s.At)
 			}
+			note(key, t.hash())
 			return placed(t.copyTo(a.d.abs(rel), a.like(gctx, was)), "copy site", s.At)
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for key, files := range copied {
+		p := next.Prints[key]
+		p.Files = files
+		next.Prints[key] = p
+	}
+	return nil
 }
 
-// copyCode makes root the runnable code of f. like is the root of its former revision, or "".
-func (a *apply) copyCode(ctx context.Context, f *sluice.Function, root, like string) error {
+// copyCode makes root the runnable code of f and returns the code's hash. like is the root of its
+// former revision, or "".
+func (a *apply) copyCode(ctx context.Context, f *sluice.Function, root, like string) (files string, err error) {
 	if err := a.step("copy", "function", string(f.Name), func(func(string)) error {
-		info, err := os.Stat(f.Code)
-		if err == nil && !info.IsDir() && filepath.Ext(f.Code) == ".zip" {
-			return placed(unzip(root, f.Code), fmt.Sprintf("function %q", f.Name), f.At)
-		}
 		t, err := a.d.tree(ctx, f.Code, f.Ignore)
 		if err != nil && !(missing(err) && f.Build != nil && f.Build.Kind == "go") {
 			return folderError(err, "function", string(f.Name), f.Code, f.At)
 		}
+		files = t.hash()
+		if len(t) == 1 && t[0].src == f.Code && filepath.Ext(f.Code) == ".zip" {
+			return placed(unzip(root, f.Code), fmt.Sprintf("function %q", f.Name), f.At)
+		}
 		return placed(t.copyTo(root, a.like(ctx, like)), fmt.Sprintf("copy function %q", f.Name), f.At)
-	}); err != nil {
-		return err
+	}); err != nil || f.Build == nil {
+		return files, err
 	}
-	if f.Build == nil {
-		return nil
+	src, err := a.build(ctx, f, root)
+	if f.Build.Kind == "go" {
+		files = hashOf(files, src)
 	}
-	return a.build(ctx, f, root)
+	return files, err
 }
 
 // like is the tree of a former copy, to link from; none when it cannot be read.
@@ -294,7 +326,8 @@ func (a *apply) switchTo(ctx context.Context, prev, next *Revision) error {
 	app := next.App
 	for i := range app.Buckets {
 		b := &app.Buckets[i]
-		if err := a.step(string(verbOf(next, "bucket", b.Name)), "bucket", b.Name, func(func(string)) error {
+		verb := verbOf(next, "bucket", b.Name)
+		if err := a.hush(verb).step(string(verb), "bucket", b.Name, func(func(string)) error {
 			return placed(a.d.o.Buckets.EnsureBucket(ctx, app.Name, b), "bucket "+b.Name, b.At)
 		}); err != nil {
 			return err

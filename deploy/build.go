@@ -150,74 +150,86 @@ func above(dir, name string) string {
 	}
 }
 
-// build makes a function's code in root, a fresh copy of it, runnable.
-func (a *apply) build(ctx context.Context, f *sluice.Function, root string) error {
+// build makes a function's code in root, a fresh copy of it, runnable. Of a Go build it returns the
+// hash of the sources.
+func (a *apply) build(ctx context.Context, f *sluice.Function, root string) (src string, err error) {
 	switch f.Build.Kind {
 	case "go":
 		return a.buildGo(ctx, f, root)
 	case "shell":
-		return a.step("build", "function", string(f.Name), func(log func(string)) error {
+		return "", a.step("build", "function", string(f.Name), func(log func(string)) error {
 			if len(f.Build.Command) == 0 {
-				return &sluice.Error{Code: sluice.Invalid, At: f.At, Msg: fmt.Sprintf("function %q: its build has no command", f.Name)}
+				return unbuilt(f, nil, "its build has no command")
 			}
 			cmd := command(ctx, root, log, f.Build.Command[0], f.Build.Command[1:]...)
 			if err := cmd.run(); err != nil {
-				return &sluice.Error{Code: sluice.Invalid, At: f.At, Err: err, Hint: cmd.last,
-					Msg: fmt.Sprintf("function %q: %s: %v", f.Name, strings.Join(f.Build.Command, " "), err)}
+				e := unbuilt(f, err, "%s: %v", strings.Join(f.Build.Command, " "), err)
+				e.Hint = cmd.last
+				return e
 			}
 			return nil
 		})
 	}
-	return &sluice.Error{Code: sluice.Invalid, At: f.At, Msg: fmt.Sprintf("function %q: unknown kind of build %q", f.Name, f.Build.Kind)}
+	return "", unbuilt(f, nil, "unknown kind of build %q", f.Build.Kind)
+}
+
+// unbuilt says why a function's code cannot be made runnable.
+func unbuilt(f *sluice.Function, err error, format string, args ...any) *sluice.Error {
+	return &sluice.Error{Code: sluice.Invalid, At: f.At, Err: err,
+		Msg: fmt.Sprintf("function %q: ", f.Name) + fmt.Sprintf(format, args...)}
 }
 
 // buildGo puts an executable into root, from the cache when its sources were compiled before.
-func (a *apply) buildGo(ctx context.Context, f *sluice.Function, root string) error {
+func (a *apply) buildGo(ctx context.Context, f *sluice.Function, root string) (src string, err error) {
 	b := f.Build
-	fail := func(err error, format string, args ...any) error {
-		return &sluice.Error{Code: sluice.Invalid, At: f.At, Err: err,
-			Msg: fmt.Sprintf("function %q: ", f.Name) + fmt.Sprintf(format, args...)}
-	}
 	if !filepath.IsLocal(filepath.FromSlash(b.Output)) {
-		return fail(nil, "build output %q is not within its code", b.Output)
-	}
-	src, err := a.d.goHash(ctx, b)
-	if err != nil {
-		return fail(err, "read Go sources: %v", err)
+		return "", unbuilt(f, nil, "build output %q is not within its code", b.Output)
 	}
 	version, err := a.d.goVersion(ctx)
 	if err != nil {
-		e := fail(err, "cannot run go: %v", err).(*sluice.Error)
+		e := unbuilt(f, err, "cannot run go: %v", err)
 		e.Hint = `install Go, or build it yourself and leave the executable "` + b.Output + `" in the code's folder`
-		return e
+		return "", e
 	}
-	cached := filepath.Join(a.d.o.Dir, "_builds", hashOf(src, version, b.Dir, b.Package))
-	if _, err := os.Stat(cached); err != nil {
-		if err := a.step("build", "function", string(f.Name), func(log func(string)) error {
-			return a.compile(ctx, f, cached, log, fail)
-		}); err != nil {
-			return err
+	var cached string
+	for try := 0; ; try++ {
+		if src, err = a.d.goHash(ctx, b); err != nil {
+			return "", unbuilt(f, err, "read Go sources: %v", err)
 		}
-	} else {
-		a.say(Progress{Step: "build", Kind: "function", Name: string(f.Name), Status: Skipped, Text: "sources unchanged"})
+		cached = filepath.Join(a.d.o.Dir, "_builds", hashOf(src, version, b.Dir, b.Package))
+		if _, err := os.Stat(cached); err == nil {
+			if try == 0 {
+				a.say(Progress{Step: "build", Kind: "function", Name: string(f.Name), Status: Skipped, Text: "sources unchanged"})
+			}
+			break
+		}
+		if try == 3 {
+			return "", unbuilt(f, nil, "its sources change while they are built")
+		}
+		if err := a.step("build", "function", string(f.Name), func(log func(string)) error {
+			return a.compile(ctx, f, src, cached, log)
+		}); err != nil {
+			return "", err
+		}
 	}
 	now := a.d.o.Now()
 	os.Chtimes(cached, now, now) // used; an older one goes first
 	out := filepath.Join(root, filepath.FromSlash(b.Output))
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
-		return err
+		return "", err
 	}
 	if err := os.Remove(out); err != nil && !missing(err) { // one that was built before and copied along
-		return err
+		return "", err
 	}
 	if os.Link(cached, out) == nil {
-		return nil
+		return src, nil
 	}
-	return copyFile(out, cached, 0o555, now)
+	return src, copyFile(out, cached, 0o555, now)
 }
 
-// compile runs go build into the file cached.
-func (a *apply) compile(ctx context.Context, f *sluice.Function, cached string, log func(string), fail func(error, string, ...any) error) error {
+// compile runs go build into the file cached, unless the sources, whose hash was src, change
+// meanwhile: then nobody knows what was compiled and it makes nothing.
+func (a *apply) compile(ctx context.Context, f *sluice.Function, src, cached string, log func(string)) error {
 	if err := os.MkdirAll(filepath.Dir(cached), 0o755); err != nil {
 		return err
 	}
@@ -240,11 +252,14 @@ func (a *apply) compile(ctx context.Context, f *sluice.Function, cached string, 
 		if len(said) == 0 {
 			said = []string{err.Error()}
 		}
-		return fail(err, "go build in %s:\n\t%s", f.Build.Dir, strings.Join(said, "\n\t"))
+		return unbuilt(f, err, "go build in %s:\n\t%s", f.Build.Dir, strings.Join(said, "\n\t"))
 	}
 	info, err := os.Stat(out)
 	if err != nil || info.IsDir() {
-		return fail(err, "package %s in %s is not a program", f.Build.Package, f.Build.Dir)
+		return unbuilt(f, err, "package %s in %s is not a program", f.Build.Package, f.Build.Dir)
+	}
+	if now, err := a.d.goHash(ctx, f.Build); err != nil || now != src {
+		return err
 	}
 	if err := os.Chmod(out, 0o555); err != nil {
 		return err

@@ -77,8 +77,8 @@ func (s *Server) read(ctx context.Context, in deploy.Input) (*sluice.App, error)
 		} else if in.File = d.Reader.Recognize(in.Dir); in.File == "" {
 			continue
 		}
-		in.Public = s.publicHost("")
-		in.Endpoint = func(string) string { return publicURL(s.admin.Addr(), false) }
+		in.Public = s.publicHost
+		in.Endpoint = func(string) string { return "http://" + reach(s.admin.Addr()) }
 		return d.Reader.Read(ctx, in)
 	}
 	return nil, &sluice.Error{Code: sluice.Missing, Msg: fmt.Sprintf("%s holds no template", in.Dir),
@@ -98,7 +98,11 @@ func (s *Server) Deploy(ctx context.Context, in deploy.Input, say func(client.Li
 		if n.At.File != "" {
 			text = n.At.String() + ": " + text
 		}
-		say(client.Line{Event: "warning", Text: text})
+		event := "warning"
+		if n.Info {
+			event = "note"
+		}
+		say(client.Line{Event: event, Text: text})
 	}
 	plan, err := s.deploys.Plan(ctx, app)
 	if err != nil {

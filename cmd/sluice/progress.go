@@ -30,6 +30,10 @@ func (p *progress) show(l client.Line) {
 		if l.Hint != "" {
 			fmt.Fprintf(p.t.err, "sluice: hint: %s\n", l.Hint)
 		}
+	case l.Event == "note":
+		if p.t.verbose {
+			fmt.Fprintf(w, "  · %s\n", l.Text)
+		}
 	case l.Event == "warning":
 		fmt.Fprintf(w, "  ! %s\n", l.Text)
 	case l.Event == "done" && p.plan:

@@ -27,8 +27,9 @@ type tool struct {
 	out, err io.Writer
 	env      func(string) (string, bool)
 
-	json bool   // one JSON object a line instead of text for people
-	file string // settings file
+	verbose bool   // also what nobody has to act on
+	json    bool   // one JSON object a line instead of text for people
+	file    string // settings file
 }
 
 func (t *tool) commands() *cobra.Command {
@@ -44,6 +45,7 @@ func (t *tool) commands() *cobra.Command {
 	root.SetVersionTemplate("sluice {{.Version}}\n")
 	f := root.PersistentFlags()
 	f.BoolVar(&t.json, "json", false, "print one JSON object a line")
+	f.BoolVarP(&t.verbose, "verbose", "v", false, "also tell what needs no action")
 	f.StringVar(&t.file, "config", "", "settings file (YAML; same keys as flags)")
 	f.String("data", "", "data folder (default .sluice beside the template, ./sluice-data for serve)")
 	f.String("admin", "", `admin address (default "127.0.0.1:4566")`)

@@ -114,7 +114,7 @@ func (r *reading) fill(file, text, app string) string {
 		val, ok := r.param(name)
 		if !ok && app != "" {
 			if val, ok = r.derive(name, app); ok {
-				r.warn(sluice.Place{File: file, Line: line}, "{{ %s }} is taken as %q; --param %s=… changes it", name, val, name)
+				r.note(sluice.Place{File: file, Line: line}, "{{ %s }} is taken as %q; --param %s=… changes it", name, val, name)
 			}
 		}
 		if !ok {
@@ -152,13 +152,10 @@ func (r *reading) derive(name, app string) (string, bool) {
 	case "access":
 		return "default", true
 	case "custome_domain", "custom_domain", "domain":
-		switch host, _, _ := strings.Cut(r.in.Public, ":"); host {
-		case "":
-			return app + ".localhost", true
-		case "localhost": // the server's, which its apps share
-			return app + "." + r.in.Public, true
+		if r.in.Public != nil {
+			return r.in.Public(sluice.AppName(app)), true
 		}
-		return r.in.Public, true
+		return app + ".localhost", true
 	case "oss_bucketname", "bucketname", "bucket_name":
 		return app, true
 	case "tablestore_instance", "instance":
@@ -203,7 +200,7 @@ func (r *reading) published(name string) (string, bool) {
 			if normal(f.key) != normal(name) {
 				continue
 			}
-			if v := f.val.get("default"); !v.isNull() && v.text != "" {
+			if v := f.val.get("default"); !v.isNull() {
 				return v.text, true
 			}
 			if v := f.val.get("enum"); v.isList() && len(v.list) > 0 && v.list[0].text != "" {

@@ -46,7 +46,7 @@ func TestTemplates(t *testing.T) {
 				case "env":
 					env[name] = val
 				case "public":
-					in.Public = rest
+					in.Public = func(sluice.AppName) string { return rest }
 				case "endpoint":
 					in.Endpoint = func(string) string { return rest }
 				case "skip":
@@ -147,7 +147,11 @@ func outcome(t *testing.T, app *sluice.App, err error) string {
 	}
 	b.Write(buf.Bytes())
 	for _, w := range app.Warnings {
-		b.WriteString("warning: " + w.At.String() + ": " + w.Text + "\n")
+		kind := "warning: "
+		if w.Info {
+			kind = "note: "
+		}
+		b.WriteString(kind + w.At.String() + ": " + w.Text + "\n")
 	}
 	return b.String()
 }
