@@ -54,12 +54,16 @@ func (a *apply) step(step, kind, name string, do func(log func(string)) error) e
 	return err
 }
 
-// hush is a that says nothing of what is done again though it did not change.
+// hush is a that says only of failures, for what is done again though it did not change.
 func (a *apply) hush(v Verb) *apply {
-	if v == Unchanged {
-		return &apply{d: a.d}
+	if v != Unchanged {
+		return a
 	}
-	return a
+	return &apply{d: a.d, progress: func(p Progress) {
+		if p.Status == Failed {
+			a.say(p)
+		}
+	}}
 }
 
 // Apply does what a plan says and returns the revision that serves then. progress, which may be nil,

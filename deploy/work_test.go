@@ -102,6 +102,24 @@ func TestGoFunctionThatDoesNotCompileShowsTheCompilersLines(t *testing.T) {
 	}
 }
 
+func TestEditDuringADeployIsSeenByTheNext(t *testing.T) {
+	w := newWorld(t)
+	app, src := chat(t)
+	first, err := w.try(app, func(p Progress) {
+		if p.Step == "copy" && p.Name == "send" && p.Status == Started {
+			write(t, src, "send/main", "edited")
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, src, "send/main", "send 1") // back to what the plan saw
+	second := w.deploy(app)
+	if w.functions["chat/send"] != "send 1" || second.ID == first.ID {
+		t.Errorf("revision %s after %s serves %v", second.ID, first.ID, w.functions)
+	}
+}
+
 func TestShellBuildRunsInTheCopy(t *testing.T) {
 	w, src := newWorld(t), t.TempDir()
 	write(t, src, "in", "text")
