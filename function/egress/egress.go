@@ -42,6 +42,7 @@ type Egress struct {
 	conns  *conns
 	public *httputil.ReverseProxy // to the public listener
 	away   *httputil.ReverseProxy // to wherever the request says
+	idle   []func()               // close the two's idle connections
 }
 
 // dialTimeout bounds connecting to a host that is not ours.
@@ -73,6 +74,7 @@ func Open(o Options) (*Egress, error) {
 		r.Out.Host = r.In.Host
 		r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
 	})
+	e.idle = []func(){transport.CloseIdleConnections, toPublic.CloseIdleConnections}
 	e.inner = http.Server{Handler: e, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
 	return e, nil
 }
@@ -124,8 +126,13 @@ func (e *Egress) Environment(addr string, domains []string, proxy bool) map[stri
 // Serve answers on ln until ctx ends; then it closes ln and every connection.
 func (e *Egress) Serve(ctx context.Context, ln net.Listener) error {
 	var wg sync.WaitGroup
-	defer e.conns.busy.Wait()
-	defer wg.Wait()
+	defer func() {
+		wg.Wait()
+		e.conns.busy.Wait()
+		for _, closeIdle := range e.idle {
+			closeIdle()
+		}
+	}()
 	wg.Go(func() { e.inner.Serve(e.conns) })
 	stop := context.AfterFunc(ctx, func() {
 		ln.Close()
