@@ -90,6 +90,9 @@ func New(o Options) *Gateway {
 func (g *Gateway) Run(ctx context.Context) error {
 	life, err := g.journal.begin(ctx)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return fmt.Errorf("open connection journal: %w", err)
 	}
 	g.workers.base = ctx
