@@ -47,14 +47,21 @@ func (c *call) bucketXML(b *object.Bucket) bucketXML {
 		"oss-" + region, b.Name, region, "Standard"}
 }
 
+// The most bytes of XML bodies: settings are kept in their bucket's row, lists are of 1,000 keys or of
+// 10,000 parts.
+const (
+	maxSetting = 64 << 10
+	maxList    = 8 << 20
+)
+
 // body reads an XML body; an ill one is MalformedXML.
-func (c *call) body(v any) error {
+func (c *call) body(v any, limit int64) error {
 	want, err := digest(c.r.Header)
 	if err != nil {
 		return err
 	}
 	check := newDigest(c.r.Body)
-	err = unmarshal(check, 8<<20, v)
+	err = unmarshal(check, limit, v)
 	switch {
 	case errors.Is(err, errMalformed):
 		return refuse(400, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema.")
@@ -80,7 +87,7 @@ func (c *call) createBucket() error {
 			XMLName      xml.Name `xml:"CreateBucketConfiguration"`
 			StorageClass string
 		}
-		if err := c.body(&config); err != nil {
+		if err := c.body(&config, maxSetting); err != nil {
 			return err
 		}
 	}
@@ -272,7 +279,7 @@ func (c *call) setDoc(name string, v any) error {
 // putReferer keeps the list; it is not enforced (aliyun.md 4.3).
 func (c *call) putReferer() error {
 	var v refererXML
-	err := c.body(&v)
+	err := c.body(&v, maxSetting)
 	if err == nil {
 		err = c.setDoc(docReferer, v)
 	}

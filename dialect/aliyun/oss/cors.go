@@ -26,7 +26,7 @@ type corsRule struct {
 
 func (c *call) putCORS() error {
 	var in corsXML
-	if err := c.body(&in); err != nil {
+	if err := c.body(&in, maxSetting); err != nil {
 		return err
 	}
 	if len(in.Rules) == 0 || len(in.Rules) > 20 {

@@ -127,7 +127,7 @@ func (c *call) deleteMany() error {
 	}
 	kind, enc, err := c.encoder()
 	if err == nil {
-		err = c.body(&in)
+		err = c.body(&in, maxList)
 	}
 	if err != nil {
 		return err
@@ -144,6 +144,11 @@ func (c *call) deleteMany() error {
 	for i, o := range in.Object {
 		if err := checkKey(o.Key); err != nil {
 			return err
+		}
+		if !c.owns(c.b) { // the bucket's rule let the caller in, but an object's goes before it
+			if err := c.open(c.b, o.Key, writer); err != nil {
+				return err
+			}
 		}
 		keys[i] = o.Key
 		out.Deleted = append(out.Deleted, deleted{enc(o.Key)})

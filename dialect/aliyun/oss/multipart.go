@@ -120,7 +120,7 @@ func (c *call) completeUpload() error {
 				ETag       string
 			}
 		}
-		if err := c.body(&list); err != nil {
+		if err := c.body(&list, maxList); err != nil {
 			return err
 		}
 		if len(list.Part) == 0 || len(list.Part) > object.MaxParts {

@@ -281,6 +281,7 @@ func TestEveryErrorCanBeReached(t *testing.T) {
 		{"MalformedXML", "app", "PUT", "/box?cors", "<CORSConfiguration/>", nil, 400},
 		{"MalformedXML", "app", "PUT", "/box?cors", "<CORSConfiguration><CORSRule/></CORSConfiguration>", nil, 400},
 		{"MalformedXML", "app", "PUT", "/fresh", "<Other/>", nil, 400},
+		{"MalformedXML", "app", "PUT", "/box?referer", "<RefererConfiguration>" + strings.Repeat(" ", maxSetting) + "</RefererConfiguration>", nil, 400},
 		{"InvalidBucketName", "app", "GET", "/A_b/k", "", nil, 400},
 		{"InvalidBucketName", "app", "PUT", "/ab", "", nil, 400},
 		{"InvalidBucketName", "app", "PUT", "/a.b.c", "", nil, 400},
@@ -447,6 +448,12 @@ func TestRights(t *testing.T) {
 		w := g.do(t, c.who, c.method, c.url, "")
 		if got := code(w) != "AccessDenied"; got != c.allowed {
 			t.Errorf("%s %s %s: %d %s", c.who, c.method, c.url, w.Code, code(w))
+		}
+	}
+	for key, want := range map[string]string{"hidden": "AccessDenied", "k": ""} {
+		w := g.do(t, "anonymous", "POST", "/apps-public-read-write?delete", "<Delete><Object><Key>"+key+"</Key></Object></Delete>")
+		if code(w) != want {
+			t.Errorf("deleting %s among others: %d %s", key, w.Code, code(w))
 		}
 	}
 	for who, want := range map[string][]string{

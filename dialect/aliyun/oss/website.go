@@ -31,7 +31,7 @@ type errorXML struct {
 
 func (c *call) putWebsite() error {
 	var in websiteXML
-	if err := c.body(&in); err != nil {
+	if err := c.body(&in, maxSetting); err != nil {
 		return err
 	}
 	w := &sluice.Website{}
