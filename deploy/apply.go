@@ -105,7 +105,7 @@ func (d *Deployer) Apply(ctx context.Context, p *Plan, progress func(Progress)) 
 	work := slices.ContainsFunc(next.Steps, func(s Step) bool {
 		return s.Kind != "action" && s.Verb != Unchanged && s.Verb != Keep || s.Kind == "action" && s.Verb == Run && isPost(app, s)
 	})
-	if !work && prev != nil {
+	if !work && prev != nil && d.whole(prev) {
 		if maps.Equal(prev.Prints, next.Prints) {
 			return prev, nil
 		}
@@ -117,6 +117,16 @@ func (d *Deployer) Apply(ctx context.Context, p *Plan, progress func(Progress)) 
 	}
 	d.o.Log.Info("deployed", "app", app.Name, "revision", next.ID)
 	return next, a.after(ctx, prev, next)
+}
+
+// whole reports whether the folders that a revision names are there.
+func (d *Deployer) whole(r *Revision) bool {
+	for _, code := range r.Code {
+		if _, err := os.Stat(d.abs(code.Root)); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func isPost(app *sluice.App, s Step) bool {
@@ -360,7 +370,12 @@ func (a *apply) switchTo(ctx context.Context, prev, next *Revision) error {
 			continue
 		}
 		if err := a.step(string(verbOf(next, "function", string(f.Name))), "function", string(f.Name), func(func(string)) error {
-			return placed(a.d.o.Functions.Deploy(ctx, app, f, a.d.abs(code.Root), code.Revision), fmt.Sprintf("function %q", f.Name), f.At)
+			root := a.d.abs(code.Root)
+			if _, err := os.Stat(root); err != nil {
+				return &sluice.Error{Code: sluice.Unavailable, At: f.At, Err: err, Hint: "deploy the app again",
+					Msg: fmt.Sprintf("function %q: the code of its revision %s is gone: %v", f.Name, code.Revision, err)}
+			}
+			return placed(a.d.o.Functions.Deploy(ctx, app, f, root, code.Revision), fmt.Sprintf("function %q", f.Name), f.At)
 		}); err != nil {
 			return err
 		}

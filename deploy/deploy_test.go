@@ -389,6 +389,23 @@ func TestRestoreGoesOnPastAnAppThatFails(t *testing.T) {
 	}
 }
 
+func TestRestoreSaysWhichCodeIsGone(t *testing.T) {
+	w := newWorld(t)
+	app, _ := chat(t)
+	rev := w.deploy(app)
+	if err := os.RemoveAll(w.abs(rev.Code["join"].Root)); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	if err := w.Restore(t.Context()); err == nil || !strings.Contains(err.Error(), `s.yaml:20: function "join": the code of its revision 1 is gone`) {
+		t.Errorf("error %v", err)
+	}
+	w.deploy(app)
+	if w.functions["chat/join"] != "join 1" {
+		t.Error("deploying again did not bring it back")
+	}
+}
+
 func TestCrashBetweenStepsThenRestore(t *testing.T) {
 	for _, at := range []string{"table people", "sync files/www/", "deploy send", "deploy join", "mount chat 2"} {
 		t.Run(at, func(t *testing.T) {
