@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -425,14 +424,6 @@ func (i *instance) hook(ctx context.Context, which string) (sluice.Result, error
 	return i.do(ctx, frameHook, hookMeta(ctx, which), nil, "")
 }
 
-func hookMeta(ctx context.Context, which string) []byte {
-	b := append([]byte(`{"which":"`), which...)
-	b = append(b, `","rid":"`...)
-	b = append(b, sluice.NewRequestID()...)
-	b = append(b, `","deadline":`...)
-	return append(strconv.AppendInt(b, deadlineMs(ctx), 10), '}')
-}
-
 // Stop ends the instance: the pre-stop hook, an order to exit, then SIGKILL.
 func (i *instance) Stop(ctx context.Context) {
 	i.mu.Lock()
@@ -457,115 +448,4 @@ func (i *instance) Stop(ctx context.Context) {
 		}
 	}
 	i.kill()
-}
-
-// logFrame hands on a LOG.
-func (i *instance) logFrame(f frame) {
-	l := i.version.Load()
-	var meta struct {
-		Lvl string
-		T   int64
-		P   int // bytes of the body before the text itself
-	}
-	if l == nil || l.logs == nil || json.Unmarshal(f.meta, &meta) != nil || meta.P < 0 || meta.P > len(f.body) {
-		return
-	}
-	rid := ""
-	if f.id != 0 {
-		i.mu.Lock()
-		if c := i.calls[f.id]; c != nil {
-			rid = c.rid
-		}
-		i.mu.Unlock()
-	}
-	line := function.LogLine{Time: time.UnixMilli(meta.T), App: l.v.App, Function: l.v.Spec.Name, Request: rid, Instance: i.id, Level: meta.Lvl, Text: string(f.body[meta.P:])}
-	if meta.P > 0 {
-		line.Line = string(f.body)
-	}
-	l.logs.Log(line)
-}
-
-// plain takes a line that did not come by frames: from native code, a child process, or node itself.
-// It belongs to the call in flight when there is only one.
-func (i *instance) plain(b []byte) {
-	l := i.version.Load()
-	i.mu.Lock()
-	rid := ""
-	if len(i.calls) == 1 {
-		for _, c := range i.calls {
-			rid = c.rid
-		}
-	}
-	if l == nil && len(i.words) < 4<<10 {
-		i.words = append(append(i.words, b[:min(len(b), 1<<10)]...), '\n')
-	}
-	i.mu.Unlock()
-	if l != nil && l.logs != nil {
-		l.logs.Log(function.LogLine{Time: time.Now(), App: l.v.App, Function: l.v.Spec.Name, Request: rid, Instance: i.id, Text: string(b)})
-	}
-}
-
-// lastWords is what a process printed that never became an instance.
-func (i *instance) lastWords() string {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if len(i.words) == 0 {
-		return ""
-	}
-	return ": " + strings.TrimSpace(string(i.words))
-}
-
-func deadlineMs(ctx context.Context) int64 {
-	t, ok := ctx.Deadline()
-	if !ok {
-		t = time.Now().Add(24 * time.Hour)
-	}
-	return t.UnixMilli()
-}
-
-// httpMeta is the head of an HTTP call in INVOKE's meta.
-type httpMeta struct {
-	Method  string              `json:"method"`
-	Path    string              `json:"path"`
-	Query   string              `json:"query,omitempty"`
-	Host    string              `json:"host"`
-	Headers map[string][]string `json:"headers"`
-	Remote  string              `json:"remote"`
-	URI     string              `json:"uri,omitempty"`
-}
-
-// invokeMeta writes INVOKE's meta; by hand in the common case, which is a request id and a deadline.
-func invokeMeta(ctx context.Context, inv *sluice.Invocation) ([]byte, error) {
-	if inv.Kind == sluice.InvokeEvent && len(inv.Attrs) == 0 && plainText(inv.RequestID) {
-		b := make([]byte, 0, 80)
-		b = append(append(b, `{"rid":"`...), inv.RequestID...)
-		b = append(b, `","deadline":`...)
-		return append(strconv.AppendInt(b, deadlineMs(ctx), 10), '}'), nil
-	}
-	meta := struct {
-		RID      string            `json:"rid"`
-		Deadline int64             `json:"deadline"`
-		Kind     string            `json:"kind,omitempty"`
-		HTTP     *httpMeta         `json:"http,omitempty"`
-		Attrs    map[string]string `json:"attrs,omitempty"`
-	}{RID: inv.RequestID, Deadline: deadlineMs(ctx), Attrs: inv.Attrs}
-	if h := inv.HTTP; inv.Kind == sluice.InvokeHTTP && h != nil {
-		meta.Kind = "http"
-		meta.HTTP = &httpMeta{Method: h.Method, Path: h.Path, Query: h.RawQuery, Host: h.Host, Headers: h.Header, Remote: h.Remote, URI: h.URI}
-	}
-	b, err := json.Marshal(meta)
-	if err == nil && len(b) > maxMeta {
-		err = sluice.Errorf(sluice.TooMuch, "the head of the call has %d bytes, more than %d", len(b), maxMeta)
-	}
-	return b, err
-}
-
-// plainText reports whether s needs no escaping in JSON.
-func plainText(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return true
 }

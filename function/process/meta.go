@@ -1,0 +1,74 @@
+package process
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/sluicehq/sluice"
+)
+
+func deadlineMs(ctx context.Context) int64 {
+	t, ok := ctx.Deadline()
+	if !ok {
+		t = time.Now().Add(24 * time.Hour)
+	}
+	return t.UnixMilli()
+}
+
+// httpMeta is the head of an HTTP call in INVOKE's meta.
+type httpMeta struct {
+	Method  string              `json:"method"`
+	Path    string              `json:"path"`
+	Query   string              `json:"query,omitempty"`
+	Host    string              `json:"host"`
+	Headers map[string][]string `json:"headers"`
+	Remote  string              `json:"remote"`
+	URI     string              `json:"uri,omitempty"`
+}
+
+// invokeMeta writes INVOKE's meta; by hand in the common case, which is a request id and a deadline.
+func invokeMeta(ctx context.Context, inv *sluice.Invocation) ([]byte, error) {
+	if inv.Kind == sluice.InvokeEvent && len(inv.Attrs) == 0 && plainText(inv.RequestID) {
+		b := make([]byte, 0, 80)
+		b = append(append(b, `{"rid":"`...), inv.RequestID...)
+		b = append(b, `","deadline":`...)
+		return append(strconv.AppendInt(b, deadlineMs(ctx), 10), '}'), nil
+	}
+	meta := struct {
+		RID      string            `json:"rid"`
+		Deadline int64             `json:"deadline"`
+		Kind     string            `json:"kind,omitempty"`
+		HTTP     *httpMeta         `json:"http,omitempty"`
+		Attrs    map[string]string `json:"attrs,omitempty"`
+	}{RID: inv.RequestID, Deadline: deadlineMs(ctx), Attrs: inv.Attrs}
+	if h := inv.HTTP; inv.Kind == sluice.InvokeHTTP && h != nil {
+		meta.Kind = "http"
+		meta.HTTP = &httpMeta{Method: h.Method, Path: h.Path, Query: h.RawQuery, Host: h.Host, Headers: h.Header, Remote: h.Remote, URI: h.URI}
+	}
+	b, err := json.Marshal(meta)
+	if err == nil && len(b) > maxMeta {
+		err = sluice.Errorf(sluice.TooMuch, "the head of the call has %d bytes, more than %d", len(b), maxMeta)
+	}
+	return b, err
+}
+
+// plainText reports whether s needs no escaping in JSON.
+func plainText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// hookMeta writes HOOK's meta.
+func hookMeta(ctx context.Context, which string) []byte {
+	b := append([]byte(`{"which":"`), which...)
+	b = append(b, `","rid":"`...)
+	b = append(b, sluice.NewRequestID()...)
+	b = append(b, `","deadline":`...)
+	return append(strconv.AppendInt(b, deadlineMs(ctx), 10), '}')
+}

@@ -1,0 +1,297 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluicehq/sluice"
+)
+
+func TestABurstStartsAsManyInstancesAsAllowed(t *testing.T) {
+	for _, c := range []struct{ calls, conc, most, want int }{{16, 1, 64, 16}, {16, 1, 5, 5}, {16, 4, 64, 4}, {1, 10, 64, 1}} {
+		s := &fakes{invoke: slow(time.Second), start: func(context.Context, *Version, int) error { time.Sleep(50 * time.Millisecond); return nil }}
+		room(t, s, Options{NoPrewarm: true, ColdParallel: 2}, func(t *testing.T, f *Functions) {
+			deploy(t, f, fn("f", func(s *sluice.Function) { s.Concurrency, s.MaxInstances = c.conc, c.most }))
+			var wg sync.WaitGroup
+			for range c.calls {
+				wg.Go(func() {
+					if res, err := call(f, "f", ""); err != nil || res.Failure != nil {
+						t.Error(err, res.Failure)
+					}
+				})
+			}
+			wg.Wait()
+			if n, _ := s.count(); n != c.want {
+				t.Errorf("%+v: %d instances", c, n)
+			}
+		})
+	}
+}
+
+func TestBootsRunAtMostAFewAtATime(t *testing.T) {
+	var now, most atomic.Int32
+	s := &fakes{invoke: slow(time.Second), start: func(context.Context, *Version, int) error {
+		most.Store(max(most.Load(), now.Add(1)))
+		time.Sleep(50 * time.Millisecond)
+		now.Add(-1)
+		return nil
+	}}
+	room(t, s, Options{NoPrewarm: true, ColdParallel: 3}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		var wg sync.WaitGroup
+		for range 12 {
+			wg.Go(func() { call(f, "f", "") })
+		}
+		wg.Wait()
+		if most.Load() != 3 {
+			t.Errorf("%d at a time", most.Load())
+		}
+	})
+}
+
+func TestASlowInitializerDoesNotKeepOthersFromStarting(t *testing.T) {
+	s := &fakes{start: func(_ context.Context, v *Version, _ int) error {
+		if v.Spec.Name == "slow" {
+			time.Sleep(20 * time.Second)
+		}
+		return nil
+	}}
+	room(t, s, Options{ColdParallel: 1}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("slow", nil))
+		synctest.Wait()
+		deploy(t, f, fn("f", nil))
+		began := time.Now()
+		if _, err := call(f, "f", ""); err != nil || time.Since(began) > time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+func TestShortQueuesWaitRatherThanStart(t *testing.T) {
+	service := time.Millisecond
+	s := &fakes{start: func(context.Context, *Version, int) error { time.Sleep(50 * time.Millisecond); return nil }}
+	s.invoke = func(ctx context.Context, i *fake, inv *sluice.Invocation) (sluice.Result, error) {
+		return slow(service)(ctx, i, inv)
+	}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		call(f, "f", "")
+		burst := func(n int) {
+			var wg sync.WaitGroup
+			for range n {
+				wg.Go(func() { call(f, "f", "") })
+			}
+			wg.Wait()
+		}
+		burst(10)
+		if n, _ := s.count(); n != 1 {
+			t.Errorf("%d instances for a queue that drains in 10 ms", n)
+		}
+		service = time.Second // now each call is slower than a start: whoever waits that long gets one
+		burst(3)
+		if n, _ := s.count(); n != 3 {
+			t.Errorf("%d instances for three slow calls", n)
+		}
+	})
+}
+
+func TestFailedStartsBackOffAndPark(t *testing.T) {
+	s := &fakes{start: func(context.Context, *Version, int) error { return failing(sluice.InitFail, "no table") }}
+	room(t, s, Options{NoPrewarm: true}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		began := time.Now()
+		for range 5 {
+			res, err := call(f, "f", "")
+			if err != nil || res.Failure == nil || res.Failure.Message != "no table" {
+				t.Fatal(res, err)
+			}
+		}
+		var at []time.Duration
+		for _, when := range s.starts {
+			at = append(at, when.Sub(began))
+		}
+		if got := fmt.Sprint(at); got != "[0s 0s 100ms 300ms 700ms]" {
+			t.Errorf("starts at %s", got)
+		}
+		for range 10 { // parked: answered at once, nothing is started
+			now := time.Now()
+			res, err := call(f, "f", "")
+			if err != nil || res.Failure == nil || res.Failure.Message != "no table" || time.Since(now) != 0 {
+				t.Fatal(res, err)
+			}
+		}
+		if n, _ := s.count(); n != 5 {
+			t.Errorf("%d starts", n)
+		}
+		if st, _ := f.Status("app", "f"); !st.Parked || st.InitError != "no table" || st.Stats.Errors != 15 {
+			t.Errorf("%+v", st)
+		}
+		time.Sleep(parkRetry) // the cause may have gone
+		s.start = nil
+		if res, err := call(f, "f", ""); err != nil || res.Failure != nil {
+			t.Error(res, err)
+		}
+		if st, _ := f.Status("app", "f"); st.Parked || st.InitError != "" {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestDeployUnparks(t *testing.T) {
+	s := &fakes{start: func(context.Context, *Version, int) error { return failing(sluice.BadEntry, "no handler") }}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		synctest.Wait()
+		if st, _ := f.Status("app", "f"); !st.Parked || st.InitError != "no handler" {
+			t.Errorf("a missing handler shows before the first call: %+v", st)
+		}
+		if res, _ := call(f, "f", ""); res.Failure == nil || res.Failure.Kind != sluice.BadEntry {
+			t.Errorf("%+v", res)
+		}
+		if n, _ := s.count(); n != 1 {
+			t.Errorf("%d starts", n)
+		}
+		s.start = nil
+		deploy(t, f, fn("f", nil))
+		if res, err := call(f, "f", ""); err != nil || res.Failure != nil {
+			t.Error(res, err)
+		}
+	})
+}
+
+func TestABurstOnABrokenFunctionIsAnswered(t *testing.T) {
+	s := &fakes{start: func(context.Context, *Version, int) error {
+		time.Sleep(50 * time.Millisecond)
+		return errors.New("disk full")
+	}}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				if _, err := call(f, "f", ""); sluice.KindOf(err) != sluice.Internal || !strings.Contains(err.Error(), "disk full") {
+					t.Error(err)
+				}
+			})
+		}
+		began := time.Now()
+		wg.Wait()
+		if d := time.Since(began); d > 3*time.Second {
+			t.Errorf("took %v", d)
+		}
+	})
+}
+
+func TestCrashesSlowTheNextStartsDown(t *testing.T) {
+	s := &fakes{invoke: func(_ context.Context, i *fake, _ *sluice.Invocation) (sluice.Result, error) {
+		i.end()
+		return sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Message: "exit status 1"}}, nil
+	}}
+	room(t, s, Options{NoPrewarm: true}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		began := time.Now()
+		for range 5 {
+			if res, err := call(f, "f", ""); err != nil || res.Failure == nil || res.Failure.Kind != sluice.Crashed {
+				t.Fatal(res, err)
+			}
+		}
+		if d := time.Since(began); d != 700*time.Millisecond {
+			t.Errorf("took %v", d)
+		}
+		s.invoke = nil
+		call(f, "f", "") // a success ends it
+		s.invoke = func(_ context.Context, i *fake, _ *sluice.Invocation) (sluice.Result, error) {
+			i.end()
+			return sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed}}, nil
+		}
+		call(f, "f", "")
+		began = time.Now()
+		call(f, "f", "")
+		if d := time.Since(began); d != 0 {
+			t.Errorf("after a success the first restart took %v", d)
+		}
+	})
+}
+
+func TestIdleInstancesGoAndAFreshOneStays(t *testing.T) {
+	s := &fakes{invoke: slow(time.Second)}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() { call(f, "f", "") })
+		}
+		wg.Wait()
+		if got := stats(t, f, "f").Idle; got != 8 {
+			t.Errorf("%d idle", got)
+		}
+		time.Sleep(30 * time.Second)
+		if got := stats(t, f, "f").Idle; got != 8 {
+			t.Errorf("%d idle within the minute", got)
+		}
+		time.Sleep(40 * time.Second)
+		if got := stats(t, f, "f").Idle; got != 1 {
+			t.Errorf("%d idle after the minute", got)
+		}
+		started, _ := s.count()
+		time.Sleep(300 * time.Second)
+		if n, live := s.count(); n != started+1 || live != 1 {
+			t.Errorf("%d starts after %d, %d live: the last is replaced by a fresh one", n, started, live)
+		}
+		time.Sleep(time.Hour)
+		if n, live := s.count(); n != started+1 || live != 1 {
+			t.Errorf("%d starts, %d live: the fresh one stays", n, live)
+		}
+		if res, _ := call(f, "f", ""); res.Cold {
+			t.Error("a prewarmed call is cold")
+		}
+	})
+}
+
+func TestWithoutPrewarmingNothingStays(t *testing.T) {
+	s := &fakes{}
+	room(t, s, Options{NoPrewarm: true, IdleTTL: 10 * time.Second}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		if res, _ := call(f, "f", ""); !res.Cold {
+			t.Error("the first call is not cold")
+		}
+		time.Sleep(12 * time.Second)
+		if n, live := s.count(); n != 1 || live != 0 {
+			t.Errorf("%d starts, %d live", n, live)
+		}
+	})
+}
+
+func TestMinInstancesStay(t *testing.T) {
+	s := &fakes{}
+	room(t, s, Options{}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", func(s *sluice.Function) { s.MinInstances = 3 }))
+		time.Sleep(time.Hour)
+		if _, live := s.count(); live != 3 {
+			t.Errorf("%d live", live)
+		}
+	})
+}
+
+func TestPrewarmedInstancesKeepToTheirMemory(t *testing.T) {
+	s := &fakes{}
+	room(t, s, Options{PrewarmMB: 300}, func(t *testing.T, f *Functions) { // a fake counts as 128 MB
+		for _, name := range []string{"a", "b", "c", "d"} {
+			deploy(t, f, fn(name, nil))
+			time.Sleep(2 * time.Second)
+		}
+		if _, live := s.count(); live != 2 {
+			t.Errorf("%d live", live)
+		}
+		if stats(t, f, "a").Idle != 0 || stats(t, f, "d").Idle != 1 {
+			t.Error("the functions used longest ago lose theirs first")
+		}
+	})
+}
