@@ -67,6 +67,9 @@ func Feed(state *State, b []byte, lim Limits, sink Sink) (next *State, n int, er
 			if err := checkHeader(state, h, lim); err != nil {
 				return state, n, err
 			}
+			if state != nil && state.idle() {
+				state = nil // it only held the beginning of this header
+			}
 			// The common case: a whole unfragmented message lies in the buffer.
 			if h.Length <= int64(len(b)-n) && h.Fin && h.Rsv == 0 && (h.OpCode == ws.OpText || h.OpCode == ws.OpBinary) {
 				data := b[n : n+int(h.Length)]
