@@ -132,6 +132,9 @@ func (t *Tables) update(ctx context.Context, ops []Op, fn func(kv.Txn, []Op) err
 // settle makes the error of update and view what callers shall see. A table that turns out to be
 // missing may be in the cache: another process can have dropped it.
 func (t *Tables) settle(err error) error {
+	if err == nil {
+		return nil
+	}
 	var missing *MissingError
 	if errors.As(err, &missing) {
 		t.forget(metaKey(missing.Scope, missing.Name))
