@@ -25,6 +25,9 @@ func FromEnv(announce func(string)) (*Wall, *Tablestore) {
 		Token:  os.Getenv("ALIBABA_CLOUD_SECURITY_TOKEN"),
 	})
 	o := Options{Store: store, AdminPassword: os.Getenv("adminPassword"), Announce: announce, Rate: 60}
+	if o.AdminPassword == "auto" {
+		o.AdminPassword = ""
+	}
 	if url := os.Getenv("notifyUrl"); url != "" {
 		o.Notify = NewHTTPNotifier(url, onSluice())
 	}

@@ -22,6 +22,8 @@ export class Desk {
   query = $state('');
   status = $state(-1);
   toast = $state('');
+  private loads = 0; // requests under way whose answers replace what is shown
+  private held: Frame[] = []; // what came meanwhile; it may be newer than those answers
   private toastTimer?: ReturnType<typeof setTimeout>;
   private readonly socket = new Line({
     type: 'admin',
@@ -61,7 +63,7 @@ export class Desk {
 
   /** Everything anew: after logging in and after each reconnect. */
   private async load(): Promise<void> {
-    await this.guard(async () => {
+    await this.replacing(async () => {
       const [settings, waiting] = await Promise.all([
         this.call<Settings>('GET', '/status'),
         this.call<Record<string, Message>>('GET', '/barrage?checkStatus=0&limit=500'),
@@ -85,7 +87,7 @@ export class Desk {
 
   /** Searches history; with `before`, adds older ones. */
   async find(before?: number): Promise<void> {
-    await this.guard(async () => {
+    await this.replacing(async () => {
       const q = new URLSearchParams({ limit: String(PAGE) });
       if (this.query.trim()) q.set('q', this.query.trim());
       if (this.status >= 0) q.set('checkStatus', String(this.status));
@@ -137,6 +139,10 @@ export class Desk {
   }
 
   private hear(f: Frame): void {
+    if (this.loads > 0) {
+      this.held.push(f);
+      return;
+    }
     switch (f.type) {
       case 'waiting': {
         const m: Message = {
@@ -180,6 +186,14 @@ export class Desk {
     } else if (fits && !this.query.trim()) {
       this.history = [m, ...this.history].sort((a, b) => b.id - a.id);
     }
+  }
+
+  /** Runs f, whose answer replaces what is shown; then hears what came while it ran. */
+  private async replacing(f: () => Promise<unknown>): Promise<void> {
+    this.loads++;
+    await this.guard(f);
+    if (--this.loads > 0) return;
+    for (const frame of this.held.splice(0)) this.hear(frame);
   }
 
   private call<T>(method: string, path: string, body?: unknown): Promise<T> {

@@ -7,12 +7,16 @@ const REMEMBER = 2000;
 const KEY = 'barrage-seen';
 
 export class Inbox {
+  /** Whether this window has never shown anything. */
+  readonly fresh: boolean;
   private readonly seen: Set<number>;
   private held: { frame: Frame; due: number }[] = [];
   private timer?: ReturnType<typeof setTimeout>;
 
   constructor(private readonly show: (frame: Frame) => void) {
-    this.seen = new Set(JSON.parse(sessionStorage.getItem(KEY) ?? '[]'));
+    const kept = sessionStorage.getItem(KEY);
+    this.fresh = kept === null;
+    this.seen = new Set(JSON.parse(kept ?? '[]'));
   }
 
   /** Takes messages in. Returns how many were new. */
@@ -32,6 +36,11 @@ export class Inbox {
       this.timer ??= setTimeout(this.release, SETTLE);
     }
     return fresh.length;
+  }
+
+  /** Marks messages as seen without showing them. */
+  skip(frames: Frame[]): void {
+    for (const f of frames) if (f.id) this.seen.add(f.id);
   }
 
   /** Forgets what is still to be shown, all of it or these ids. */
