@@ -68,6 +68,10 @@ func noSearchIndex(name string) *fault {
 	return &fault{400, "OTSMetaNotMatch", fmt.Sprintf("search index [%s] does not exist", name)}
 }
 
+func searchIndexExists(name string) *fault {
+	return &fault{409, "OTSObjectAlreadyExist", fmt.Sprintf("search index [%s] already exists", name)}
+}
+
 // faultOf words an error of the rooms as Tablestore would. Whoever sends a faultInternal has to log err.
 func faultOf(err error) *fault {
 	var f *fault

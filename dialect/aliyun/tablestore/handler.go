@@ -129,8 +129,16 @@ func operationNamed(name string) operation {
 		return serve((*call).batchWriteRow)
 	case "ListSearchIndex":
 		return serve((*call).listSearchIndex)
-	case "DescribeSearchIndex", "DeleteSearchIndex", "Search", "ParallelScan":
-		return serve((*call).missingSearchIndex)
+	case "CreateSearchIndex":
+		return serve((*call).createSearchIndex)
+	case "UpdateSearchIndex":
+		return serve((*call).updateSearchIndex)
+	case "DeleteSearchIndex":
+		return serve((*call).deleteSearchIndex)
+	case "DescribeSearchIndex":
+		return serve((*call).describeSearchIndex)
+	case "Search":
+		return serve((*call).search)
 	}
 	return nil
 }

@@ -262,12 +262,3 @@ type getRangeResponse struct {
 	Rows     []byte           `pb:"2!"`
 	Next     []byte           `pb:"3"`
 }
-
-type searchIndexRequest struct {
-	Table string `pb:"1"`
-	Index string `pb:"2"`
-}
-
-type listSearchIndexRequest struct {
-	Table string `pb:"1"`
-}

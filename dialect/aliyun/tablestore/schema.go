@@ -35,6 +35,7 @@ type extra struct {
 	LastIncrease int64           `json:"lastIncrease,omitempty"` // unix s
 	LastDecrease int64           `json:"lastDecrease,omitempty"`
 	LocalTxn     bool            `json:"localTxn,omitempty"`
+	Search       []searchIndex   `json:"search,omitempty"`
 }
 
 // streamExtra is kept in table.Stream.Extra.

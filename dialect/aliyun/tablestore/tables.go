@@ -111,8 +111,12 @@ func (c *call) alter(ctx context.Context, name string, change func(*table.Spec, 
 }
 
 func (c *call) deleteTable(ctx context.Context, req *tableRequest) (*none, error) {
-	if err := checkTableName(req.Table); err != nil {
+	spec, err := c.lookup(ctx, req.Table)
+	if err != nil {
 		return nil, err
+	}
+	if len(extraOf(spec).Search) > 0 {
+		return nil, invalid("Table[%s] who has at least one search index cannot be deleted", req.Table)
 	}
 	return &none{}, c.Tables.Drop(ctx, c.instance, req.Table)
 }
@@ -139,20 +143,4 @@ func (c *call) deleteDefinedColumn(ctx context.Context, req *deleteDefinedReques
 		return nil
 	})
 	return &none{}, err
-}
-
-// listSearchIndex answers that a table has none.
-func (c *call) listSearchIndex(context.Context, *listSearchIndexRequest) (*none, error) {
-	return &none{}, nil
-}
-
-// missingSearchIndex answers what a search index that was never made answers.
-func (c *call) missingSearchIndex(ctx context.Context, req *searchIndexRequest) (*none, error) {
-	if _, err := c.lookup(ctx, req.Table); err != nil {
-		if faultOf(err) == faultMissing {
-			err = invalid("table [%s] does not exist", req.Table)
-		}
-		return nil, err
-	}
-	return nil, noSearchIndex(req.Index)
 }

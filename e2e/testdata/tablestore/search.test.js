@@ -1,0 +1,69 @@
+'use strict';
+
+const assert = require('node:assert');
+const test = require('node:test');
+const { TableStore, client, int, ignore, createTable, plain } = require('./client');
+
+test('a secondary index is read as a table', async () => {
+  await createTable('orders', [{ name: 'id', type: 'STRING' }], { definedColumn: [{ name: 'who', type: 4 }, { name: 'sum', type: 1 }] });
+  for (const [id, who, sum] of [['1', 'bob', 5], ['2', 'ann', 7], ['3', 'bob', 9]]) {
+    await client.putRow({ tableName: 'orders', condition: ignore(), primaryKey: [{ id }], attributeColumns: [{ who }, { sum: int(sum) }] });
+  }
+  await client.createIndex({ mainTableName: 'orders', indexMeta: { name: 'by_who', primaryKey: ['who'], definedColumn: ['sum'] }, includeBaseData: true });
+  const page = await client.getRange({
+    tableName: 'by_who',
+    direction: TableStore.Direction.FORWARD,
+    inclusiveStartPrimaryKey: [{ who: 'bob' }, { id: TableStore.INF_MIN }],
+    exclusiveEndPrimaryKey: [{ who: 'bob' }, { id: TableStore.INF_MAX }],
+  });
+  assert.deepStrictEqual(page.rows.map(plain), [{ sum: 5 }, { sum: 9 }]);
+  await client.dropIndex({ mainTableName: 'orders', indexName: 'by_who' });
+  const { indexMetas } = await client.describeTable({ tableName: 'orders' });
+  assert.deepStrictEqual(indexMetas, []);
+});
+
+test('the search of the barrage app: a term, pages by token, a count', async () => {
+  await createTable('barrage', [{ name: 'gid', type: 'INTEGER' }, { name: 'id', type: 'INTEGER', option: 'AUTO_INCREMENT' }]);
+  await client.createSearchIndex({
+    tableName: 'barrage',
+    indexName: 'index',
+    schema: {
+      fieldSchemas: [
+        { fieldName: 'interceptor_status', fieldType: TableStore.FieldType.LONG, index: true, enableSortAndAgg: true },
+        { fieldName: 'text', fieldType: TableStore.FieldType.TEXT, index: true, analyzer: 'single_word', analyzerParameter: { caseSensitive: false } },
+      ],
+    },
+  });
+  const made = await client.describeSearchIndex({ tableName: 'barrage', indexName: 'index' });
+  assert.strictEqual(made.schema.fieldSchemas[0].fieldName, 'interceptor_status');
+  const { indices } = await client.listSearchIndex({ tableName: 'barrage' });
+  assert.strictEqual(indices[0].indexName, 'index');
+  for (let i = 0; i < 25; i++) {
+    await client.putRow({
+      tableName: 'barrage',
+      condition: ignore(),
+      primaryKey: [{ gid: int(1) }, { id: TableStore.PK_AUTO_INCR }],
+      attributeColumns: [{ interceptor_status: int(i % 2) }, { text: `Message number ${i}` }],
+    });
+  }
+  const search = (query, token, limit) => client.search({
+    tableName: 'barrage',
+    indexName: 'index',
+    searchQuery: { limit, query, token, getTotalCount: true },
+    columnToGet: { returnType: TableStore.ColumnReturnType.RETURN_ALL },
+  });
+  const one = { queryType: TableStore.QueryType.TERM_QUERY, query: { fieldName: 'interceptor_status', term: int(1) } };
+  const texts = [];
+  let token = null;
+  do {
+    const page = await search(one, token, 5);
+    assert.strictEqual(Number(page.totalCounts), 12);
+    texts.push(...page.rows.map((row) => plain(row).text));
+    token = page.nextToken && page.nextToken.toString('base64') ? page.nextToken : null;
+  } while (token);
+  assert.deepStrictEqual(texts, Array.from({ length: 12 }, (_, i) => `Message number ${2 * i + 1}`));
+  const word = await search({ queryType: TableStore.QueryType.MATCH_QUERY, query: { fieldName: 'text', text: '24' } }, null, 5);
+  assert.deepStrictEqual(word.rows.map(plain), [{ interceptor_status: 0, text: 'Message number 24' }]);
+  await client.deleteSearchIndex({ tableName: 'barrage', indexName: 'index' });
+  await assert.rejects(search(one, null, 5), /search index \[index\] does not exist/);
+});
