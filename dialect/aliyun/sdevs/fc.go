@@ -318,11 +318,15 @@ func (r *reading) fcDomain(m *module) {
 			continue
 		}
 		f := &r.app.Functions[o.index]
-		if path := route.at("path").str(); path != "" && path != "/*" && path != "/" && len(routes) > 1 {
+		if path := route.at("path").str(); path != "" && path != "/*" && path != "/" && len(routes) > 1 && host != "" {
 			r.warn(route.place(), "path %s of host %s is not told apart from its others", path, host)
 		}
 		if f.HTTP == nil {
-			f.HTTP, o.http = &sluice.HTTPTrigger{Name: "http", Auth: "anonymous"}, true
+			group := f.Group
+			if group == "" {
+				group = string(r.app.Name)
+			}
+			f.HTTP, o.http = &sluice.HTTPTrigger{Name: "http", Auth: "anonymous", Hosts: []string{localHost(o.name, group)}}, true
 		}
 		if host != "" && r.owners.hosts[host] == "" {
 			f.HTTP.Hosts = append(f.HTTP.Hosts, host)

@@ -137,8 +137,8 @@ func (r *reading) api(m *module, w view) apigroup.API {
 // parameters reads what the mapping modes accept and pass on.
 func (r *reading) parameters(w view, a *apigroup.API) {
 	in := func(p view) string {
-		s := p.at("location").or("QUERY")
-		return p.at("location").one(apigroup.InQuery, apigroup.InPath, apigroup.InQuery, apigroup.InHead, "HEADER", apigroup.InBody, strings.ToUpper(s))
+		where := p.at("location").one(apigroup.InQuery, apigroup.InPath, apigroup.InQuery, apigroup.InHead, "HEADER", apigroup.InBody)
+		return strings.TrimSuffix(where, "ER") // both spellings of HEAD
 	}
 	for _, p := range w.at("requestParameters").items() {
 		q := apigroup.RequestParam{

@@ -132,8 +132,10 @@ func (s *resolver) expand(at sluice.Place, text string, m *module, shell bool) *
 // shellish is a variable that a shell could know: ${HOME}, ${1:-x}; not a path of ours.
 var shellish = regexp.MustCompile(`^\$\{[A-Za-z0-9_@*#?]+([:%#/+=^,-].*)?\}$`)
 
-// closing finds the brace that ends an expression, past nested ones.
+// closing finds the brace that ends an expression, past nested ones; the first one when they do not
+// match up.
 func closing(s string) int {
+	s, _, _ = strings.Cut(s, "\n")
 	depth := 0
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
@@ -144,11 +146,9 @@ func closing(s string) int {
 				return i
 			}
 			depth--
-		case '\n':
-			return -1
 		}
 	}
-	return -1
+	return strings.IndexByte(s, '}')
 }
 
 // variable is the value of ${…}.
