@@ -20,7 +20,7 @@ import (
 )
 
 func (a *api) tables(w http.ResponseWriter, r *http.Request) error {
-	specs, err := a.Tables.List(r.Context(), "")
+	specs, err := a.Tables.All(r.Context())
 	if err != nil {
 		return err
 	}

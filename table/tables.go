@@ -245,6 +245,11 @@ func (t *Tables) List(ctx context.Context, scope string) ([]*Spec, error) {
 	return t.list(ctx, metaPrefix(scope))
 }
 
+// All returns the tables of every scope, in the order of scopes and names.
+func (t *Tables) All(ctx context.Context) ([]*Spec, error) {
+	return t.list(ctx, []byte("Mt\x00"))
+}
+
 func (t *Tables) list(ctx context.Context, prefix []byte) ([]*Spec, error) {
 	var list []*Spec
 	end := kv.PrefixEnd(prefix)
