@@ -448,6 +448,34 @@ func TestCrashBetweenStepsThenRestore(t *testing.T) {
 	}
 }
 
+func TestAppThatIsNotDeployedIsMissingWithAHint(t *testing.T) {
+	w := newWorld(t)
+	app, _ := chat(t)
+	w.deploy(app)
+	for name, do := range map[string]func() error{
+		"current":  func() error { _, err := w.Current(t.Context(), "chta"); return err },
+		"rollback": func() error { _, err := w.Rollback(t.Context(), "chta"); return err },
+		"remove":   func() error { return w.Remove(t.Context(), "chta") },
+	} {
+		if err := do(); sluice.KindOf(err) != sluice.Missing || sluice.HintOf(err) != "deployed are: chat" {
+			t.Errorf("%s: error %v, hint %q", name, err, sluice.HintOf(err))
+		}
+	}
+}
+
+func TestServerWithoutARoomRefusesAppsThatNeedIt(t *testing.T) {
+	w := newWorld(t)
+	app, _ := chat(t)
+	w.o.Tables = nil
+	if _, err := w.try(app, nil); sluice.KindOf(err) != sluice.Unavailable {
+		t.Errorf("tables: error %v", err)
+	}
+	app.Tables, w.o.Buckets = nil, nil
+	if _, err := w.try(app, nil); sluice.KindOf(err) != sluice.Unavailable {
+		t.Errorf("buckets: error %v", err)
+	}
+}
+
 func TestPlanOfAnotherRevisionIsRefused(t *testing.T) {
 	w := newWorld(t)
 	app, src := chat(t)

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -80,6 +81,55 @@ func TestGoFunctionIsBuiltOnce(t *testing.T) {
 	}
 	if got := run(rev); got != "one" {
 		t.Errorf("the former revision's program says %q", got)
+	}
+}
+
+func TestGoBuildDependsOnModulesThatItNamesByPath(t *testing.T) {
+	w, top := newWorld(t), t.TempDir()
+	src := filepath.Join(top, "app")
+	write(t, src, "go.mod", "module example.com/app\n\nreplace example.com/lib => ../lib\n", "main.go", "package main\n", "nested/go.mod", "module n\n", "nested/x.go", "package x\n")
+	write(t, top, "lib/go.mod", "module example.com/lib\n", "lib/lib.go", "package lib\n", "other/o.go", "package o\n",
+		"go.work", "use (\n\t./app\n\t./third\n)\n", "third/t.go", "package t\n")
+	hash := func() string {
+		t.Helper()
+		h, err := w.goHash(t.Context(), &sluice.Build{Kind: "go", Dir: src, Package: "."})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	before := hash()
+	for file, counts := range map[string]bool{"lib/lib.go": true, "third/t.go": true, "app/main.go": true, "other/o.go": false, "app/nested/x.go": false, "app/readme": false} {
+		write(t, top, file, "package changed // "+file)
+		after := hash()
+		if (after != before) != counts {
+			t.Errorf("a change of %s changes the hash: %v, want %v", file, after != before, counts)
+		}
+		before = after
+	}
+}
+
+func TestBuildsThatWereNotUsedForLongestGoFirst(t *testing.T) {
+	w := newWorld(t)
+	for i := range keepBuilds + 3 {
+		name := filepath.Join(w.dir, "_builds", fmt.Sprint(i))
+		write(t, w.dir, filepath.Join("_builds", fmt.Sprint(i)), "")
+		at := time.Unix(int64(i), 0)
+		if err := os.Chtimes(name, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.pruneBuilds(); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(filepath.Join(w.dir, "_builds"))
+	if err != nil || len(left) != keepBuilds {
+		t.Fatalf("%d builds are left (%v), want %d", len(left), err, keepBuilds)
+	}
+	for i := range 3 {
+		if _, err := os.Stat(filepath.Join(w.dir, "_builds", fmt.Sprint(i))); err == nil {
+			t.Errorf("build %d, of the oldest, is left", i)
+		}
 	}
 }
 

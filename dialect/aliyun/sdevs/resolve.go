@@ -198,8 +198,8 @@ func (s *resolver) eval(e expr, at sluice.Place, m *module) (*value, *trouble) {
 		return scalar(at, file()), nil
 	case "json":
 		v, err := decodeText(at.File, []byte(args[0]))
-		if err != nil {
-			return nil, troublef("", "is no JSON: %v", err)
+		if err != nil || !json.Valid([]byte(args[0])) {
+			return nil, troublef("${json(file('./x.json'))} reads a file", "is no JSON")
 		}
 		return v, nil
 	case "file":
