@@ -243,7 +243,10 @@ func (s space) bound(k Key) ([]byte, error) {
 }
 
 // decode reads back what key wrote.
-func (s space) decode(b []byte) (Key, error) {
+func (s space) decode(b []byte) (Key, error) { return s.cut(string(b), &slab{}) }
+
+// cut is decode into memory from a slab.
+func (s space) cut(b string, mem *slab) (Key, error) {
 	skip := len(s.prefix)
 	if s.hash {
 		skip += 2
@@ -251,8 +254,8 @@ func (s space) decode(b []byte) (Key, error) {
 	if len(b) < skip {
 		return nil, errCorrupt
 	}
-	rest := string(b[skip:])
-	k := make(Key, len(s.cols))
+	rest := b[skip:]
+	k := take(&mem.values, len(s.cols), mem.rows*len(s.cols))
 	var err error
 	for i := range k {
 		if k[i], rest, err = cutKeyValue(rest); err != nil {

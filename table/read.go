@@ -128,8 +128,12 @@ func (t *Spec) scan(r kv.Reader, rg Range, now int64) (page Page, err error) {
 	}
 	it := r.Scan(lo, hi, kv.ScanOpts{Reverse: rg.Reverse, Limit: rg.MaxRows + 1})
 	defer it.Close()
+	mem := &slab{rows: min(rg.MaxRows, 64)}
+	var raw []byte // key and row as one string: one piece of memory a row
 	for n := 0; it.Next(); n++ {
-		key, err := space.decode(it.Key())
+		raw = append(append(raw[:0], it.Key()...), it.Value()...)
+		both, split := string(raw), len(it.Key())
+		key, err := space.cut(both[:split], mem)
 		if err != nil {
 			return page, err
 		}
@@ -137,13 +141,11 @@ func (t *Spec) scan(r kv.Reader, rg Range, now int64) (page Page, err error) {
 			page.Next = key
 			break
 		}
-		val := it.Value()
-		page.Seen += len(it.Key()) + len(val)
-		st, err := decodeRow(val)
-		if err != nil {
+		page.Seen += len(both)
+		st := &stored{Row: Row{Key: key}}
+		if err := st.decode(both[split:], mem); err != nil {
 			return page, err
 		}
-		st.Key = key
 		live := t.live
 		if rg.Index != "" {
 			live = t.liveEntry

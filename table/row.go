@@ -157,14 +157,22 @@ func appendSet(b []byte, list []Value, of Type, depth int) ([]byte, error) {
 // decodeRow reads what appendRow wrote. Strings of the row share one copy of b; nothing else of the
 // row refers to b.
 func decodeRow(b []byte) (*stored, error) {
-	d := &decoder{s: string(b)}
-	if d.byte() != 1 {
-		return nil, errCorrupt
-	}
 	r := &stored{}
+	if err := r.decode(string(b), &slab{}); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// decode fills an empty row, which takes its memory from a slab.
+func (r *stored) decode(b string, mem *slab) error {
+	d := &decoder{s: b}
+	if d.byte() != 1 {
+		return errCorrupt
+	}
 	flags := d.byte()
 	if flags&^knownFlags != 0 {
-		return nil, errCorrupt
+		return errCorrupt
 	}
 	if flags&hasExpires != 0 {
 		r.Expires = int64(d.fixed())
@@ -176,10 +184,9 @@ func decodeRow(b []byte) (*stored, error) {
 		r.life = int64(d.fixed())
 	}
 	// The counts below are bounded by what is left to read, so that no lie can ask for much memory.
-	if n := d.count(3); n > 0 {
-		r.Columns = make([]Column, n)
+	if n := d.count(4); n > 0 {
+		r.Columns = take(&mem.columns, n, mem.rows*n)
 	}
-	var cells []Cell // one backing array for the common case of one version each
 	for i := range r.Columns {
 		c := &r.Columns[i]
 		c.Name = d.str()
@@ -188,19 +195,35 @@ func decodeRow(b []byte) (*stored, error) {
 			d.bad = true
 			break
 		}
-		if len(cells) < n {
-			cells = make([]Cell, max(n, len(r.Columns)-i))
-		}
-		c.Cells, cells = cells[:n:n], cells[n:]
+		c.Cells = take(&mem.cells, n, max(mem.rows, 1)*(len(r.Columns)-i))
 		for j := range c.Cells {
 			c.Cells[j].Time = d.varint()
 			c.Cells[j].Value = d.value(0)
 		}
 	}
 	if d.bad || d.s != "" {
-		return nil, errCorrupt
+		return errCorrupt
 	}
-	return r, nil
+	return nil
+}
+
+// slab is memory that decoded rows are cut from: a page of rows needs a few pieces of it instead of a
+// few pieces a row. Nothing is ever cut twice.
+type slab struct {
+	rows    int // to come, for the size of the next piece; 0 is one
+	values  []Value
+	columns []Column
+	cells   []Cell
+}
+
+// take cuts n from a piece of memory; when it is used up, the next has room for more, if that is more.
+func take[T any](piece *[]T, n, more int) []T {
+	if len(*piece) < n {
+		*piece = make([]T, max(n, min(more, 1024)))
+	}
+	list := (*piece)[:n:n]
+	*piece = (*piece)[n:]
+	return list
 }
 
 // decoder reads from the front of s. After the first fault it is bad and yields zeros.
