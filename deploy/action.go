@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/sluicehq/sluice"
@@ -26,12 +28,45 @@ const (
 
 // Progress is one thing that happened during Apply.
 type Progress struct {
-	Step   string        `json:"step"` // run, build, copy, or a Verb
+	Step   string        `json:"step"` // run, build, copy, upload, mount, or a Verb
 	Kind   string        `json:"kind"` // as in Step.Kind
 	Name   string        `json:"name"`
 	Status Status        `json:"status"`
 	Took   time.Duration `json:"took,omitempty"` // of Done and Failed
 	Text   string        `json:"text,omitempty"` // why skipped, how it failed, or the line of a Log
+}
+
+// installers are commands that look at the manifests of packages and at nothing else.
+var installers = regexp.MustCompile(`^\s*(npm (i|install|ci)|yarn( install)?|pnpm (i|install))(\s+--?[\w=:/.-]+)*\s*$`)
+
+// manifests are what they look at, and what they make.
+var manifests = []string{"package.json", "package-lock.json", "npm-shrinkwrap.json", ".npmrc", "yarn.lock", "pnpm-lock.yaml"}
+
+// stamp is a digest by which to tell whether an action has to run again. It changes when any file of
+// its folder was touched; with an installer only when a manifest was, so that saving a source file
+// during development does not install everything anew.
+func (d *Deployer) stamp(ctx context.Context, act *sluice.Action) (string, error) {
+	if !installers.MatchString(act.Run) {
+		return d.touched(ctx, act.Dir)
+	}
+	if _, err := os.Stat(act.Dir); err != nil {
+		return "", err
+	}
+	var sums []string
+	for _, name := range manifests {
+		path := filepath.Join(act.Dir, name)
+		info, err := os.Stat(path)
+		if err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		sum, err := d.sums.of(path, info)
+		if err != nil {
+			return "", err
+		}
+		sums = append(sums, name, sum)
+	}
+	_, err := os.Stat(filepath.Join(act.Dir, "node_modules"))
+	return hashOf(sums, err == nil), nil
 }
 
 // run runs a template's command and streams its output as Log.

@@ -163,7 +163,7 @@ func (a *apply) before(ctx context.Context, app *sluice.App, old *Revision) erro
 		}
 		if old != nil {
 			is := fingerprint{Settings: hashOf(act.When, act.Run)}
-			is.Files, _ = a.d.stamp(ctx, act.Dir) // a folder that is missing is its command's to complain of
+			is.Files, _ = a.d.stamp(ctx, act) // a folder that is missing is its command's to complain of
 			if was, ok := old.Prints[actionKey(i, act)]; ok && was == is {
 				a.say(Progress{Step: "run", Kind: "action", Name: act.Run, Status: Skipped, Text: "nothing changed since it ran"})
 				continue
@@ -445,7 +445,7 @@ func (a *apply) after(ctx context.Context, prev, next *Revision) error {
 		key := actionKey(i, act)
 		if failed != nil && act.When == "post" {
 			delete(next.Prints, key) // so that the next deploy tries again
-		} else if stamp, err := a.d.stamp(ctx, act.Dir); err == nil {
+		} else if stamp, err := a.d.stamp(ctx, act); err == nil {
 			next.Prints[key] = fingerprint{Settings: hashOf(act.When, act.Run), Files: stamp}
 		}
 	}

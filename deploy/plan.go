@@ -69,7 +69,7 @@ func (d *Deployer) Plan(ctx context.Context, app *sluice.App) (*Plan, error) {
 	return p, nil
 }
 
-// print is what is known of one resource: the hash of its settings and of its files.
+// fingerprint is what is known of one resource: the hash of its settings and of its files.
 type fingerprint struct {
 	Settings string `json:"settings"`
 	Files    string `json:"files,omitempty"`
@@ -82,7 +82,7 @@ func (d *Deployer) survey(ctx context.Context, app *sluice.App, early bool) (*Re
 	r := &Revision{App: app, Prints: map[string]fingerprint{}}
 	for i := range app.Actions {
 		a := &app.Actions[i]
-		stamp, err := d.stamp(ctx, a.Dir)
+		stamp, err := d.stamp(ctx, a)
 		if err != nil && !early {
 			return nil, &sluice.Error{Code: sluice.Invalid, Msg: "action's folder " + a.Dir + " cannot be read: " + err.Error(), At: a.At, Err: err}
 		}

@@ -240,9 +240,8 @@ func copyFile(dst, src string, mode fs.FileMode, at time.Time) (err error) {
 	return os.Chtimes(dst, at, at)
 }
 
-// stamp is a quick digest of a folder by names, sizes and times: it tells whether anything in it
-// was touched since.
-func (d *Deployer) stamp(ctx context.Context, root string) (string, error) {
+// touched is a quick digest of a folder by names, sizes and times.
+func (d *Deployer) touched(ctx context.Context, root string) (string, error) {
 	h := sha256.New()
 	n := 0
 	err := filepath.WalkDir(root, func(p string, e fs.DirEntry, err error) error {

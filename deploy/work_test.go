@@ -216,6 +216,47 @@ func TestActionsRunAroundADeploy(t *testing.T) {
 	}
 }
 
+func TestInstallerRunsAgainOnlyForItsManifest(t *testing.T) {
+	w := newWorld(t)
+	app, src := chat(t)
+	bin := t.TempDir()
+	write(t, bin, "npm", "#!/bin/sh\nmkdir -p node_modules && echo x >> node_modules/installed\n")
+	if err := os.Chmod(filepath.Join(bin, "npm"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	dir := filepath.Join(src, "send")
+	write(t, dir, "package.json", "{}")
+	app.Actions = []sluice.Action{{When: "pre", Run: "npm install --production", Dir: dir}}
+	installed := func() int {
+		w.deploy(app)
+		b, _ := os.ReadFile(filepath.Join(dir, "node_modules/installed"))
+		return len(b) / 2
+	}
+	if n := installed(); n != 1 {
+		t.Fatalf("installed %d times at first", n)
+	}
+	write(t, dir, "main", "send 2")
+	if n := installed(); n != 1 || w.functions["chat/send"] != "send 2" {
+		t.Errorf("installed %d times after a change of the source, serving %v", n, w.functions)
+	}
+	write(t, dir, "package.json", "{ }")
+	if n := installed(); n != 2 {
+		t.Errorf("installed %d times after a change of the manifest", n)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	if n := installed(); n != 1 {
+		t.Errorf("packages that were deleted are not installed again")
+	}
+	for _, run := range []string{"npm i && npm run build", "npm install; rm x", "yarn build", "npm test", "npm i left-pad"} {
+		if installers.MatchString(run) {
+			t.Errorf("%q is taken for a mere installer", run)
+		}
+	}
+}
+
 func TestFailingActionNamesItsPlace(t *testing.T) {
 	at := sluice.Place{File: "s.yaml", Line: 3}
 	for when, deployed := range map[string]bool{"pre": false, "post": true} {
