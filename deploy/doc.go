@@ -19,6 +19,11 @@
 // user's data: no plan deletes them, and rolling back does not touch them (sites it does upload
 // again, from the copy that the revision kept).
 //
+// # Actions
+//
+// A command of the template runs again when its text changed or a file of its folder was touched
+// since it last ran; npm install and its like only when a manifest changed. Plan.Force runs all.
+//
 // # Folders
 //
 //	Dir/{app}/{revision}/f/{function}   code as it runs: a copy, read-only files, unchanged ones hard-linked
