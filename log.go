@@ -2,6 +2,10 @@ package sluice
 
 import "time"
 
+// LevelPlatform marks the lines that we write into a function's log ourselves: the start and end of a
+// call, what it took.
+const LevelPlatform = "PLATFORM"
+
 // LogLine is one line of a function's log.
 type LogLine struct {
 	Time     time.Time    `json:"time"`

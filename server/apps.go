@@ -109,7 +109,7 @@ func (s *Server) Deploy(ctx context.Context, in deploy.Input, say func(client.Li
 		return nil, err
 	}
 	rev, err := s.deploys.Apply(ctx, plan, func(p deploy.Progress) {
-		say(client.Line{Event: "step", Kind: p.Kind, Name: p.Name, Status: string(p.Status), Text: p.Text, TookMS: p.Took.Milliseconds()})
+		say(client.Line{Event: "step", Step: p.Step, Kind: p.Kind, Name: p.Name, Status: string(p.Status), Text: p.Text, TookMS: p.Took.Milliseconds()})
 	})
 	if err != nil {
 		return nil, err

@@ -84,8 +84,7 @@ func (t *tool) devCommand() *cobra.Command {
 
 // devDeploy deploys the folder and shows how it goes.
 func (t *tool) devDeploy(ctx context.Context, s *server.Server, in deploy.Input, data string) (*client.App, error) {
-	start, first := time.Now(), s.Ready().App == nil
-	_ = first
+	start := time.Now()
 	p := newProgress(t, false)
 	head := false
 	app, err := s.Deploy(ctx, in, func(l client.Line) {
@@ -96,7 +95,7 @@ func (t *tool) devDeploy(ctx context.Context, s *server.Server, in deploy.Input,
 			}
 			fmt.Fprintf(t.out, "sluice %s · %s · data %s\n\n", version, in.Dir, data)
 		}
-		if l.Event != "done" && l.Event != "error" {
+		if !t.json { // with --json the ready line comes first
 			p.show(l)
 		}
 	})
@@ -168,7 +167,11 @@ func (t *tool) devLog() func(sluice.LogLine) {
 	if t.json {
 		return nil
 	}
-	return func(l sluice.LogLine) { t.logLine(l) }
+	return func(l sluice.LogLine) {
+		if l.Level != sluice.LevelPlatform || t.verbose {
+			t.logLine(l)
+		}
+	}
 }
 
 func (t *tool) serveCommand() *cobra.Command {

@@ -44,14 +44,16 @@ func (p *progress) show(l client.Line) {
 		}
 	case p.plan:
 		fmt.Fprintf(w, "  %s %-8s %-9s %s\n", planMarks[l.Status], l.Status, l.Kind, l.Name)
+	case (l.Step == "copy" || l.Step == "mount") && l.Status != "fail" && !p.t.verbose:
+	case l.Status == "log" && l.Step == "upload" && !p.t.verbose:
 	case l.Status == "log":
 		fmt.Fprintf(w, "    %s\n", l.Text)
 	case l.Status == "done":
-		fmt.Fprintf(w, "  ✔ %-9s %-42s %s\n", l.Kind, l.Name, took(l.TookMS))
+		fmt.Fprintf(w, "  ✔ %-7s %-9s %-36s %s\n", l.Step, l.Kind, l.Name, took(l.TookMS))
 	case l.Status == "skip":
-		fmt.Fprintf(w, "  · %-9s %-42s %s\n", l.Kind, l.Name, l.Text)
+		fmt.Fprintf(w, "  · %-7s %-9s %-36s %s\n", l.Step, l.Kind, l.Name, l.Text)
 	case l.Status == "fail":
-		fmt.Fprintf(w, "  ✖ %-9s %-42s %s\n", l.Kind, l.Name, l.Text)
+		fmt.Fprintf(w, "  ✖ %-7s %-9s %-36s %s\n", l.Step, l.Kind, l.Name, l.Text)
 	}
 }
 

@@ -43,7 +43,7 @@ func connect(t *testing.T, s *server, id, kind string) *device {
 	go d.read()
 	d.send("RG#" + id)
 	d.expect("RO#")
-	d.send(fmt.Sprintf(`{"method":"GET","host":"x","path":"/r","querys":{"docId":"devs","type":%q,"userId":%q},"headers":{"x-ca-websocket_api_type":["REGISTER"],"x-ca-seq":["0"]},"isBase64":0,"body":""}`, kind, id))
+	d.send(fmt.Sprintf(`{"method":"GET","host":"x","path":"/r","querys":{"docId":"devs","type":%q,"userId":%q,"token":%q},"headers":{"x-ca-websocket_api_type":["REGISTER"],"x-ca-seq":["0"]},"isBase64":0,"body":""}`, kind, id, s.token))
 	var resp struct{ Status int }
 	if text := d.expect("{"); json.Unmarshal([]byte(text), &resp) != nil || resp.Status != 200 {
 		t.Fatalf("REGISTER answered %s", text)

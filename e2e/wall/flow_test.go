@@ -54,6 +54,7 @@ func (s *server) admin() *http.Client {
 	if _, err := s.call(http.DefaultClient, "POST", "/api/login", map[string]string{"password": adminPassword}, &login); err != nil {
 		s.t.Fatal(err)
 	}
+	s.token = login.Token
 	return &http.Client{Transport: withToken(login.Token)}
 }
 

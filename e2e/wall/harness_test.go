@@ -58,8 +58,9 @@ type server struct {
 	cmd  *exec.Cmd
 	data string
 	ready
-	mu  sync.Mutex
-	out bytes.Buffer // all of its output, for failures
+	token string // of a moderator, once admin was called
+	mu    sync.Mutex
+	out   bytes.Buffer // all of its output, for failures
 }
 
 const adminPassword = "a wall of words"

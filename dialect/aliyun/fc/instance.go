@@ -90,12 +90,15 @@ func (in *instance) line(b []byte) {
 		in.early = in.early[max(0, len(in.early)-earlyMax):]
 	}
 	in.mu.Unlock()
-	in.log(request, string(b))
+	in.write(request, "", string(b))
 }
 
-func (in *instance) log(request, text string) {
+// log writes a line of the platform's own.
+func (in *instance) log(request, text string) { in.write(request, sluice.LevelPlatform, text) }
+
+func (in *instance) write(request, level, text string) {
 	in.logs.Log(function.LogLine{
-		Time: time.Now(), App: in.v.App, Function: in.v.Spec.Name, Request: request, Instance: in.id, Text: text,
+		Time: time.Now(), App: in.v.App, Function: in.v.Spec.Name, Request: request, Instance: in.id, Level: level, Text: text,
 	})
 }
 
