@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -30,6 +31,7 @@ const (
 	fieldBoolean = 3
 	fieldKeyword = 4
 	fieldText    = 5
+	fieldNested  = 6
 	fieldDate    = 8
 	fieldFuzzy   = 10
 	fieldIP      = 11
@@ -128,7 +130,7 @@ func (q *queries) values(m *query) (matcher, error) {
 		if err != nil {
 			return nil, badQuery(m)
 		}
-		wanted = append(wanted, v)
+		wanted = append(wanted, f.coerce(v))
 	}
 	return anyOf(f, func(v table.Value) bool {
 		for _, t := range f.terms(v) {
@@ -159,6 +161,7 @@ func (q *queries) between(m *query) (matcher, error) {
 		if err != nil {
 			return nil, badQuery(m)
 		}
+		end = f.coerce(end)
 		if end.Type == table.Min || end.Type == table.Max {
 			return func(table.Value) bool { return true }, nil
 		}
@@ -288,8 +291,34 @@ func (f *fieldSchema) terms(v table.Value) []table.Value {
 	return terms
 }
 
+// coerce reads a string that is compared with numbers or booleans as one of them, as the cloud does.
+func (f *fieldSchema) coerce(v table.Value) table.Value {
+	if v.Type != table.String {
+		return v
+	}
+	switch f.Type {
+	case fieldLong:
+		if n, err := strconv.ParseInt(v.Str, 10, 64); err == nil {
+			return table.Value{Type: table.Int, Int: n}
+		}
+	case fieldDouble:
+		if x, err := strconv.ParseFloat(v.Str, 64); err == nil {
+			return table.Value{Type: table.Float, Float: x}
+		}
+	case fieldBoolean:
+		switch v.Str {
+		case "true":
+			return table.Value{Type: table.Bool, Int: 1}
+		case "false":
+			return table.Value{Type: table.Bool}
+		}
+	}
+	return v
+}
+
 // words cuts a text: by its delimiter with analyzer split, else into runs of letters and digits in
-// lower case, ideographs one by one. The cloud's dictionaries (max_word, min_word) we do not have.
+// lower case. Ideographs are words one by one, or in pairs with the analyzers max_word and min_word,
+// for whose dictionaries pairs stand in.
 func (f *fieldSchema) words(text string) []string {
 	if f.Analyzer == "split" {
 		var p struct {
@@ -306,18 +335,29 @@ func (f *fieldSchema) words(text string) []string {
 	if f.Analyzer == "" || f.Analyzer == "single_word" {
 		unmarshal(f.Parameter, &p)
 	}
+	pairs := f.Analyzer == "max_word" || f.Analyzer == "min_word"
 	var words []string
-	var run []rune
+	var run, han []rune
 	flush := func() {
 		if len(run) > 0 {
-			words, run = append(words, string(run)), nil
+			words = append(words, string(run))
 		}
+		if len(han) == 1 {
+			words = append(words, string(han))
+		}
+		for i := 1; i < len(han); i++ {
+			words = append(words, string(han[i-1:i+1]))
+		}
+		run, han = nil, nil
 	}
 	for _, r := range text {
-		switch {
-		case unicode.Is(unicode.Han, r):
+		isHan := unicode.Is(unicode.Han, r)
+		if isHan != (len(han) > 0) || isHan && !pairs {
 			flush()
-			words = append(words, string(r))
+		}
+		switch {
+		case isHan:
+			han = append(han, r)
 		case unicode.IsLetter(r) || unicode.IsDigit(r):
 			if !p.CaseSensitive {
 				r = unicode.ToLower(r)

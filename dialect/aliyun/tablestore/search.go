@@ -70,6 +70,11 @@ func (c *call) createSearchIndex(ctx context.Context, req *createSearchIndexRequ
 	if err := unmarshal(req.Schema, &schema); err != nil || len(schema.Fields) == 0 {
 		return nil, invalid("schema of search index [%s] has no fields", req.Index)
 	}
+	nested := slices.ContainsFunc(schema.Fields, func(f fieldSchema) bool { return f.Type == fieldNested })
+	if schema.Sort == nil && !nested {
+		// Messages that follow each other are one; this is the order that clients expect to see.
+		x.Schema = append(x.Schema, marshal(&indexSchema{Sort: &sortMessage{[]sorter{{Key: &orderOnly{}}}}})...)
+	}
 	for i, f := range schema.Fields {
 		if f.Name == "" || slices.ContainsFunc(schema.Fields[:i], func(o fieldSchema) bool { return o.Name == f.Name }) {
 			return nil, invalid("field [%s] is empty or duplicated", f.Name)
@@ -266,11 +271,18 @@ func newSearch(spec *table.Spec, schema *indexSchema, b []byte) (*search, error)
 		if o.Geo != nil {
 			return nil, invalid("geo distance sort is not supported")
 		}
-		if o.Field != nil {
-			if _, err := q.field(o.Field.Field); err != nil {
-				return nil, err
-			}
+		if o.Field == nil {
+			continue
 		}
+		if _, err := q.field(o.Field.Field); err != nil {
+			return nil, err
+		}
+		if _, err := variantValue(o.Field.Missing); err != nil && len(o.Field.Missing) > 0 {
+			return nil, invalid("missing value of sort by field [%s] is invalid", o.Field.Field)
+		}
+	}
+	for n := len(s.sorters); n > 0 && s.sorters[n-1].idle(); n-- {
+		s.sorters = s.sorters[:n-1]
 	}
 	if s.after != nil && len(s.after.Values) != len(s.sorters) {
 		return nil, invalid("token is invalid")
@@ -348,13 +360,23 @@ func (s *search) sortValues(d document) [][]table.Value {
 		if o.Field == nil {
 			continue
 		}
-		for j := range s.fields {
-			if s.fields[j].Name == o.Field.Field {
-				values[i] = o.Field.pick(d(&s.fields[j]))
+		for _, name := range []string{o.Field.Field, o.Field.MissingField} {
+			for j := range s.fields {
+				if len(values[i]) == 0 && s.fields[j].Name == name {
+					values[i] = o.Field.pick(d(&s.fields[j]))
+				}
 			}
+		}
+		if v, err := variantValue(o.Field.Missing); err == nil && len(values[i]) == 0 {
+			values[i] = []table.Value{v}
 		}
 	}
 	return values
+}
+
+// idle reports whether the sorter changes nothing where keys decide after it.
+func (o *sorter) idle() bool {
+	return o.Field == nil && (o.Key == nil || o.Key.Order == 0)
 }
 
 // pick takes the value by which a row with several is sorted: the least, unless the mode or, without

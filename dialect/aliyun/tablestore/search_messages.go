@@ -148,9 +148,11 @@ type sorter struct {
 }
 
 type fieldSort struct {
-	Field string `pb:"1"`
-	Order int32  `pb:"2"`
-	Mode  *int32 `pb:"3"`
+	Field        string `pb:"1"`
+	Order        int32  `pb:"2"`
+	Mode         *int32 `pb:"3"`
+	Missing      []byte `pb:"5"` // a value
+	MissingField string `pb:"6"`
 }
 
 type orderOnly struct {

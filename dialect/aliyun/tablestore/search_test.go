@@ -33,6 +33,7 @@ func library(t *testing.T) *client {
 		{Name: "tags", Type: fieldKeyword, Array: true}, {Name: "parts", Type: fieldText, Analyzer: "split", Parameter: []byte{10, 1, '/'}},
 		{Name: "scores", Type: fieldLong, Array: true}, {Name: "whom", Type: fieldKeyword, Virtual: true, Sources: []string{"author"}},
 		{Name: "hidden", Type: fieldLong, Index: new(false)},
+		{Name: "motto", Type: fieldText, Analyzer: "max_word"},
 	}}
 	c.do("CreateSearchIndex", &createSearchIndexRequest{Table: "t", Index: "books", Schema: marshal(&schema)}, nil)
 	lent := func(n int64) cell {
@@ -43,7 +44,7 @@ func library(t *testing.T) *client {
 		"a": {intCell("year", 1851), price(9.5), textCell("author", "Melville"), textCell("title", "Moby-Dick; or, The Whale"), lent(1)},
 		"b": {intCell("year", 1949), price(7), textCell("author", "Orwell"), textCell("title", "Nineteen Eighty-Four"), lent(0), textCell("tags", `["dystopia","classic"]`)},
 		"c": {intCell("year", 1945), textCell("author", "Orwell"), textCell("title", "Animal Farm"), textCell("tags", `["classic"]`), textCell("scores", "[3,9]")},
-		"d": {textCell("year", "unknown"), textCell("author", "曹雪芹"), textCell("title", "红楼梦"), textCell("parts", "one/two words")},
+		"d": {textCell("year", "unknown"), textCell("author", "曹雪芹"), textCell("title", "红楼梦"), textCell("parts", "one/two words"), textCell("motto", "求菊花茶 now")},
 		"e": {intCell("year", 1951), price(20), textCell("author", "Salinger"), textCell("scores", "[5,6]"), textCell("tags", "no array")},
 	} {
 		c.do("PutRow", put(ignore, wireRow{Key: []cell{textCell("id", id)}, Cells: cells}), nil)
@@ -103,6 +104,12 @@ func TestQueriesFind(t *testing.T) {
 		{"a phrase", phrase("title", "the whale"), "a"},
 		{"a phrase in another order", phrase("title", "whale the"), ""},
 		{"ideographs", phrase("title", "楼梦"), "d"},
+		{"a pair of ideographs", match("motto", "梨花茶", 1), "d"},
+		{"another pair", match("motto", "茶花", 1), ""},
+		{"a word between ideographs", term("motto", textValue("now")), "d"},
+		{"an integer, by a string", term("year", textValue("1949")), "b"},
+		{"a boolean, by a string", term("lent", textValue("true")), "a"},
+		{"a float, by a string", queryOf(queryRange, &rangeQuery{Field: "price", From: variantBytes(textValue("7.5"))}), "ae"},
 		{"a part", term("parts", textValue("two words")), "d"},
 		{"a prefix", text(queryPrefix, "author", "Or"), "bc"},
 		{"a wildcard", text(queryWildcard, "author", "*l?nger"), "e"},
@@ -138,6 +145,8 @@ func TestHitsAreSortedAndPaged(t *testing.T) {
 		{"by key", nil, "abcde"},
 		{"by key, descending", &sortMessage{[]sorter{{Key: &orderOnly{1}}}}, "edcba"},
 		{"by year, rows without one last", &sortMessage{[]sorter{by("year", 0)}}, "acbed"},
+		{"by year, rows without one in 1850", &sortMessage{[]sorter{{Field: &fieldSort{Field: "year", Missing: variantBytes(intValue(1850))}}}}, "dacbe"},
+		{"by price, or else by year", &sortMessage{[]sorter{{Field: &fieldSort{Field: "price", MissingField: "year"}}}}, "baecd"},
 		{"by year, descending", &sortMessage{[]sorter{by("year", 1)}}, "ebcad"},
 		{"by author, then by year", &sortMessage{[]sorter{by("author", 0), by("year", 0)}}, "acbed"},
 		{"by the least score", &sortMessage{[]sorter{by("scores", 0)}}, "ceabd"},
@@ -210,7 +219,7 @@ func TestSearchIndexesComeAndGo(t *testing.T) {
 	var d describeSearchIndexResponse
 	c.do("DescribeSearchIndex", &searchIndexRequest{"t", "books"}, &d)
 	var schema indexSchema
-	if err := unmarshal(d.Schema, &schema); err != nil || len(schema.Fields) != 11 || d.TTL != 86400 ||
+	if err := unmarshal(d.Schema, &schema); err != nil || len(schema.Fields) != 12 || d.TTL != 86400 ||
 		d.Sync != (syncStat{phaseComplete, c.now().UnixNano()}) || d.Created != start.UnixMilli() || d.Status.Status != stateRunning {
 		t.Errorf("described as %+v, %v", d, err)
 	}
