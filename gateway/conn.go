@@ -60,7 +60,8 @@ type conn struct {
 	port uint16
 	addr [16]byte
 
-	active  uint32 // ticks (wheel.go): the last frame of the client
+	born    uint32 // ticks (wheel.go): when it was accepted
+	active  uint32 // the last frame of the client
 	pinged  uint32 // the last ping to it
 	until   uint32 // the end of a state that has one: greeting, closing, lingering, grace
 	due     uint32 // when the wheel looks at it; 0 when it is not in the wheel
@@ -97,6 +98,7 @@ type extra struct {
 type work struct {
 	rest    []byte    // bytes of the client that came before they could be used
 	pending []message // wait for Handle
+	bytes   int       // of pending
 	running int       // events being handled
 	duties  []duty    // for the journal, in order; the first is being done when writing
 	writing bool
@@ -156,6 +158,9 @@ func (s *shard) snapshot(c *conn) sluice.Conn {
 	sn := sluice.Conn{
 		ID: s.id(c), App: ep.App, Endpoint: ep.Name, Remote: c.remote(),
 		ConnectedAt: time.UnixMilli(c.opened), LastActive: s.g.atTick(c.active),
+	}
+	if sn.LastActive.Before(sn.ConnectedAt) {
+		sn.LastActive = sn.ConnectedAt // ticks are coarser than milliseconds
 	}
 	if x := c.ext; x != nil {
 		sn.Alias, sn.Subprotocol, sn.Attrs, sn.Handshake = x.alias, x.subprotocol, x.attrs, x.handshake

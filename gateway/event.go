@@ -82,9 +82,11 @@ func (s *shard) Message(data []byte, binary bool) bool {
 	}
 	w := c.busy()
 	c.seq++
-	w.pending = append(w.pending, message{c.seq, time.UnixMilli(s.time()), slices.Clone(data), binary})
+	w.pending = append(w.pending, message{c.seq, s.time(), slices.Clone(data), binary})
+	w.bytes += len(data)
 	s.next(c)
-	if len(w.pending) >= orDefault(ep.Policy.MaxPending, 256) {
+	// Few big messages are as much as many small ones.
+	if len(w.pending) >= orDefault(ep.Policy.MaxPending, 256) || w.bytes > ep.Policy.maxMessage() {
 		c.set(paused)
 		return false
 	}
@@ -112,12 +114,13 @@ func (s *shard) next(c *conn) {
 	for len(w.pending) > 0 && w.running < orDefault(p.Uplink, 1) && (w.end == nil || !w.end.asked) {
 		m := w.pending[0]
 		w.pending[0] = message{}
+		w.bytes -= len(m.data)
 		if w.pending = w.pending[1:]; len(w.pending) == 0 {
 			w.pending = nil
 		}
 		s.handle(c, &sluice.Event{Kind: sluice.Message, Seq: m.seq, At: m.at, Frame: sluice.Frame{Data: m.data, Binary: m.binary}})
 	}
-	if c.is(paused) && c.state() == open && len(w.pending) <= orDefault(p.MaxPending, 256)/2 {
+	if c.is(paused) && c.state() == open && len(w.pending) <= orDefault(p.MaxPending, 256)/2 && w.bytes <= p.maxMessage()/2 {
 		s.resumeSoon(c)
 	}
 }
@@ -130,7 +133,7 @@ func (s *shard) handle(c *conn, ev *sluice.Event) {
 	if ev.Seq == 0 {
 		c.seq++
 		ev.Seq = c.seq
-		ev.At = time.UnixMilli(s.time())
+		ev.At = s.time()
 	}
 	c.busy().running++
 	s.g.workers.do(func() {

@@ -125,6 +125,10 @@ func (g *Gateway) PushGroup(ctx context.Context, grp Group, f sluice.Frame, exce
 func (g *Gateway) pushGroupHere(ctx context.Context, grp Group, f sluice.Frame, except []sluice.ConnID) int {
 	o := outgoing(f)
 	size := int32(len(o.Frame(false)))
+	left := make(map[sluice.ConnID]bool, len(except))
+	for _, id := range except {
+		left[id] = true
+	}
 	return g.each(ctx, func(s *shard) (sent int) {
 		m := s.groups[grp]
 		if m == nil {
@@ -133,7 +137,7 @@ func (g *Gateway) pushGroupHere(ctx context.Context, grp Group, f sluice.Frame, 
 		// A member that is too slow leaves while we go; going backwards meets everybody once.
 		for i := len(m.conns) - 1; i >= 0; i-- {
 			c := m.conns[i]
-			if len(except) > 0 && slices.Contains(except, s.id(c)) {
+			if len(left) > 0 && left[s.id(c)] {
 				continue
 			}
 			p := &c.ep.Load().Policy

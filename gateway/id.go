@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"encoding/binary"
-	"hash/crc32"
 
 	"github.com/sluicehq/sluice"
 )
@@ -46,10 +45,11 @@ func parse(id sluice.ConnID) (a address, ok bool) {
 	return a, binary.BigEndian.Uint16(id[9:]) == checkOf(&id)
 }
 
-// checkOf is half of a CRC over the rest: it tells a mistyped or invented id, it keeps no secret.
+// checkOf mixes the rest of an id: it tells a mistyped or invented one, it keeps no secret.
 func checkOf(id *sluice.ConnID) uint16 {
-	sum := crc32.ChecksumIEEE(id[:9])
-	return uint16(sum>>16) ^ uint16(sum)
+	h := (binary.BigEndian.Uint64(id[:]) ^ 0x5bd1e9955bd1e995) * 0x9e3779b97f4a7c15 // the zero id is nobody's
+	h = (h ^ h>>32 ^ uint64(id[8])) * 0xd6e8feb86659fd93
+	return uint16(h >> 48)
 }
 
 // Check reports whether an id is well formed, that is whether some gateway may have made it. Clouds

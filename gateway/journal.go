@@ -113,6 +113,9 @@ func (s *shard) nextDuty(c *conn) {
 	var val *owed
 	if d.put {
 		val = &owed{Conn: s.snapshot(c), Seq: c.seq}
+		if !c.ep.Load().Policy.KeepHandshake {
+			val.Conn.Handshake = nil // Open still had it
+		}
 	}
 	w.writing = true
 	s.g.workers.do(func() {

@@ -123,7 +123,7 @@ func (s *shard) accept(c *conn, r *sluice.Reply) {
 		c.pub.Store(c.pub.Load() | deflateBit)
 	}
 	c.become(open)
-	c.active, c.pinged = s.tick(), 0
+	c.active = s.tick()
 	if x.alias == nil && x.subprotocol == "" && x.attrs == nil && x.handshake == nil && x.rate == nil && x.groups == nil {
 		c.ext = nil
 	}

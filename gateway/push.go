@@ -23,7 +23,7 @@ func (g *Gateway) locate(id sluice.ConnID) (place, sluice.Outcome) {
 	switch {
 	case !ok:
 		return place{}, sluice.NotFound
-	case a.node != g.opt.Node && g.opt.Relay != nil:
+	case a.node != g.opt.Node && a.node != 0 && g.opt.Relay != nil:
 		return place{node: a.node}, 0
 	case a.node != g.opt.Node, int(a.shard) >= len(g.shards):
 		return place{}, sluice.Gone

@@ -19,7 +19,7 @@ type rate struct {
 // the notice; it and all others of that second are dropped. An excess that goes on for RateGrace ends
 // the connection.
 func (s *shard) admits(c *conn, p *Policy) bool {
-	now := s.time()
+	now := s.time().UnixMilli()
 	burst := float64(orDefault(p.FrameBurst, max(int(2*p.FrameRate), 1)))
 	x := c.more()
 	if x.rate == nil {

@@ -29,7 +29,7 @@ type shard struct {
 	unused   []uint32 // free slots
 	wheel    wheel
 
-	now    int64 // unix milliseconds of this turn; see time
+	now    time.Time // of this turn when fresh; see time
 	fresh  bool
 	cur    *conn   // whose frames are being read
 	dirty  []*conn // to be flushed, from firstDirty on
@@ -53,9 +53,9 @@ func newShard(g *Gateway, index uint8) *shard {
 }
 
 // time is the time of this turn: one reading of the clock for all that happens in it.
-func (s *shard) time() int64 {
+func (s *shard) time() time.Time {
 	if !s.fresh {
-		s.now, s.fresh = time.Now().UnixMilli(), true
+		s.now, s.fresh = time.Now(), true
 	}
 	return s.now
 }
@@ -106,6 +106,9 @@ func (s *shard) make() *conn {
 // free gives a slot back. Its id is gone for ever.
 func (s *shard) free(c *conn) {
 	s.wheel.remove(s, c)
+	if x := c.ext; x != nil && x.alias != nil {
+		s.g.aliases.remove(*x.alias, s.id(c))
+	}
 	c.pub.Store((c.gen() + 1) & genMask << 8)
 	c.ep.Store(nil)
 	c.in, c.work, c.ext = nil, nil, nil
@@ -149,7 +152,8 @@ func (s *shard) admit(sock reactor.Socket, remote netip.AddrPort, isTLS bool, re
 		return
 	}
 	c.sock, c.addr, c.port = h, remote.Addr().As16(), remote.Port()
-	c.opened, c.active = s.time(), s.tick()
+	c.opened, c.born = s.time().UnixMilli(), s.tick()
+	c.active, c.pinged = c.born, 0
 	c.until = s.in(handshakeTimeout)
 	if isTLS {
 		c.set(overTLS)
@@ -243,7 +247,7 @@ func (s *shard) resume(c *conn) {
 // Turn ends a turn of the loop: timeouts, then one write for each connection that has something to
 // be written.
 func (s *shard) Turn(now time.Time) time.Duration {
-	s.now, s.fresh = now.UnixMilli(), true
+	s.now, s.fresh = now, true
 	s.wheel.advance(s)
 	for range flushBurst {
 		if s.first == len(s.dirty) {

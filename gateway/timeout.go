@@ -40,11 +40,10 @@ func (s *shard) deadline(c *conn) uint32 {
 
 // lifeEnd is when the life notice is due, or the end when there is none or it has been sent.
 func (s *shard) lifeEnd(c *conn, p *Policy) uint32 {
-	born := uint32((c.opened-s.g.started.UnixMilli())/tickLength.Milliseconds()) + 1
 	if c.is(noticed) {
-		return later(born, p.MaxLife+orDefault(p.NoticeGrace, 30*time.Second))
+		return later(c.born, p.MaxLife+orDefault(p.NoticeGrace, 30*time.Second))
 	}
-	return later(born, p.MaxLife)
+	return later(c.born, p.MaxLife)
 }
 
 // expire does what is due for c. More than one thing may be.

@@ -31,7 +31,7 @@ type wheel struct {
 }
 
 func (s *shard) tick() uint32 {
-	return uint32(max(s.time()-s.g.started.UnixMilli(), 0)/tickLength.Milliseconds()) + 1
+	return uint32(s.time().Sub(s.g.started)/tickLength) + 1 // monotonic: a clock that is set matters not
 }
 
 // in is the tick when d has passed from now.
