@@ -12,12 +12,14 @@ import (
 	"github.com/sluicehq/sluice/deploy"
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/gateway"
+	"github.com/sluicehq/sluice/kv"
 	"github.com/sluicehq/sluice/object"
 	"github.com/sluicehq/sluice/table"
 )
 
-// Rooms are what the server hands to every dialect. All are needed.
+// Rooms are what the server hands to every dialect. All are needed, but for Store.
 type Rooms struct {
+	Store     kv.Store // for queues of asynchronous calls; nil: there are none
 	Functions *function.Functions
 	Sockets   Sockets
 	Tables    *table.Tables
@@ -58,6 +60,8 @@ type Dialect struct {
 	Front func(ctx context.Context, app *sluice.App) (*Front, error)
 	// EnsureTable makes a table that a template declares.
 	EnsureTable func(ctx context.Context, app *sluice.App, t *sluice.Table) error
+	// Run does what has to be done in the background (asynchronous calls) until ctx ends.
+	Run func(ctx context.Context) error
 	// Hosts are patterns of vendor host names ("*.aliyuncs.com") that functions may call and we answer.
 	Hosts []string
 }

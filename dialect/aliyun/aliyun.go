@@ -55,6 +55,11 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 		return dialect.Dialect{}, fmt.Errorf("address of the admin listener: %w", err)
 	}
 	c := &cloud{r: r, fc: fc.Options{Functions: r.Functions, Keys: r.Keys, Log: r.Log}}
+	var run func(context.Context) error
+	if r.Store != nil {
+		c.fc.Later = fc.NewQueue(r.Store, r.Functions, r.Log)
+		run = c.fc.Later.Run
+	}
 	c.oss = oss.New(oss.Options{Objects: r.Objects, Keys: r.Keys, Log: r.Log, Hosts: []string{admin.Hostname()}})
 	// Headers and hosts are surer signs than a path, which in OSS may be anything.
 	c.apis = []api{
@@ -71,6 +76,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 		Environment: c.environment,
 		Exports:     exports,
 		Front:       c.front,
+		Run:         run,
 		Hosts: []string{
 			"*.fc.aliyuncs.com", "*.ots.aliyuncs.com", "*.ots-internal.aliyuncs.com", "*.tablestore.aliyuncs.com",
 			"*.oss-accelerate.aliyuncs.com", "*.aliyuncs.com",

@@ -37,6 +37,7 @@ type Functions interface {
 type Options struct {
 	Functions Functions
 	Keys      Keys
+	Later     *Queue           // for asynchronous calls; nil refuses them
 	Log       *slog.Logger     // nil discards
 	Now       func() time.Time // nil is time.Now
 }
@@ -105,6 +106,8 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, id string) error {
 	inv := sluice.Invocation{App: v.App, Function: v.Spec.Name, Qualifier: qualifier, RequestID: id, Payload: body}
 	switch kind := r.Header.Get("X-Fc-Invocation-Type"); kind {
 	case "", "Sync":
+	case "Async":
+		return a.later(w, r, inv)
 	default:
 		return faultf("InvalidArgument", "invocation type %q is not supported", kind)
 	}
@@ -131,6 +134,22 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, id string) error {
 	h.Set("Content-Length", strconv.Itoa(len(payload)))
 	w.WriteHeader(http.StatusOK)
 	w.Write(payload)
+	return nil
+}
+
+// later queues a call whose result nobody waits for.
+func (a *API) later(w http.ResponseWriter, r *http.Request, inv sluice.Invocation) error {
+	switch {
+	case a.o.Later == nil:
+		return faultf("ServiceUnavailable", "this server keeps no queue for asynchronous calls")
+	case len(inv.Payload) > maxAsync:
+		return faultf("InvalidArgument", "the payload of an asynchronous call exceeds %d bytes", maxAsync)
+	}
+	if err := a.o.Later.Put(r.Context(), inv); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusAccepted)
 	return nil
 }
 

@@ -23,7 +23,7 @@ import (
 const (
 	hookLimit = 3 * time.Second        // for pre-stop and pre-freeze
 	stopGrace = 500 * time.Millisecond // between SIGTERM and SIGKILL
-	exitGrace = 100 * time.Millisecond // for the end of a process to be seen after its connection broke
+	exitGrace = 250 * time.Millisecond // for the end of a process to be seen after its connection broke
 	earlyMax  = 2 << 10                // bytes of output kept for the message of a start that fails
 	tailWait  = 20 * time.Millisecond  // for the last lines of a call's log
 )
@@ -272,16 +272,24 @@ func (in *instance) broken(ctx context.Context, err error) (sluice.Result, error
 		in.abort()
 		return sluice.Result{}, function.ErrInstanceGone
 	}
+	if in.exitedSoon() {
+		return sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Type: "CAExited",
+			Message: "Process exited unexpectedly before completing request (duration: $durationms, maxMemoryUsage: $memoryMB) (" + in.proc.ExitText() + ")"}}, nil
+	}
+	return sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Type: "FunctionUnhandledError",
+		Message: "the function's server gave no answer: " + err.Error()}}, nil
+}
+
+// exitedSoon reports whether the process ends within a moment after its connection broke.
+func (in *instance) exitedSoon() bool {
 	t := time.NewTimer(exitGrace)
 	defer t.Stop()
 	select {
 	case <-in.proc.Exited():
-		return sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Type: "CAExited",
-			Message: "Process exited unexpectedly before completing request (duration: $durationms, maxMemoryUsage: $memoryMB) (" + in.proc.ExitText() + ")"}}, nil
+		return true
 	case <-t.C:
+		return false
 	}
-	return sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Type: "FunctionUnhandledError",
-		Message: "the function's server gave no answer: " + err.Error()}}, nil
 }
 
 // abort stops the work of a call that has run out of time. With one call at a time the process goes
@@ -420,7 +428,11 @@ func (in *instance) control(ctx context.Context, id, method, path string) *sluic
 	in.platform(req.Header, id, path, "")
 	res, err := in.client.RoundTrip(req)
 	if err != nil {
-		f := in.startFailure("FunctionUnhandledError", "gave no answer to "+path+": "+err.Error())
+		what := "gave no answer to " + path + ": " + err.Error()
+		if ctx.Err() == nil && in.exitedSoon() { // then its last words are there, too
+			what = "exited in " + path + " (" + in.proc.ExitText() + ")"
+		}
+		f := in.startFailure("FunctionUnhandledError", what)
 		return &f
 	}
 	defer res.Body.Close()
