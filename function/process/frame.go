@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/binary"
 	"errors"
-	"io"
 )
 
 // The types of frames between us and a shim (function/DESIGN.md lists who sends which).
@@ -67,32 +66,43 @@ func appendCall(b []byte, f frame) []byte {
 	return appendFrame(b, f)
 }
 
-// readFrame reads one frame. It believes no length before the bytes have come.
-func readFrame(r *bufio.Reader) (frame, error) {
-	h, err := r.Peek(headerSize)
-	if err != nil {
-		if len(h) > 0 && err == io.EOF {
-			err = io.ErrUnexpectedEOF
+// frames reads frames. It believes no length before the bytes have come, and after an error that
+// passes (a deadline) it goes on where it was.
+type frames struct {
+	r    *bufio.Reader
+	f    frame  // being read, when b is not nil
+	b    []byte // its meta and body
+	have int
+	n, m int
+}
+
+// next reads one frame.
+func (r *frames) next() (frame, error) {
+	if r.b == nil {
+		h, err := r.r.Peek(headerSize)
+		if err != nil {
+			return frame{}, err
 		}
-		return frame{}, err
-	}
-	n, m := int(binary.LittleEndian.Uint32(h)), int(binary.LittleEndian.Uint16(h[6:]))
-	f := frame{kind: h[4], flags: h[5], id: binary.LittleEndian.Uint32(h[8:])}
-	if n > maxFrame || m > n {
-		return frame{}, errFrame
-	}
-	r.Discard(headerSize)
-	const trust = 1 << 20
-	b := make([]byte, min(n, trust))
-	for have := 0; have < n; {
-		if have == len(b) {
-			b = append(b, make([]byte, min(n-have, len(b)))...)
+		r.n, r.m = int(binary.LittleEndian.Uint32(h)), int(binary.LittleEndian.Uint16(h[6:]))
+		r.f = frame{kind: h[4], flags: h[5], id: binary.LittleEndian.Uint32(h[8:])}
+		if r.n > maxFrame || r.m > r.n {
+			return frame{}, errFrame
 		}
-		k, err := io.ReadFull(r, b[have:])
-		if have += k; err != nil {
-			return frame{}, io.ErrUnexpectedEOF
+		r.r.Discard(headerSize)
+		const trust = 1 << 20
+		r.b, r.have = make([]byte, min(r.n, trust)), 0
+	}
+	for r.have < r.n {
+		if r.have == len(r.b) {
+			r.b = append(r.b, make([]byte, min(r.n-r.have, len(r.b)))...)
+		}
+		k, err := r.r.Read(r.b[r.have:])
+		if r.have += k; err != nil && r.have < r.n {
+			return frame{}, err
 		}
 	}
-	f.meta, f.body = b[:m:m], b[m:]
+	f := r.f
+	f.meta, f.body = r.b[:r.m:r.m], r.b[r.m:]
+	r.b = nil
 	return f, nil
 }

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -26,9 +27,12 @@ func TestFramesComeBackAsTheyWent(t *testing.T) {
 	for _, f := range want {
 		b = appendFrame(b, f)
 	}
-	r := bufio.NewReaderSize(pieces{bytes.NewReader(b)}, 16)
+	r := &frames{r: bufio.NewReaderSize(pieces{bytes.NewReader(b), new(bool)}, 16)}
 	for _, w := range want {
-		got, err := readFrame(r)
+		got, err := r.next()
+		for err == os.ErrDeadlineExceeded {
+			got, err = r.next()
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,24 +40,40 @@ func TestFramesComeBackAsTheyWent(t *testing.T) {
 			t.Errorf("frame %d is not the same", w.kind)
 		}
 	}
-	if _, err := readFrame(r); err != io.EOF {
-		t.Errorf("at the end: %v", err)
+	for {
+		_, err := r.next()
+		if err == os.ErrDeadlineExceeded {
+			continue
+		}
+		if err != io.EOF {
+			t.Errorf("at the end: %v", err)
+		}
+		break
 	}
 }
 
-// pieces reads at most 4 KB at a time, so that frames come in pieces.
-type pieces struct{ r io.Reader }
+// pieces reads at most 4 KB at a time, so that frames come in pieces, and fails in between as a read
+// whose deadline has passed.
+type pieces struct {
+	r     io.Reader
+	tired *bool
+}
 
-func (o pieces) Read(p []byte) (int, error) { return o.r.Read(p[:min(len(p), 4<<10)]) }
+func (o pieces) Read(p []byte) (int, error) {
+	if *o.tired = !*o.tired; *o.tired {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return o.r.Read(p[:min(len(p), 4<<10)])
+}
 
 func TestLongBodiesGoInChunks(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{0, 1, chunkSize, chunkSize + 1, 5*chunkSize - 1} {
 		body := bytes.Repeat([]byte("b"), size)
-		r := bufio.NewReader(bytes.NewReader(appendCall(nil, frame{kind: frameInvoke, id: 3, meta: []byte("{}"), body: body})))
+		r := &frames{r: bufio.NewReader(bytes.NewReader(appendCall(nil, frame{kind: frameInvoke, id: 3, meta: []byte("{}"), body: body})))}
 		var got []byte
 		for n := 0; ; n++ {
-			f, err := readFrame(r)
+			f, err := r.next()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,15 +91,15 @@ func TestLongBodiesGoInChunks(t *testing.T) {
 	}
 }
 
-func FuzzReadFrame(f *testing.F) {
+func FuzzFrames(f *testing.F) {
 	f.Add(appendFrame(nil, frame{kind: frameResult, id: 1, meta: []byte("{}"), body: []byte("x")}))
 	f.Add(appendCall(nil, frame{kind: frameInvoke, body: make([]byte, 100)}))
 	f.Add([]byte(strings.Repeat("\xff", 40)))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r := bufio.NewReader(bytes.NewReader(b))
+		r := &frames{r: bufio.NewReader(bytes.NewReader(b))}
 		var out []byte
 		for {
-			fr, err := readFrame(r)
+			fr, err := r.next()
 			if err != nil {
 				break
 			}

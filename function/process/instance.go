@@ -28,6 +28,13 @@ type instance struct {
 	done chan struct{} // closed when it takes no more calls
 	dead chan struct{} // closed when the process has gone and every call is answered
 
+	turn    chan struct{} // holds a token while somebody reads
+	in      frames        // the turn's holder's
+	answers uint64        // given so far; the turn's holder's
+	idle    *time.Timer   // tells the keeper to read
+	broken  chan struct{} // closed by lost: there is nothing more to read
+	lost    func()
+
 	version atomic.Pointer[loaded]
 
 	mu      sync.Mutex // guards the fields below
@@ -71,6 +78,7 @@ func newInstance(ctx context.Context, s function.Spawner, c function.Command) (*
 	i := &instance{
 		id: strings.ToLower(sluice.NewRequestID()), sock: ours, ctl: make(chan frame, 1),
 		done: make(chan struct{}), dead: make(chan struct{}), calls: map[uint32]*call{},
+		turn: make(chan struct{}, 1), idle: time.NewTimer(0), broken: make(chan struct{}),
 	}
 	lines := &function.LineWriter{Line: i.plain}
 	c.Files, c.Out = []*os.File{theirs}, lines
@@ -79,44 +87,10 @@ func newInstance(ctx context.Context, s function.Spawner, c function.Command) (*
 		return nil, err
 	}
 	i.w.init(ours)
-	go i.read(lines)
+	i.in.r = bufio.NewReaderSize(ours, 16<<10)
+	i.lost = sync.OnceFunc(func() { close(i.broken) })
+	go i.keep(lines)
 	return i, nil
-}
-
-// read is the instance's only reader, from its birth until everything of it is over.
-func (i *instance) read(lines *function.LineWriter) {
-	defer close(i.dead)
-	exit := make(chan struct{})
-	go func() {
-		defer close(exit)
-		<-i.proc.Exited()
-		i.sock.SetReadDeadline(time.Now().Add(time.Second)) // a descendant may hold the socket open
-	}()
-	r := bufio.NewReaderSize(i.sock, 16<<10)
-	for {
-		f, err := readFrame(r)
-		if err != nil {
-			break
-		}
-		i.handle(f)
-	}
-	i.proc.Kill() // who closes fd 3 is of no use any more
-	<-exit
-	i.sock.Close()
-	i.w.wait()
-	lines.Flush()
-	i.mu.Lock()
-	i.retire()
-	left := i.calls
-	i.calls = nil
-	i.mu.Unlock()
-	kind := "" // of the exit
-	if strings.HasPrefix(i.proc.ExitText(), "out of memory") {
-		kind = "OutOfMemory"
-	}
-	for _, c := range left {
-		c.done <- sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Type: kind, Message: i.proc.ExitText()}}
-	}
 }
 
 // handle takes one frame from the instance.
@@ -192,6 +166,7 @@ func (i *instance) answer(id uint32, res sluice.Result) {
 	kill := i.stuck && len(i.calls) == 0
 	i.mu.Unlock()
 	if c != nil {
+		i.answers++
 		c.done <- res
 	}
 	if kill {
@@ -391,10 +366,16 @@ func (i *instance) do(ctx context.Context, kind byte, meta, body []byte, rid str
 	i.mu.Unlock()
 	i.w.sendFrame(frame{kind: kind, id: id, meta: meta, body: body})
 
-	select {
-	case res := <-c.done:
-		return res, nil
-	case <-ctx.Done():
+	for ctx.Err() == nil {
+		select {
+		case res := <-c.done:
+			return res, nil
+		case i.turn <- struct{}{}:
+			i.readFor(ctx, c)
+		case <-i.broken:
+			return <-c.done, nil // with how the process has ended
+		case <-ctx.Done():
+		}
 	}
 	i.mu.Lock()
 	_, waiting := i.calls[id]

@@ -81,8 +81,11 @@ func newWorld(t testing.TB, change func(*function.Options, *NodeOptions)) *world
 		cancel()
 		<-ran
 		w.node.Close()
-		if n := w.living(); n != 0 {
-			t.Errorf("%d processes are left after Stop", n)
+		for end := time.Now().Add(time.Second); w.living() != 0; time.Sleep(time.Millisecond) { // it may lag by an instant
+			if time.Now().After(end) {
+				t.Errorf("%d processes are left after Stop", w.living())
+				break
+			}
 		}
 		w.spawner.Close()
 	})

@@ -1,0 +1,112 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/function"
+)
+
+// Who waits for an answer reads it: handing it from one goroutine to another costs more than all else
+// that we do for a call. The right to read is a token, turn. When no call has come for a moment, the
+// instance's own goroutine, keep, takes it, so that logs and the process's end are seen at once.
+
+// linger is how long after a call the keeper leaves the reading to the next call.
+const linger = time.Millisecond
+
+// pump reads and handles frames until enough says so; the caller holds the turn.
+func (i *instance) pump(enough func() bool) error {
+	for {
+		f, err := i.in.next()
+		if err == nil {
+			i.handle(f)
+			if i.in.r.Buffered() == 0 && enough() {
+				return nil
+			}
+			continue
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		// Somebody's time is over: maybe ours, maybe that of a reader before us.
+		i.sock.SetReadDeadline(time.Time{})
+		select {
+		case <-i.proc.Exited():
+			return err // and what holds the socket open is no part of it
+		default:
+		}
+		if enough() {
+			return nil
+		}
+	}
+}
+
+// readFor reads until c is answered, or ctx ends, or there is nothing more to read; the caller holds
+// the turn, which ends here.
+func (i *instance) readFor(ctx context.Context, c *call) {
+	enough := func() bool { return len(c.done) > 0 || ctx.Err() != nil }
+	var err error
+	if !enough() {
+		stop := context.AfterFunc(ctx, func() { i.sock.SetReadDeadline(time.Unix(1, 0)) })
+		err = i.pump(enough)
+		stop()
+	}
+	<-i.turn
+	if err != nil {
+		i.lost()
+	}
+	i.idle.Reset(linger)
+}
+
+// keep reads when nobody waits, from the instance's birth until everything of it is over.
+func (i *instance) keep(lines *function.LineWriter) {
+	defer close(i.dead)
+	exit := make(chan struct{})
+	go func() {
+		defer close(exit)
+		<-i.proc.Exited()
+		i.sock.SetReadDeadline(time.Now().Add(time.Second)) // a descendant may hold the socket open
+	}()
+	for reading := true; reading; {
+		select {
+		case <-i.idle.C:
+		case <-i.broken:
+			reading = false
+			continue
+		}
+		select {
+		case i.turn <- struct{}{}:
+		default:
+			continue // a call reads, and will wake us
+		}
+		before := i.answers
+		err := i.pump(func() bool { return i.answers != before })
+		<-i.turn
+		if err != nil {
+			i.lost()
+		}
+		i.idle.Reset(linger)
+	}
+	i.idle.Stop()
+	i.proc.Kill() // who closes fd 3 is of no use any more
+	<-exit
+	i.sock.Close()
+	i.w.wait()
+	lines.Flush()
+	i.mu.Lock()
+	i.retire()
+	left := i.calls
+	i.calls = nil
+	i.mu.Unlock()
+	kind := "" // of the exit
+	if strings.HasPrefix(i.proc.ExitText(), "out of memory") {
+		kind = "OutOfMemory"
+	}
+	for _, c := range left {
+		c.done <- sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Type: kind, Message: i.proc.ExitText()}}
+	}
+}
