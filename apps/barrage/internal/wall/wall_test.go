@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/apps/barrage/internal/wall"
+	"github.com/sluicehq/sluice/apps/barrage/internal/walltest"
 )
 
 // clock is a time that tests move.
@@ -78,7 +79,7 @@ func (p *pages) of(device, kind string) (out []wall.Frame) {
 
 type hall struct {
 	*wall.Wall
-	store *memory
+	store *walltest.Memory
 	pages *pages
 	clock *clock
 }
@@ -86,7 +87,7 @@ type hall struct {
 // newHall is a wall with a screen s1 and a moderator a1, without a rate limit.
 func newHall(t *testing.T) *hall {
 	t.Helper()
-	h := &hall{store: newMemory(), pages: &pages{told: map[string][]wall.Frame{}}, clock: &clock{t: time.UnixMilli(1_700_000_000_000)}}
+	h := &hall{store: walltest.New(), pages: &pages{told: map[string][]wall.Frame{}}, clock: &clock{t: time.UnixMilli(1_700_000_000_000)}}
 	h.Wall = wall.New(wall.Options{Store: h.store, Notify: h.pages, Now: h.clock.now, AdminPassword: "open sesame"})
 	t.Cleanup(h.Close)
 	if err := h.Prepare(t.Context()); err != nil {
@@ -240,15 +241,15 @@ func TestPostThatDiedBetweenItsWritesIsTakenOverOnce(t *testing.T) {
 				return nil
 			}
 			if died.late {
-				h.store.after = die
+				h.store.After = die
 			} else {
-				h.store.before = die
+				h.store.Before = die
 			}
 			post := wall.Post{Message: "survivor", FromID: "p1", CID: "c1"}
 			if _, err := h.Send(t.Context(), post); err == nil {
 				t.Fatal("the first try did not die")
 			}
-			h.store.before, h.store.after = nil, nil
+			h.store.Before, h.store.After = nil, nil
 			if _, err := h.Send(t.Context(), post); kind(err) != wall.Busy {
 				t.Fatalf("while the first try may still run: %v", err)
 			}
@@ -601,7 +602,7 @@ func TestGuessingPasswordsIsLimited(t *testing.T) {
 }
 
 func TestGeneratedPasswordIsAnnouncedOnceAndWorks(t *testing.T) {
-	store := newMemory()
+	store := walltest.New()
 	var said []string
 	open := func(announce func(string)) *wall.Wall {
 		w := wall.New(wall.Options{Store: store, Announce: announce})
@@ -656,7 +657,7 @@ func FuzzSend(f *testing.F) {
 	f.Add("hello 👋", "Ann", "#fff", "28px")
 	f.Add("\u202e\u0301\xff", "\u200d", "red", "-1")
 	f.Fuzz(func(t *testing.T, message, name, color, size string) {
-		w := wall.New(wall.Options{Store: newMemory()})
+		w := wall.New(wall.Options{Store: walltest.New()})
 		if err := w.Prepare(t.Context()); err != nil {
 			t.Fatal(err)
 		}

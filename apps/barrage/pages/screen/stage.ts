@@ -17,6 +17,14 @@ interface Comment {
   height: number;
 }
 
+/** What the engine remembers of a comment that took a lane; range is its lower edge. */
+interface Lane {
+  range: number;
+  time: number;
+  width: number;
+  height: number;
+}
+
 interface Bitmap {
   canvas: HTMLCanvasElement;
   width: number; // CSS pixels
@@ -25,7 +33,6 @@ interface Bitmap {
 
 const CROSSING = 11; // seconds from edge to edge
 const DENSITY = 400; // messages on the screen at once; more is unreadable
-const BUDGET = 4; // ms per frame for drawing bitmaps
 const IMPATIENT = 4000; // ms; a message that has waited so long may overlap others …
 const CATCH_UP = 12_000; // … at the pace that shows all that wait within this many ms
 const BACKLOG = 1000; // messages waiting; then the oldest are dropped
@@ -134,41 +141,38 @@ export class Stage {
     this.cache.clear();
   }
 
+  /** Admits at most one message a frame, so that drawing it never costs a frame. */
   private readonly tick = () => {
     this.frame = requestAnimationFrame(this.tick);
-    if (this.clock.paused || !this.backlog.length) return;
-    const end = performance.now() + BUDGET;
-    while (this.backlog.length && this.running().length + this.pending().length < DENSITY) {
-      const head = this.backlog[0]!;
-      const bitmap = this.bitmap(head.m, head.times);
-      if (this.taken(bitmap) + bitmap.height > this.container.clientHeight) {
-        const now = performance.now();
-        const pace = Math.min(500, CATCH_UP / this.backlog.length);
-        if (now - head.since < IMPATIENT || now - this.overlapped < pace) return;
-        this.overlapped = now;
-      }
-      this.backlog.shift();
-      this.admit(head.m, bitmap);
-      if (performance.now() > end) return;
+    const { comments, _ } = this.engine;
+    const head = this.backlog[0];
+    const placed = comments.length === _.position; // the engine has found a lane for the one before
+    if (!head || !placed || this.clock.paused || this.running().length >= DENSITY) return;
+    const bitmap = this.bitmap(head.m, head.times);
+    if (!this.fits(bitmap)) {
+      const now = performance.now();
+      const pace = Math.min(500, CATCH_UP / this.backlog.length);
+      if (now - head.since < IMPATIENT || now - this.overlapped < pace) return;
+      this.overlapped = now;
     }
+    this.backlog.shift();
+    this.admit(head.m, bitmap);
   };
 
-  /** Comments that the engine has not placed yet. */
-  private pending(): Comment[] {
-    return this.engine.comments.slice(this.engine._.position);
-  }
-
-  /** How much height a new message cannot use: whatever flies there would touch it. */
-  private taken(b: Bitmap): number {
-    const { width: w, duration } = this.engine._;
+  /** Whether the engine would find a place where nothing touches the message, now or later. */
+  private fits(b: Bitmap): boolean {
+    const { width: w, height, duration, space } = this.engine._;
     const now = this.clock.currentTime;
-    const arrives = (duration * w) / (w + b.width); // until the new one's head is at the left edge
-    let height = this.pending().length * b.height;
-    for (const c of this.running()) {
+    const arrives = (duration * w) / (w + b.width); // until its head is at the left edge
+    const lanes: Lane[] = space.rtl; // from top to bottom, closed by one without end
+    let last = 0;
+    for (let i = 1; i < lanes.length; i++) {
+      const c = lanes[i]!;
+      if (c.range - c.height - lanes[last]!.range >= b.height) break;
       const age = now - c.time;
-      if ((w + c.width) * (age / duration) < c.width || duration - age > arrives) height += c.height;
+      if (((w + c.width) * age) / duration < c.width || duration - age > arrives) last = i;
     }
-    return height;
+    return lanes[last]!.range + b.height <= height;
   }
 
   private admit(m: Shown, bitmap: Bitmap): void {
@@ -210,15 +214,22 @@ export class Stage {
     const dpr = devicePixelRatio || 1;
     const unit = this.unit * crowded * (innerWidth < innerHeight ? 1.3 : 1);
     const lane = Math.round(unit * 8.6);
-    const px = unit * (m.size <= 22 ? 2.8 : m.size >= 40 ? 4.3 : 3.5);
+    let px = unit * (m.size <= 22 ? 2.8 : m.size >= 40 ? 4.3 : 3.5);
     const family = getComputedStyle(document.body).fontFamily;
-    const font = `700 ${px}px ${family}`;
+    let font = `700 ${px}px ${family}`;
     const nameFont = `600 ${unit * 1.65}px ${family}`;
     const canvas = document.createElement('canvas');
     const pen = canvas.getContext('2d')!;
 
     pen.font = font;
-    const words = pen.measureText(m.text).width;
+    let words = pen.measureText(m.text).width;
+    const most = this.container.clientWidth * 1.1; // a very long one gets smaller, within reason
+    if (words > most) {
+      px *= Math.max(0.6, most / words);
+      font = `700 ${px}px ${family}`;
+      pen.font = font;
+      words = pen.measureText(m.text).width;
+    }
     const tag = times > 1 ? ` ×${times}` : '';
     const extra = tag ? pen.measureText(tag).width : 0;
     pen.font = nameFont;

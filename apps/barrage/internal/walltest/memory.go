@@ -1,4 +1,5 @@
-package wall_test
+// Package walltest holds a table store in memory, for tests of the wall and of its functions.
+package walltest
 
 import (
 	"cmp"
@@ -10,10 +11,10 @@ import (
 	"github.com/sluicehq/sluice/apps/barrage/internal/wall"
 )
 
-// memory is a wall.Store on a map. Before, when set, may fail a call before it does anything;
-// after may fail one that was done.
-type memory struct {
-	before, after func(call, table string) error
+// Memory is a wall.Store on a map. Before, when set, may fail a call before it does anything;
+// After may fail one that was done.
+type Memory struct {
+	Before, After func(call, table string) error
 
 	mu     sync.Mutex
 	keys   map[string][]wall.KeyColumn
@@ -21,27 +22,29 @@ type memory struct {
 	lastID int64
 }
 
-func newMemory() *memory {
-	return &memory{keys: map[string][]wall.KeyColumn{}, rows: map[string][]wall.Entry{}, lastID: 1000}
+// New returns an empty store.
+func New() *Memory {
+	return &Memory{keys: map[string][]wall.KeyColumn{}, rows: map[string][]wall.Entry{}, lastID: 1000}
 }
 
 // do runs f under the lock, between the hooks.
-func (m *memory) do(call, table string, f func() error) error {
-	if m.before != nil {
-		if err := m.before(call, table); err != nil {
+func (m *Memory) do(call, table string, f func() error) error {
+	if m.Before != nil {
+		if err := m.Before(call, table); err != nil {
 			return err
 		}
 	}
 	m.mu.Lock()
 	err := f()
 	m.mu.Unlock()
-	if err == nil && m.after != nil {
-		err = m.after(call, table)
+	if err == nil && m.After != nil {
+		err = m.After(call, table)
 	}
 	return err
 }
 
-func (m *memory) Create(ctx context.Context, t wall.Table) error {
+// Create implements wall.Store.
+func (m *Memory) Create(ctx context.Context, t wall.Table) error {
 	return m.do("create", t.Name, func() error {
 		m.keys[t.Name] = t.Keys
 		return nil
@@ -75,12 +78,12 @@ func compare(a, b wall.Key, unset int) int {
 	return 0
 }
 
-func (m *memory) find(table string, key wall.Key) (int, bool) {
+func (m *Memory) find(table string, key wall.Key) (int, bool) {
 	return slices.BinarySearchFunc(m.rows[table], key, func(e wall.Entry, k wall.Key) int { return compare(e.Key, k, 1) })
 }
 
 // check evaluates a condition on the row at i.
-func (m *memory) check(table string, i int, there bool, e wall.Expect) error {
+func (m *Memory) check(table string, i int, there bool, e wall.Expect) error {
 	switch {
 	case e.Absent && there, e.Exists && !there, e.Column != "" && !there,
 		e.Column != "" && m.rows[table][i].Row[e.Column] != e.Equals:
@@ -89,7 +92,8 @@ func (m *memory) check(table string, i int, there bool, e wall.Expect) error {
 	return nil
 }
 
-func (m *memory) Get(ctx context.Context, table string, key wall.Key) (row wall.Row, err error) {
+// Get implements wall.Store.
+func (m *Memory) Get(ctx context.Context, table string, key wall.Key) (row wall.Row, err error) {
 	err = m.do("get", table, func() error {
 		if i, ok := m.find(table, key); ok {
 			row = maps.Clone(m.rows[table][i].Row)
@@ -99,7 +103,8 @@ func (m *memory) Get(ctx context.Context, table string, key wall.Key) (row wall.
 	return row, err
 }
 
-func (m *memory) Put(ctx context.Context, table string, key wall.Key, row wall.Row, expect wall.Expect) (wall.Key, error) {
+// Put implements wall.Store.
+func (m *Memory) Put(ctx context.Context, table string, key wall.Key, row wall.Row, expect wall.Expect) (wall.Key, error) {
 	key = slices.Clone(key)
 	err := m.do("put", table, func() error {
 		for i, f := range key {
@@ -123,7 +128,8 @@ func (m *memory) Put(ctx context.Context, table string, key wall.Key, row wall.R
 	return key, err
 }
 
-func (m *memory) Update(ctx context.Context, table string, key wall.Key, set wall.Row, add map[string]int64, expect wall.Expect) error {
+// Update implements wall.Store.
+func (m *Memory) Update(ctx context.Context, table string, key wall.Key, set wall.Row, add map[string]int64, expect wall.Expect) error {
 	return m.do("update", table, func() error {
 		i, there := m.find(table, key)
 		if err := m.check(table, i, there, expect); err != nil {
@@ -142,7 +148,8 @@ func (m *memory) Update(ctx context.Context, table string, key wall.Key, set wal
 	})
 }
 
-func (m *memory) Delete(ctx context.Context, table string, key wall.Key, expect wall.Expect) error {
+// Delete implements wall.Store.
+func (m *Memory) Delete(ctx context.Context, table string, key wall.Key, expect wall.Expect) error {
 	return m.do("delete", table, func() error {
 		i, there := m.find(table, key)
 		if err := m.check(table, i, there, expect); err != nil {
@@ -155,7 +162,8 @@ func (m *memory) Delete(ctx context.Context, table string, key wall.Key, expect 
 	})
 }
 
-func (m *memory) Range(ctx context.Context, q wall.Query) (out []wall.Entry, err error) {
+// Range implements wall.Store.
+func (m *Memory) Range(ctx context.Context, q wall.Query) (out []wall.Entry, err error) {
 	err = m.do("range", q.Table, func() error {
 		low, high := q.From, q.To
 		rows := slices.Clone(m.rows[q.Table])
@@ -178,11 +186,4 @@ func (m *memory) Range(ctx context.Context, q wall.Query) (out []wall.Entry, err
 		return nil
 	})
 	return out, err
-}
-
-// clear forgets a table's rows.
-func (m *memory) clear(table string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.rows[table] = nil
 }
