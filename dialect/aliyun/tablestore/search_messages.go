@@ -61,6 +61,7 @@ type fieldSchema struct {
 	Parameter []byte   `pb:"10"`
 	Virtual   bool     `pb:"11"`
 	Sources   []string `pb:"12"`
+	Dates     []string `pb:"13"` // formats
 }
 
 type searchRequest struct {

@@ -33,6 +33,7 @@ func library(t *testing.T) *client {
 		{Name: "tags", Type: fieldKeyword, Array: true}, {Name: "parts", Type: fieldText, Analyzer: "split", Parameter: []byte{10, 1, '/'}},
 		{Name: "scores", Type: fieldLong, Array: true}, {Name: "whom", Type: fieldKeyword, Virtual: true, Sources: []string{"author"}},
 		{Name: "hidden", Type: fieldLong, Index: new(false)},
+		{Name: "printed", Type: fieldDate, Dates: []string{"yyyy-MM-dd", "yyyy-MM-dd HH:mm:ss.SSS", "epoch_second"}},
 		{Name: "motto", Type: fieldText, Analyzer: "max_word"},
 	}}
 	c.do("CreateSearchIndex", &createSearchIndexRequest{Table: "t", Index: "books", Schema: marshal(&schema)}, nil)
@@ -41,11 +42,11 @@ func library(t *testing.T) *client {
 	}
 	price := func(f float64) cell { return cell{Name: "price", Kind: vtDouble, Value: floatValue(f)} }
 	for id, cells := range map[string][]cell{
-		"a": {intCell("year", 1851), price(9.5), textCell("author", "Melville"), textCell("title", "Moby-Dick; or, The Whale"), lent(1)},
-		"b": {intCell("year", 1949), price(7), textCell("author", "Orwell"), textCell("title", "Nineteen Eighty-Four"), lent(0), textCell("tags", `["dystopia","classic"]`)},
-		"c": {intCell("year", 1945), textCell("author", "Orwell"), textCell("title", "Animal Farm"), textCell("tags", `["classic"]`), textCell("scores", "[3,9]")},
+		"a": {intCell("year", 1851), price(9.5), textCell("author", "Melville"), textCell("title", "Moby-Dick; or, The Whale"), lent(1), textCell("printed", "2022-05-06")},
+		"b": {intCell("year", 1949), price(7), textCell("author", "Orwell"), textCell("title", "Nineteen Eighty-Four"), lent(0), textCell("tags", `["dystopia","classic"]`), textCell("printed", "2022-05-12 13:14:15.678")},
+		"c": {intCell("year", 1945), textCell("author", "Orwell"), textCell("title", "Animal Farm"), textCell("tags", `["classic"]`), textCell("scores", "[3,9]"), textCell("printed", "2022-05-6")},
 		"d": {textCell("year", "unknown"), textCell("author", "曹雪芹"), textCell("title", "红楼梦"), textCell("parts", "one/two words"), textCell("motto", "求菊花茶 now")},
-		"e": {intCell("year", 1951), price(20), textCell("author", "Salinger"), textCell("scores", "[5,6]"), textCell("tags", "no array")},
+		"e": {intCell("year", 1951), price(20), textCell("author", "Salinger"), textCell("scores", "[5,6]"), intCell("printed", 1651795200), textCell("tags", "no array")},
 	} {
 		c.do("PutRow", put(ignore, wireRow{Key: []cell{textCell("id", id)}, Cells: cells}), nil)
 	}
@@ -116,6 +117,8 @@ func TestQueriesFind(t *testing.T) {
 		{"a wildcard that does not fit", text(queryWildcard, "author", "*x*"), ""},
 		{"exists", queryOf(queryExists, &fieldQuery{Field: "price"}), "abe"},
 		{"from to", between("year", intValue(1851), intValue(1949), false, true), "bc"},
+		{"dates", between("printed", textValue("2022-05-06"), textValue("2022-05-12"), true, true), "ae"},
+		{"a date after", queryOf(queryRange, &rangeQuery{Field: "printed", From: variantBytes(intValue(1651795200))}), "b"},
 		{"from, inclusive", queryOf(queryRange, &rangeQuery{Field: "year", From: variantBytes(intValue(1949)), IncludeLower: true}), "be"},
 		{"up to", queryOf(queryRange, &rangeQuery{Field: "year", To: variantBytes(intValue(1949))}), "ac"},
 		{"must and must not", queryOf(queryBool, &boolQuery{Must: []query{orwell}, MustNot: []query{year49}}), "c"},
@@ -195,8 +198,8 @@ func TestSearchReturnsColumns(t *testing.T) {
 		{"unasked", nil, "id=c:"},
 		{"none", &searchColumns{Type: 3}, "id=c:"},
 		{"named", &searchColumns{returnSpecified, []string{"year", "x"}}, "id=c: year=1945"},
-		{"all", &searchColumns{Type: returnAll}, "id=c: author=Orwell scores=[3,9] tags=[\"classic\"] title=Animal Farm year=1945"},
-		{"those of the index", &searchColumns{Type: returnFromIndex}, "id=c: author=Orwell scores=[3,9] tags=[\"classic\"] title=Animal Farm year=1945"},
+		{"all", &searchColumns{Type: returnAll}, "id=c: author=Orwell printed=2022-05-6 scores=[3,9] tags=[\"classic\"] title=Animal Farm year=1945"},
+		{"those of the index", &searchColumns{Type: returnFromIndex}, "id=c: author=Orwell printed=2022-05-6 scores=[3,9] tags=[\"classic\"] title=Animal Farm year=1945"},
 	} {
 		var resp searchResponse
 		c.do("Search", &searchRequest{Table: "t", Index: "books", Columns: tc.want, Query: marshal(&searchQuery{Query: &q})}, &resp)
@@ -219,7 +222,7 @@ func TestSearchIndexesComeAndGo(t *testing.T) {
 	var d describeSearchIndexResponse
 	c.do("DescribeSearchIndex", &searchIndexRequest{"t", "books"}, &d)
 	var schema indexSchema
-	if err := unmarshal(d.Schema, &schema); err != nil || len(schema.Fields) != 12 || d.TTL != 86400 ||
+	if err := unmarshal(d.Schema, &schema); err != nil || len(schema.Fields) != 13 || d.TTL != 86400 ||
 		d.Sync != (syncStat{phaseComplete, c.now().UnixNano()}) || d.Created != start.UnixMilli() || d.Status.Status != stateRunning {
 		t.Errorf("described as %+v, %v", d, err)
 	}

@@ -1,0 +1,189 @@
+package tablestore
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/sluicehq/sluice/table"
+)
+
+// terms are what a value is found by: itself, or the words of a text.
+func (f *fieldSchema) terms(v table.Value) []table.Value {
+	if f.Type != fieldText {
+		return []table.Value{v}
+	}
+	var terms []table.Value
+	for _, w := range f.words(v.Str) {
+		terms = append(terms, table.Value{Type: table.String, Str: w})
+	}
+	return terms
+}
+
+// coerce reads a string that is compared with numbers or booleans as one of them, as the cloud does.
+func (f *fieldSchema) coerce(v table.Value) table.Value {
+	if f.Type == fieldDate {
+		if at, ok := f.date(v); ok {
+			return at
+		}
+	}
+	if v.Type != table.String {
+		return v
+	}
+	switch f.Type {
+	case fieldLong:
+		if n, err := strconv.ParseInt(v.Str, 10, 64); err == nil {
+			return table.Value{Type: table.Int, Int: n}
+		}
+	case fieldDouble:
+		if x, err := strconv.ParseFloat(v.Str, 64); err == nil {
+			return table.Value{Type: table.Float, Float: x}
+		}
+	case fieldBoolean:
+		switch v.Str {
+		case "true":
+			return table.Value{Type: table.Bool, Int: 1}
+		case "false":
+			return table.Value{Type: table.Bool}
+		}
+	}
+	return v
+}
+
+// words cuts a text: by its delimiter with analyzer split, else into runs of letters and digits in
+// lower case. Ideographs are words one by one, or in pairs with the analyzers max_word and min_word,
+// for whose dictionaries pairs stand in.
+func (f *fieldSchema) words(text string) []string {
+	if f.Analyzer == "split" {
+		var p struct {
+			Delimiter string `pb:"1"`
+		}
+		if unmarshal(f.Parameter, &p) == nil && p.Delimiter != "" {
+			return strings.Split(text, p.Delimiter)
+		}
+		return strings.Fields(text)
+	}
+	var p struct {
+		CaseSensitive bool `pb:"1"`
+	}
+	if f.Analyzer == "" || f.Analyzer == "single_word" {
+		unmarshal(f.Parameter, &p)
+	}
+	pairs := f.Analyzer == "max_word" || f.Analyzer == "min_word"
+	var words []string
+	var run, han []rune
+	flush := func() {
+		if len(run) > 0 {
+			words = append(words, string(run))
+		}
+		if len(han) == 1 {
+			words = append(words, string(han))
+		}
+		for i := 1; i < len(han); i++ {
+			words = append(words, string(han[i-1:i+1]))
+		}
+		run, han = nil, nil
+	}
+	for _, r := range text {
+		isHan := unicode.Is(unicode.Han, r)
+		if isHan != (len(han) > 0) || isHan && !pairs {
+			flush()
+		}
+		switch {
+		case isHan:
+			han = append(han, r)
+		case unicode.IsLetter(r) || unicode.IsDigit(r):
+			if !p.CaseSensitive {
+				r = unicode.ToLower(r)
+			}
+			run = append(run, r)
+		default:
+			flush()
+		}
+	}
+	flush()
+	return words
+}
+
+// of is a column's value as the field sees it: none when it has another type than the field.
+func (f *fieldSchema) of(v table.Value) []table.Value {
+	if f.Array && v.Type == table.String {
+		return f.items(v.Str)
+	}
+	fits := false
+	switch f.Type {
+	case fieldLong:
+		fits = v.Type == table.Int
+	case fieldDouble:
+		fits = v.Type == table.Float
+	case fieldBoolean:
+		fits = v.Type == table.Bool
+	case fieldKeyword, fieldText, fieldFuzzy, fieldIP:
+		fits = v.Type == table.String
+	case fieldDate:
+		v, fits = f.date(v)
+	}
+	if !fits {
+		return nil
+	}
+	return []table.Value{v}
+}
+
+// items are the elements of an array, which a column holds as JSON.
+func (f *fieldSchema) items(text string) []table.Value {
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	var list []any
+	if dec.Decode(&list) != nil {
+		return nil
+	}
+	scalar := *f
+	scalar.Array = false
+	var out []table.Value
+	for _, item := range list {
+		var v table.Value
+		switch item := item.(type) {
+		case string:
+			v = table.Value{Type: table.String, Str: item}
+		case bool:
+			v.Type = table.Bool
+			if item {
+				v.Int = 1
+			}
+		case json.Number:
+			if n, err := item.Int64(); err == nil && f.Type != fieldDouble {
+				v = table.Value{Type: table.Int, Int: n}
+			} else if x, err := item.Float64(); err == nil {
+				v = table.Value{Type: table.Float, Float: x}
+			}
+		}
+		out = append(out, scalar.of(v)...)
+	}
+	return out
+}
+
+// dateWords turns the letters of a date format into Go's layout.
+var dateWords = strings.NewReplacer("yyyy", "2006", "MM", "01", "dd", "02", "HH", "15", "mm", "04", "ss", "05", "SSS", "000", "'", "")
+
+// date is a value as unix ms; false when it fits none of the field's formats.
+func (f *fieldSchema) date(v table.Value) (table.Value, bool) {
+	for _, format := range f.Dates {
+		unit, isEpoch := map[string]time.Duration{
+			"epoch_second": time.Second, "epoch_millis": time.Millisecond,
+			"epoch_micros": time.Microsecond, "epoch_nanos": time.Nanosecond,
+		}[format]
+		switch {
+		case isEpoch && v.Type == table.Int && unit == time.Second:
+			return table.Value{Type: table.Int, Int: v.Int * 1000}, true
+		case isEpoch && v.Type == table.Int:
+			return table.Value{Type: table.Int, Int: v.Int / int64(time.Millisecond/unit)}, true
+		case !isEpoch && v.Type == table.String:
+			if at, err := time.Parse(dateWords.Replace(format), v.Str); err == nil {
+				return table.Value{Type: table.Int, Int: at.UnixMilli()}, true
+			}
+		}
+	}
+	return v, len(f.Dates) == 0 && (v.Type == table.Int || v.Type == table.String)
+}
