@@ -145,7 +145,7 @@ func TestIdleStoreIsSmall(t *testing.T) {
 		t.Fatalf("%q: %v", out, err)
 	}
 	t.Logf("opened in %v; %d KiB resident when empty, %d KiB after 20,000 writes", time.Duration(took), rss, loaded)
-	if time.Duration(took) > 250*time.Millisecond { // 50 ms and a busy machine
+	if time.Duration(took) > time.Second { // the goal is 50 ms; the rest is for busy machines
 		t.Errorf("opening took %v", time.Duration(took))
 	}
 	if rss > 40<<10 {
