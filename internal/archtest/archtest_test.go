@@ -67,7 +67,7 @@ func may(from, to string) bool {
 	case from == "dialect/all":
 		return !isEngine && !in(to, "server", "cmd")
 	case from == "dialect":
-		return to == "" || in(to, rooms...) && !isEngine
+		return to == "" || to == "kv" || in(to, rooms...) && !isEngine
 	case in(from, "dialect"):
 		cloud := func(p string) string { return strings.Join(strings.Split(p, "/")[:2], "/") }
 		if in(to, "dialect") && to != "dialect" {
