@@ -67,9 +67,12 @@ func (g *Gateway) Drain(ctx context.Context, window time.Duration) error {
 	return nil
 }
 
-func (g *Gateway) isDraining() bool {
+func (g *Gateway) isDraining() bool { return isClosed(g.draining) }
+func (g *Gateway) isDone() bool     { return isClosed(g.done) }
+
+func isClosed(ch <-chan struct{}) bool {
 	select {
-	case <-g.draining:
+	case <-ch:
 		return true
 	default:
 		return false

@@ -211,14 +211,7 @@ func (g *Gateway) untilStop(ctx context.Context, ended <-chan struct{}) {
 }
 
 func (g *Gateway) stopping(ctx context.Context) bool {
-	select {
-	case <-g.draining:
-		return true
-	case <-g.done:
-		return true
-	default:
-		return ctx.Err() != nil
-	}
+	return g.isDraining() || g.isDone() || ctx.Err() != nil
 }
 
 // take gives a net.Conn to the next shard: a new connection, or one whose handshake net/http has read.
@@ -234,9 +227,7 @@ func (g *Gateway) take(c net.Conn, isTLS bool, req *wire.Request, rest []byte) {
 // each runs fn on every shard and returns the sum of what it returned; short of shards that did not
 // answer before ctx or the gateway ended.
 func (g *Gateway) each(ctx context.Context, fn func(*shard) int) (sum int) {
-	select {
-	case <-g.ready:
-	default:
+	if !isClosed(g.ready) {
 		return 0
 	}
 	answers := make(chan int, len(g.shards))

@@ -170,12 +170,7 @@ func (s *shard) settled(c *conn, d duty, err error) {
 // start; call it again when an app has been deployed.
 func (g *Gateway) Sweep(ctx context.Context) error {
 	j := &g.journal
-	select {
-	case <-g.ready:
-	default:
-		return nil // Run will
-	}
-	if j.store == nil {
+	if j.store == nil || !isClosed(g.ready) { // Run will sweep
 		return nil
 	}
 	select {

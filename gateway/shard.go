@@ -135,7 +135,7 @@ func (s *shard) AcceptFailed(err error) {
 // admit makes a connection of a socket. When net/http has read the handshake already, req is it and
 // rest is what followed it.
 func (s *shard) admit(sock reactor.Socket, remote netip.AddrPort, isTLS bool, req *wire.Request, rest []byte) {
-	if req == nil && s.g.isDraining() {
+	if s.g.isDone() || req == nil && s.g.isDraining() {
 		sock.Close()
 		return
 	}

@@ -77,8 +77,8 @@ func New(events Events, raw bool) (*Loop, error) {
 	return l, nil
 }
 
-// Run turns the loop until Stop. It closes the sockets that are left, waits for their goroutines and
-// returns.
+// Run turns the loop until Stop. It closes the streams that are left, waits for their goroutines and
+// returns; descriptors that are left are the caller's to close before.
 func (l *Loop) Run() {
 	for {
 		wait := l.events.Turn(time.Now())
@@ -90,8 +90,8 @@ func (l *Loop) Run() {
 	}
 	l.mu.Lock()
 	l.closed = true
-	l.mail = nil
 	l.mu.Unlock()
+	l.deliver() // what was posted before that is not lost
 	for h := range l.streams {
 		l.Close(h)
 	}
