@@ -91,12 +91,11 @@ type change struct {
 }
 
 // newChange reads a write and checks all that can be checked without the row.
-func (c *call) newChange(spec *table.Spec, kind int32, m *batchWriteRow) (*change, error) {
+func (c *call) newChange(spec *table.Spec, extra *extra, kind int32, m *batchWriteRow) (*change, error) {
 	row, err := parseRow(m.Row)
 	if err != nil {
 		return nil, invalid("Cell data broken, %s", err)
 	}
-	extra := extraOf(spec)
 	ch := &change{spec: spec, kind: kind, cells: row.Cells, expect: m.Condition.Existence, strict: c.Strict, deviation: extra.deviation()}
 	if ch.key, ch.auto, err = checkKey(spec.Key, row.Key, keyOfWrite); err != nil {
 		return nil, err

@@ -29,7 +29,8 @@ func (c *call) writeRow(ctx context.Context, operation string, kind int32, req *
 	if err != nil {
 		return nil, err
 	}
-	ch, err := c.newChange(spec, kind, &batchWriteRow{Row: req.Row, Condition: req.Condition, Return: req.Return})
+	extra := extraOf(spec)
+	ch, err := c.newChange(spec, &extra, kind, &batchWriteRow{Row: req.Row, Condition: req.Condition, Return: req.Return})
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +147,10 @@ func (c *call) planBatch(ctx context.Context, t *batchWriteTable) (batchPlan, er
 	if err != nil && faultOf(err) != faultMissing {
 		return plan, err
 	}
+	var extra extra
+	if err == nil {
+		extra = extraOf(spec)
+	}
 	seen := map[string]*change{}
 	for i := range t.Rows {
 		if err != nil {
@@ -156,7 +161,7 @@ func (c *call) planBatch(ctx context.Context, t *batchWriteTable) (batchPlan, er
 		if m.Type < writePut || m.Type > writeDelete {
 			return plan, invalid("Cannot deserialize the request data.")
 		}
-		ch, err := c.newChange(spec, m.Type, m)
+		ch, err := c.newChange(spec, &extra, m.Type, m)
 		if err != nil {
 			if !faultOf(err).ofRow() {
 				return plan, err
