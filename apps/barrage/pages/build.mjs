@@ -1,10 +1,20 @@
 // Builds each page by itself into dist/{page}, so that a page can be uploaded alone: everything it
 // loads is beside it, under ./assets.
 import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
+
+// Whose code is in a page, beside ours.
+const packages = { screen: ['svelte', 'danmaku', 'qrcode', 'dijkstrajs'], player: ['svelte'], admin: ['svelte'] };
+
+function license(name) {
+  const dir = `${here}node_modules/${name}/`;
+  const file = readdirSync(dir).find((f) => /^licen[cs]e/i.test(f));
+  return `${name}\n\n${readFileSync(dir + file, 'utf8').trim()}\n`;
+}
 
 for (const page of ['screen', 'player', 'admin']) {
   await build({
@@ -27,4 +37,5 @@ for (const page of ['screen', 'player', 'admin']) {
       },
     },
   });
+  writeFileSync(`${here}dist/${page}/licenses.txt`, packages[page].map(license).join('\n' + '-'.repeat(72) + '\n\n'));
 }
