@@ -77,10 +77,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 		Exports:     exports,
 		Front:       c.front,
 		Run:         run,
-		Hosts: []string{
-			"*.fc.aliyuncs.com", "*.ots.aliyuncs.com", "*.ots-internal.aliyuncs.com", "*.tablestore.aliyuncs.com",
-			"*.oss-accelerate.aliyuncs.com", "*.aliyuncs.com",
-		},
+		Hosts:       []string{"*.aliyuncs.com"},
 	}, nil
 }
 

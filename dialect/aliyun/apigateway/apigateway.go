@@ -140,6 +140,7 @@ func New(o Options) (*Group, error) {
 		MaxFrame:     maxMessage,
 		MaxMessage:   maxMessage,
 		MaxPush:      maxMessage + len(wordNotify), // the limit is on what the backend sends
+		MaxQueue:     4 << 20,                      // as many answers as may be under way
 		Uplink:       16,
 		TextOnly:     true,
 		FrameRate:    100,

@@ -97,9 +97,8 @@ func (g *Group) callEvent(ctx context.Context, w http.ResponseWriter, c *call, m
 		return faultf(D502FC, "FunctionCompute response invalid: %v", err)
 	}
 	h := w.Header()
-	for name, vals := range a.header {
-		h[name] = vals
-	}
+	maps.Copy(h, a.header)
+	h.Set("X-Ca-Request-Id", c.id)
 	if h.Get("Content-Type") == "" && len(a.body) > 0 {
 		h.Set("Content-Type", resultType(m.api))
 	}

@@ -204,8 +204,7 @@ func command(v *function.Version) (path string, args []string) {
 	return path, words[1:]
 }
 
-// environment is the version's with what belongs to this instance alone. Credentials are made anew,
-// for those of the version are as old as its deploy.
+// environment is the version's with what belongs to this instance alone.
 func (in *instance) environment(port int) []string {
 	env := maps.Clone(in.v.Env)
 	if env == nil {
@@ -216,7 +215,6 @@ func (in *instance) environment(port int) []string {
 	}
 	env["FC_INSTANCE_ID"] = in.id
 	maps.Copy(env, codePaths(in.v.Root)) // a copy of the folder that the template names
-	maps.Copy(env, credentials(in.credentials()))
 	list := make([]string, 0, len(env))
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		list = append(list, name+"="+env[name])
@@ -224,12 +222,12 @@ func (in *instance) environment(port int) []string {
 	return list
 }
 
-// credentials are the function's, renewed long before they end.
+// credentials are those that come with a call, renewed long before they end.
 func (in *instance) credentials() access.Credentials {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if time.Until(in.creds.Expires) < tokenLife/2 {
-		in.creds = in.keys.Temporary(tokenPrefix, access.Principal{App: in.v.App, Function: in.v.Spec.Name}, tokenLife)
+	if time.Until(in.creds.Expires) < callLife/2 {
+		in.creds = in.keys.Temporary(tokenPrefix, access.Principal{App: in.v.App, Function: in.v.Spec.Name}, callLife)
 	}
 	return in.creds
 }

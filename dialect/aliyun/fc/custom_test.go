@@ -208,8 +208,8 @@ func TestPlatformHeaders(t *testing.T) {
 }
 
 func TestEnvironmentOfTheProcess(t *testing.T) {
-	in, _ := start(t, func(v *function.Version) { v.Env["MINE"], v.Env["FC_ACCESS_KEY_ID"] = "1", "old" })
-	for name, want := range map[string]string{"MINE": "1", "FC_INSTANCE_ID": in.ID(), "FC_FUNC_CODE_PATH": code(t) + "/", "FC_ACCESS_KEY_ID": "STS.f", "ALIBABA_CLOUD_SECURITY_TOKEN": "token of app", "HOME": ""} {
+	in, _ := start(t, func(v *function.Version) { v.Env["MINE"], v.Env["FC_ACCESS_KEY_ID"], v.Env["PORT"] = "1", "id", "80" })
+	for name, want := range map[string]string{"MINE": "1", "FC_INSTANCE_ID": in.ID(), "FC_FUNC_CODE_PATH": code(t) + "/", "FC_ACCESS_KEY_ID": "id", "HOME": ""} {
 		if got := string(call1(t, in, "env "+name).Payload); got != want {
 			t.Errorf("%s=%q, want %q", name, got, want)
 		}

@@ -1,6 +1,7 @@
 package fc
 
 import (
+	"cmp"
 	"maps"
 	"strconv"
 	"strings"
@@ -17,17 +18,14 @@ func IsCustom(runtime string) bool {
 	return runtime == custom || strings.HasPrefix(runtime, custom+".")
 }
 
+// defaultHandler is the handler of a function that names none.
+const defaultHandler = "index.handler"
+
 // Environment is what a function finds in its environment besides the template's own (section 3.6):
-// the names of the platform, and credentials that are valid for 36 hours.
+// the names of the platform, and credentials that outlive the deploy.
 func Environment(keys Keys, app *sluice.App, f *sluice.Function) map[string]string {
-	handler := f.Handler
-	if handler == "" {
-		handler = "index.handler"
-	}
-	region := app.Region
-	if region == "" {
-		region = "cn-hangzhou"
-	}
+	handler := cmp.Or(f.Handler, defaultHandler)
+	region := cmp.Or(app.Region, "cn-hangzhou")
 	memory, timeout := strconv.Itoa(f.MemoryMB), strconv.Itoa(int(f.Timeout.Seconds()))
 	env := map[string]string{
 		"FC_ACCOUNT_ID":           Account,
@@ -50,7 +48,7 @@ func Environment(keys Keys, app *sluice.App, f *sluice.Function) map[string]stri
 		env["FC_INITIALIZER_HANDLER"] = f.Initializer
 		env["FC_INITIALIZATION_TIMEOUT"] = strconv.Itoa(int(initTimeout(f).Seconds()))
 	}
-	maps.Copy(env, credentials(keys.Temporary(tokenPrefix, access.Principal{App: app.Name, Function: f.Name}, tokenLife)))
+	maps.Copy(env, credentials(keys.Temporary(tokenPrefix, access.Principal{App: app.Name, Function: f.Name}, deployLife)))
 	return env
 }
 

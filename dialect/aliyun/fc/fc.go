@@ -5,7 +5,8 @@
 // Custom is a function.Starter: it starts the function's server as a process on a port of its own and
 // passes calls on to it. Triggers and API are http.Handlers over the function room. Nothing here
 // keeps state but the instances, each of which owns one goroutine that waits for its process's end
-// and the hooks that run after calls; Stop waits for both.
+// and the hooks that run after calls (Stop waits for both), and Queue, whose asynchronous calls are
+// rows in kv and run in goroutines that its Run waits for.
 package fc
 
 import (
@@ -22,8 +23,13 @@ const Account = "1000000000000001"
 // maxPayload is how much an invocation carries either way (section 3.2).
 const maxPayload = 32 << 20
 
-// tokenLife is how long the credentials of a function are valid (section 3.3).
-const tokenLife = 36 * time.Hour
+// How long credentials are valid. Those that come with a call are renewed, and live as on the cloud
+// (section 3.3). Those in the environment are made at deploy and read when a process starts, which may
+// be at any time until the next deploy: they must not end before.
+const (
+	callLife   = 36 * time.Hour
+	deployLife = 10 * 365 * 24 * time.Hour
+)
 
 // tokenPrefix begins the ids of temporary keys: the node SDK sends a token only with such a key.
 const tokenPrefix = "STS."

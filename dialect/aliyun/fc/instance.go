@@ -2,6 +2,7 @@ package fc
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -373,7 +374,7 @@ func (in *instance) platform(h http.Header, request, control, qualifier string) 
 		"X-Fc-Access-Key-Secret":      c.Secret,
 		"X-Fc-Security-Token":         c.Token,
 		"X-Fc-Function-Name":          string(spec.Name),
-		"X-Fc-Function-Handler":       spec.Handler,
+		"X-Fc-Function-Handler":       cmp.Or(spec.Handler, defaultHandler),
 		"X-Fc-Function-Memory":        strconv.Itoa(spec.MemoryMB),
 		"X-Fc-Function-Timeout":       strconv.Itoa(int(spec.Timeout.Seconds())),
 		"X-Fc-Function-Initializer":   spec.Initializer,
