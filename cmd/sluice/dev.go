@@ -123,7 +123,7 @@ func (t *tool) welcome(r client.Ready, path string) {
 	for _, a := range addresses(r.App) {
 		fmt.Fprintf(t.out, "  %-11s %s\n", a[0], a[1])
 	}
-	fmt.Fprintf(t.out, "  %-11s %s\n", "Console", r.Console)
+	fmt.Fprintf(t.out, "  %-11s %s\n", "console", r.Console)
 	if path != "" && len(r.Public) > 0 {
 		link := r.Public[len(r.Public)-1] + path
 		fmt.Fprintf(t.out, "\n%s\n  %s\n", qrText(link), link)

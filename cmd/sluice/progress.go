@@ -67,14 +67,13 @@ func addresses(a *client.App) [][2]string {
 	for _, o := range a.Outputs {
 		out = append(out, [2]string{o.Name, o.Value})
 	}
-	if len(out) > 0 {
-		return out
-	}
-	for _, u := range a.HTTP {
-		out = append(out, [2]string{"Web", u})
+	if len(out) == 0 {
+		for _, u := range a.HTTP {
+			out = append(out, [2]string{"web", u})
+		}
 	}
 	for _, u := range a.WebSocket {
-		out = append(out, [2]string{"WebSocket", u})
+		out = append(out, [2]string{"websocket", u})
 	}
 	return out
 }

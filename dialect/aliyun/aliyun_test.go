@@ -220,7 +220,7 @@ func TestTheFlagshipsFront(t *testing.T) {
 	if ep == nil || refusal != nil || len(front.Endpoints) != 1 || front.Endpoints[0] != ep || ep.Name != "gateway" || ep.App != "barrage" {
 		t.Errorf("endpoint %+v", ep)
 	}
-	want := []sluice.Output{{Name: "control", Value: "http://barrage.localhost:8080/2016-08-15/proxy/svc/control/"}, {Name: "gateway", Value: "http://barrage.localhost:8080/"}, {Name: "gateway", Value: "ws://barrage.localhost:8080/"}}
+	want := []sluice.Output{{Name: "/*", Value: "/"}, {Name: "/player/*", Value: "/player/"}}
 	if diff := cmp.Diff(want, front.Addresses); diff != "" {
 		t.Error(diff)
 	}

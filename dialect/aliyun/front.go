@@ -49,12 +49,15 @@ func (c *cloud) front(ctx context.Context, app *sluice.App) (*dialect.Front, err
 		}
 		f.byName[target{fn.Group, string(fn.Name)}] = t
 		out.Hosts = append(out.Hosts, hosts...)
+		triggers++
+		f.fallback = t
+		if len(app.Endpoints) > 0 {
+			continue // people come in through the API groups
+		}
 		service := cmp.Or(fn.Group, fc.NoService)
 		out.Addresses = append(out.Addresses, sluice.Output{
 			Name: string(fn.Name), Value: "http://" + base + "/2016-08-15/proxy/" + service + "/" + string(fn.Name) + "/",
 		})
-		triggers++
-		f.fallback = t
 	}
 	if triggers != 1 || len(app.Endpoints) > 0 {
 		f.fallback = nil
@@ -103,17 +106,39 @@ func (c *cloud) groups(ctx context.Context, app *sluice.App, f *front, out *dial
 				host = net.JoinHostPort(host, port)
 			}
 		}
-		out.Addresses = append(out.Addresses, sluice.Output{Name: e.Name, Value: "http://" + host + "/"})
+		out.Addresses = append(out.Addresses, pages(&g, host, base)...)
 		if ep := group.Endpoint(); ep != nil {
 			out.Socket = f.groups.Socket
 			out.Endpoints = append(out.Endpoints, ep)
-			out.Addresses = append(out.Addresses, sluice.Output{Name: e.Name, Value: "ws://" + host + "/"})
+			if host != base { // where the app answers, its socket is known
+				out.Addresses = append(out.Addresses, sluice.Output{Name: e.Name, Value: "ws://" + host + "/"})
+			}
 		}
 	}
 	if out.Socket != nil {
 		out.Socket = f.groups.Socket // of all groups, not of those so far
 	}
 	return nil
+}
+
+// pages are what a person would open: the static sites of a group by the names of their routes, or the
+// group's root when it has none.
+func pages(g *apigroup.Group, host, base string) []sluice.Output {
+	origin := "http://" + host
+	if host == base {
+		origin = "" // wherever the app answers
+	}
+	var out []sluice.Output
+	for _, a := range g.APIs {
+		if a.Backend.Bucket != "" && slices.Contains(a.Protocols, "HTTP") {
+			out = append(out, sluice.Output{Name: a.Name, Value: origin + strings.TrimSuffix(g.BasePath, "/") + strings.TrimSuffix(a.Path, "*")})
+		}
+	}
+	slices.SortFunc(out, func(a, b sluice.Output) int { return len(a.Value) - len(b.Value) })
+	if len(out) == 0 {
+		out = []sluice.Output{{Name: g.Name, Value: origin + "/"}}
+	}
+	return out
 }
 
 // systemHost is the host name that a function has by itself.
