@@ -93,7 +93,8 @@ export class Desk {
       if (this.status >= 0) q.set('checkStatus', String(this.status));
       if (before) q.set('before', String(before));
       const found = Object.values(await this.call<Record<string, Message>>('GET', '/barrage?' + q)).sort((a, b) => b.id - a.id);
-      this.history = before ? [...this.history, ...found] : found;
+      const known = new Set(this.history.map((m) => m.id));
+      this.history = before ? [...this.history, ...found.filter((m) => !known.has(m.id))] : found;
       this.more = found.length === PAGE;
     });
   }
@@ -180,10 +181,11 @@ export class Desk {
   private note(m: Message): void {
     const at = this.history.findIndex((h) => h.id === m.id);
     const fits = this.status < 0 || this.status === m.checkStatus;
+    const loaded = !this.more || m.id > (this.history.at(-1)?.id ?? 0); // older ones come with “load more”
     if (at >= 0) {
       if (fits) this.history[at] = m;
       else this.history.splice(at, 1);
-    } else if (fits && !this.query.trim()) {
+    } else if (fits && loaded && !this.query.trim()) {
       this.history = [m, ...this.history].sort((a, b) => b.id - a.id);
     }
   }
