@@ -414,7 +414,7 @@ func TestOSSNodeSDK(t *testing.T) {
 	t.Parallel()
 	const dir = "testdata/oss"
 	if _, err := os.Stat(filepath.Join(dir, "node_modules/ali-oss")); err != nil {
-		t.Skip("the Node SDK is not installed: run npm ci in e2e/" + dir)
+		t.Fatal("the Node SDK is not installed: run \"make test\", or npm ci in e2e/" + dir)
 	}
 	for name, env := range map[string]string{
 		"V1, address, path style":        "OSS_HOST=127.0.0.1 OSS_PATH=1",

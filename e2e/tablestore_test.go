@@ -357,7 +357,7 @@ func TestTablestoreNodeSDK(t *testing.T) {
 	t.Parallel()
 	const dir = "testdata/tablestore"
 	if _, err := os.Stat(filepath.Join(dir, "node_modules/tablestore")); err != nil {
-		t.Skip("the Node SDK is not installed: run npm ci in e2e/" + dir)
+		t.Fatal("the Node SDK is not installed: run \"make test\", or npm ci in e2e/" + dir)
 	}
 	scripts, err := filepath.Glob(dir + "/*.test.js")
 	if err != nil || len(scripts) == 0 {

@@ -68,8 +68,18 @@ func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
 	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
-		p.t.Fatal(err)
+		p.fail(err)
 	}
+}
+
+// fail ends the test with a picture of how the page looks.
+func (p *page) fail(err error) {
+	p.t.Helper()
+	if png, e := chromedp.Run(p.ctx, chromedp.CaptureScreenshot()); e == nil {
+		os.MkdirAll("../out", 0o755)
+		os.WriteFile("../out/failed.png", png, 0o644)
+	}
+	p.t.Fatal(err)
 }
 
 // text is what the elements of a selector say, a line each.
