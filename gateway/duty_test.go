@@ -157,7 +157,7 @@ func TestClosesWaitForTheirEndpointToBeDeployed(t *testing.T) {
 func TestAliasThatComesBackIsSparedTheClose(t *testing.T) {
 	both(t, func(t *testing.T, streams bool) {
 		store := memory.New()
-		s, closes := journaled(t, streams, store, Policy{AliasGrace: 500 * time.Millisecond}, true)
+		s, closes := journaled(t, streams, store, Policy{AliasGrace: time.Second}, true)
 		first := s.dial()
 		first.Close()
 		eventually(t, "the first is gone", func() bool { return s.Count(t.Context(), "app") == 0 })
@@ -185,10 +185,10 @@ func TestAliasThatComesBackIsSparedTheClose(t *testing.T) {
 func TestAliasThatComesBackAfterARestartIsSparedTheClose(t *testing.T) {
 	t.Parallel()
 	store := memory.New()
-	s, _ := journaled(t, false, store, Policy{AliasGrace: 400 * time.Millisecond}, true)
+	s, _ := journaled(t, false, store, Policy{AliasGrace: time.Second}, true)
 	s.dial()
 	s.stop()
-	s, closes := journaled(t, false, store, Policy{AliasGrace: 400 * time.Millisecond}, true)
+	s, closes := journaled(t, false, store, Policy{AliasGrace: time.Second}, true)
 	s.dial()
 	eventually(t, "only the new one's row is left", func() bool { return rows(t, store) == 1 })
 	if len(closes) > 0 {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"runtime"
@@ -150,22 +151,42 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
-// BenchmarkGroup sends to a group of 1,000, waiting for each message or not.
+// BenchmarkGroup sends to a group of 1,000, one message after the other or 16 at once. The receivers
+// never read, so use it with few iterations (-benchtime 200x).
 func BenchmarkGroup(b *testing.B) {
-	s := start(b, false, Policy{AutoAccept: true, MaxQueue: 1 << 28}, &handler{})
-	const n = 1000
-	defer crowd(b, s, n)()
-	grp := Group{"app", "g"}
-	for _, id := range s.conns(n) {
-		s.Join(b.Context(), id, grp)
+	for _, w := range []int{1, 16} {
+		b.Run(fmt.Sprint("outstanding ", w), func(b *testing.B) {
+			s := start(b, false, Policy{AutoAccept: true, MaxQueue: 1 << 28}, &handler{})
+			const n = 1000
+			defer crowd(b, s, n)()
+			grp := Group{"app", "g"}
+			for _, id := range s.conns(n) {
+				s.Join(b.Context(), id, grp)
+			}
+			f := sluice.Frame{Data: make([]byte, 128)}
+			b.ReportAllocs()
+			b.SetParallelism(max(w/runtime.GOMAXPROCS(0), 1))
+			b.ResetTimer()
+			send := func() {
+				if sent := s.PushGroup(b.Context(), grp, f); sent != n {
+					b.Error(sent)
+				}
+			}
+			if w == 1 {
+				for range b.N {
+					send()
+				}
+			} else {
+				b.RunParallel(func(pb *testing.PB) {
+					for pb.Next() {
+						send()
+					}
+				})
+			}
+			eventually(b, "all is written", func() bool { return s.Stats().FramesOut >= uint64(n*b.N) })
+			st := s.Stats()
+			b.ReportMetric(float64(st.FramesOut)/float64(st.Writes), "frames/write")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n*b.N), "ns/receiver")
+		})
 	}
-	b.ReportAllocs()
-	f := sluice.Frame{Data: make([]byte, 16)}
-	for b.Loop() {
-		if sent := s.PushGroup(b.Context(), grp, f); sent != n {
-			b.Fatal(sent)
-		}
-	}
-	st := s.Stats()
-	b.ReportMetric(float64(st.FramesOut)/float64(st.Writes), "frames/write")
 }

@@ -82,6 +82,9 @@ func (at place) count(o *wire.Outgoing) sluice.Outcome {
 		})
 		return sluice.Overflow
 	}
+	if at.conn.deflate() {
+		o.Frame(true) // compress here, not on the shard
+	}
 	return sluice.Queued
 }
 

@@ -194,7 +194,7 @@ func TestTimeouts(t *testing.T) {
 				}
 				got[string(f.data)]++
 			}
-			if got["OS"] != 1 || got["m"] < 10 || got["m"] > 12 {
+			if got["OS"] != 1 || got["m"] < 10 || got["m"] > 20 {
 				t.Errorf("answers %v", got)
 			}
 		})

@@ -166,7 +166,7 @@ func TestFeed(t *testing.T) {
 	for _, code := range []int{0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535} {
 		add(fmt.Sprint("7 code ", code), closing(code, "why"), "violation 1002")
 	}
-	for _, kb := range []int{64, 256, 1024, 4096} {
+	for _, kb := range []int{64, 256, 1024, 4096, 16384} {
 		add(fmt.Sprintf("9 %d KB text", kb), cl(0x81, long(kb<<10)), shown("text", kb<<10)...)
 		add(fmt.Sprintf("9 %d KB binary", kb), cl(0x82, long(kb<<10)), shown("binary", kb<<10)...)
 	}
