@@ -8,7 +8,8 @@
 // It does not know any cloud's wire format, does not retry a call, and keeps nothing on disk.
 //
 // Goroutines: one ticker (Run), one per start, one per live instance (it waits for the instance's
-// end), one per call whose caller may leave early. All are waited for by Stop.
+// end), one per call whose caller has left early (or may, where the instance's calls cannot be left).
+// All are waited for by Stop.
 //
 // Lock order: Functions.mu, then pool.mu, then tails.mu. None is held across I/O or a call of a
 // Starter or an Instance.

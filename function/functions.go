@@ -219,11 +219,26 @@ func (f *Functions) enter(inv *sluice.Invocation) (*pool, error) {
 	return p, nil
 }
 
+// leaver is an Instance whose calls can be left: when caller ends before the call does, rest waits for
+// the result in its place. Others cost such a call a goroutine from its beginning.
+type leaver interface {
+	InvokeFor(ctx, caller context.Context, inv *sluice.Invocation) (res sluice.Result, rest func() sluice.Result, err error)
+}
+
 // run runs a call to its end, or until the caller leaves; then the call goes on without it.
 func (f *Functions) run(ctx context.Context, m *member, cold bool, inv *sluice.Invocation) (sluice.Result, error) {
-	if ctx.Done() == nil {
-		defer f.calls.Done()
-		return m.pool.run(m, cold, inv)
+	c := m.begin(cold, inv)
+	if l, ok := m.inst.(leaver); ok {
+		res, rest, err := l.InvokeFor(c.ctx, ctx, inv)
+		if rest == nil {
+			defer f.calls.Done()
+			return c.land(res, err)
+		}
+		go func() {
+			defer f.calls.Done()
+			c.land(rest(), nil)
+		}()
+		return sluice.Result{}, left(ctx)
 	}
 	type answer struct {
 		res sluice.Result
@@ -232,7 +247,7 @@ func (f *Functions) run(ctx context.Context, m *member, cold bool, inv *sluice.I
 	done := make(chan answer, 1)
 	go func() {
 		defer f.calls.Done()
-		res, err := m.pool.run(m, cold, inv)
+		res, err := c.land(m.inst.Invoke(c.ctx, inv))
 		done <- answer{res, err}
 	}()
 	select {

@@ -265,21 +265,36 @@ func (p *pool) part(m *member) {
 	}
 }
 
-// run runs a call in the slot that acquire found, and gives the slot back.
-func (p *pool) run(m *member, cold bool, inv *sluice.Invocation) (sluice.Result, error) {
-	p = m.pool // a deploy may have moved the call to a newer pool
-	ctx, cancel := context.WithTimeout(p.f.base, p.timeout())
-	defer cancel()
+// flight is a call in a slot of an instance.
+type flight struct {
+	m      *member
+	cold   bool // the instance was started for it
+	first  bool // of its instance
+	inv    *sluice.Invocation
+	ctx    context.Context // ends at the function's timeout
+	cancel context.CancelFunc
+	began  time.Time
+}
+
+// begin dispatches a call to the slot that acquire found. land ends it.
+func (m *member) begin(cold bool, inv *sluice.Invocation) *flight {
+	p := m.pool
+	c := &flight{m: m, cold: cold, inv: inv, began: time.Now()}
+	c.ctx, c.cancel = context.WithTimeout(p.f.base, p.timeout())
 	p.mu.Lock()
-	first := !m.used
+	c.first = !m.used
 	m.used = true
 	p.mu.Unlock()
-
 	p.f.tails.begin(inv.RequestID)
-	began := time.Now()
-	res, err := m.inst.Invoke(ctx, inv)
-	took := time.Since(began)
-	tail := p.f.tails.end(inv.RequestID)
+	return c
+}
+
+// land takes what came of the call, counts it, and gives the slot back.
+func (c *flight) land(res sluice.Result, err error) (sluice.Result, error) {
+	m, p := c.m, c.m.pool
+	took := time.Since(c.began)
+	c.cancel()
+	tail := p.f.tails.end(c.inv.RequestID)
 	if errors.Is(err, ErrInstanceGone) {
 		p.mu.Lock()
 		p.crashed(m)
@@ -289,9 +304,9 @@ func (p *pool) run(m *member, cold bool, inv *sluice.Invocation) (sluice.Result,
 		return sluice.Result{}, err
 	}
 
-	res.Cold = cold
+	res.Cold = c.cold
 	res.Took = cmp.Or(res.Took, took)
-	if first {
+	if c.first {
 		res.Init = cmp.Or(res.Init, m.init)
 	}
 	if res.Instance == "" {
@@ -303,7 +318,7 @@ func (p *pool) run(m *member, cold bool, inv *sluice.Invocation) (sluice.Result,
 
 	p.mu.Lock()
 	p.stats.Invocations++
-	if cold {
+	if c.cold {
 		p.stats.ColdStarts++
 	}
 	failed := err != nil || res.Failure != nil

@@ -5,5 +5,6 @@
 // shim (shim.cjs) knows no cloud: what a handler's arguments look like is in one file per dialect.
 //
 // Goroutines: a Spawner has one locked thread that forks, one memory watchdog while a limited
-// process lives, and two per process (exit, output). A Node instance has one reader.
+// process lives, and two per process (exit, output). A Node instance has two: one reads when no
+// call does, one waits for the process's end.
 package process

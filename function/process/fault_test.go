@@ -313,6 +313,32 @@ func TestOneSlowCallDoesNotKillTheOthers(t *testing.T) {
 	gone(t, pid)
 }
 
+func TestACallerMayLeaveAndTheCallGoesOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.deploy("f", `let ended = 0; exports.handler = (e, c, cb) => { if (String(e) === 'ended') return cb(null, String(ended)); setTimeout(() => { ended++; cb(null, '') }, 300) }`,
+		func(v *function.Version) { v.Spec.Concurrency, v.Spec.MaxInstances = 4, 1 })
+	w.invoke("f", "ended")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	var wg sync.WaitGroup
+	for range 2 { // one of them reads for both
+		wg.Go(func() {
+			if _, err := w.f.Invoke(ctx, sluice.Invocation{App: "app", Function: "f"}); sluice.KindOf(err) != sluice.Timeout {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if res := w.invoke("f", "ended"); string(res.Payload) != "0" {
+		t.Errorf("callers left after %s calls had ended", res.Payload)
+	}
+	waitFor(t, func() bool { s, _ := w.f.Status("app", "f"); return s.Stats.InFlight == 0 })
+	if res := w.invoke("f", "ended"); string(res.Payload) != "2" {
+		t.Errorf("%s of 2 calls ended", res.Payload)
+	}
+}
+
 func waitFor(t testing.TB, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {

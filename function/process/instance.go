@@ -54,6 +54,7 @@ type loaded struct {
 
 // call is one call in flight. Whoever takes it out of instance.calls sends its answer.
 type call struct {
+	id   uint32
 	rid  string
 	done chan sluice.Result // 1 slot
 	http *sluice.HTTPResponse
@@ -333,14 +334,33 @@ func (i *instance) MemoryMB() int { return i.proc.MemoryMB() }
 // Invoke runs one call. At the end of ctx the process is killed: at once when the call is alone in it,
 // else when the others have ended; it takes no more calls meanwhile.
 func (i *instance) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Result, error) {
+	res, _, err := i.InvokeFor(ctx, context.Background(), inv)
+	return res, err
+}
+
+// InvokeFor is Invoke for a caller who may leave: when its context ends first, rest waits for the
+// result in its place.
+func (i *instance) InvokeFor(ctx, caller context.Context, inv *sluice.Invocation) (res sluice.Result, rest func() sluice.Result, err error) {
 	meta, err := invokeMeta(ctx, inv)
 	if err != nil {
-		return sluice.Result{}, err
+		return res, nil, err
 	}
-	res, err := i.do(ctx, frameInvoke, meta, inv.Payload, inv.RequestID)
+	c, err := i.send(frameInvoke, meta, inv.Payload, inv.RequestID)
 	if err != nil {
-		return res, err
+		return res, nil, err
 	}
+	res, ok := i.wait(ctx, caller, c)
+	if !ok {
+		return res, func() sluice.Result {
+			res, _ := i.wait(ctx, context.Background(), c)
+			return i.invoked(ctx, res)
+		}, nil
+	}
+	return i.invoked(ctx, res), nil, nil
+}
+
+// invoked adds to a result what we know of the process.
+func (i *instance) invoked(ctx context.Context, res sluice.Result) sluice.Result {
 	res.Instance = i.id
 	if p, ok := i.proc.(interface{ PeakMB() int }); ok {
 		res.MemoryMB = p.PeakMB()
@@ -348,41 +368,60 @@ func (i *instance) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.R
 	if i.version.Load().v.Spec.PreFreeze != "" {
 		i.w.send(appendFrame(nil, frame{kind: frameHook, meta: hookMeta(ctx, hookFreeze)}))
 	}
-	return res, nil
+	return res
 }
 
-// do sends a request and waits for its answer.
-func (i *instance) do(ctx context.Context, kind byte, meta, body []byte, rid string) (sluice.Result, error) {
+// send sends a request, whose answer somebody must wait for.
+func (i *instance) send(kind byte, meta, body []byte, rid string) (*call, error) {
 	c := &call{rid: rid, done: make(chan sluice.Result, 1)}
 	i.mu.Lock()
 	if i.retired {
 		i.mu.Unlock()
-		return sluice.Result{}, function.ErrInstanceGone
+		return nil, function.ErrInstanceGone
 	}
 	for i.last++; i.last == 0 || i.calls[i.last] != nil; i.last++ {
 	}
-	id := i.last
-	i.calls[id] = c
+	c.id = i.last
+	i.calls[c.id] = c
 	i.mu.Unlock()
-	i.w.sendFrame(frame{kind: kind, id: id, meta: meta, body: body})
+	i.w.sendFrame(frame{kind: kind, id: c.id, meta: meta, body: body})
+	return c, nil
+}
 
+// wait waits for an answer, or for the end of ctx, which stops the call; false when caller ended before
+// either.
+func (i *instance) wait(ctx, caller context.Context, c *call) (sluice.Result, bool) {
 	for ctx.Err() == nil {
 		select {
 		case res := <-c.done:
-			return res, nil
+			return res, true
+		default:
+		}
+		if caller.Err() != nil {
+			return sluice.Result{}, false
+		}
+		select {
+		case res := <-c.done:
+			return res, true
 		case i.turn <- struct{}{}:
-			i.readFor(ctx, c)
+			i.readFor(ctx, caller, c)
 		case <-i.broken:
-			return <-c.done, nil // with how the process has ended
+			return <-c.done, true // with how the process has ended
 		case <-ctx.Done():
+		case <-caller.Done():
 		}
 	}
+	return i.abandon(ctx, c), true
+}
+
+// abandon stops a call whose time is over.
+func (i *instance) abandon(ctx context.Context, c *call) sluice.Result {
 	i.mu.Lock()
-	_, waiting := i.calls[id]
-	delete(i.calls, id)
+	_, waiting := i.calls[c.id]
+	delete(i.calls, c.id)
 	if !waiting {
 		i.mu.Unlock()
-		return <-c.done, nil // answered in the same moment
+		return <-c.done // answered in the same moment
 	}
 	i.stuck = true
 	alone := len(i.calls) == 0
@@ -391,18 +430,22 @@ func (i *instance) do(ctx context.Context, kind byte, meta, body []byte, rid str
 	if alone {
 		i.proc.Kill()
 	} else {
-		i.w.send(appendFrame(nil, frame{kind: frameCancel, id: id}))
+		i.w.send(appendFrame(nil, frame{kind: frameCancel, id: c.id}))
 	}
-	f := &sluice.Failure{Kind: sluice.TimedOut, Message: "timed out"}
-	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		f = &sluice.Failure{Kind: sluice.Crashed, Message: "stopped"}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return sluice.Result{Failure: &sluice.Failure{Kind: sluice.TimedOut, Message: "timed out"}}
 	}
-	return sluice.Result{Failure: f}, nil
+	return sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Message: "stopped"}}
 }
 
 // hook runs one life cycle function.
 func (i *instance) hook(ctx context.Context, which string) (sluice.Result, error) {
-	return i.do(ctx, frameHook, hookMeta(ctx, which), nil, "")
+	c, err := i.send(frameHook, hookMeta(ctx, which), nil, "")
+	if err != nil {
+		return sluice.Result{}, err
+	}
+	res, _ := i.wait(ctx, context.Background(), c)
+	return res, nil
 }
 
 // Stop ends the instance: the pre-stop hook, an order to exit, then SIGKILL.

@@ -45,15 +45,20 @@ func (i *instance) pump(enough func() bool) error {
 	}
 }
 
-// readFor reads until c is answered, or ctx ends, or there is nothing more to read; the caller holds
-// the turn, which ends here.
-func (i *instance) readFor(ctx context.Context, c *call) {
-	enough := func() bool { return len(c.done) > 0 || ctx.Err() != nil }
+// readFor reads until c is answered, or a context ends, or there is nothing more to read; the goroutine
+// holds the turn, which ends here.
+func (i *instance) readFor(ctx, caller context.Context, c *call) {
+	enough := func() bool { return len(c.done) > 0 || ctx.Err() != nil || caller.Err() != nil }
 	var err error
 	if !enough() {
-		stop := context.AfterFunc(ctx, func() { i.sock.SetReadDeadline(time.Unix(1, 0)) })
+		wake := func() { i.sock.SetReadDeadline(time.Unix(1, 0)) }
+		stop, stopCaller := context.AfterFunc(ctx, wake), func() bool { return true }
+		if caller.Done() != nil {
+			stopCaller = context.AfterFunc(caller, wake)
+		}
 		err = i.pump(enough)
 		stop()
+		stopCaller()
 	}
 	<-i.turn
 	if err != nil {
