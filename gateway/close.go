@@ -148,14 +148,14 @@ func (s *shard) spared(c *conn) bool {
 		s.told(c)
 		return true
 	}
-	if e.waited {
-		return false
+	if c.state() != lost {
+		return true // the grace begins when the socket is closed
 	}
-	if c.state() == lost { // only then until is free to use
-		c.until = s.in(grace)
+	if e.grace == 0 {
+		e.grace = s.in(grace)
 		s.schedule(c)
 	}
-	return true
+	return s.tick() < e.grace
 }
 
 // told ends the duty to tell a connection's end: it is told, or need not be.

@@ -121,9 +121,9 @@ type ending struct {
 	cause  sluice.Cause
 	code   int
 	reason string
-	told   bool // Close has been told, or need not be
-	asked  bool // it is being told
-	waited bool // the alias's grace has passed
+	told   bool   // Close has been told, or need not be
+	asked  bool   // it is being told
+	grace  uint32 // the tick until which its alias may come back; 0 before that has begun
 }
 
 func (c *conn) busy() *work {

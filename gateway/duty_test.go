@@ -182,6 +182,33 @@ func TestAliasThatComesBackIsSparedTheClose(t *testing.T) {
 	})
 }
 
+func TestGraceBeginsWhenAllMessagesAreAnswered(t *testing.T) {
+	both(t, func(t *testing.T, streams bool) {
+		goOn, closes := make(chan bool), make(chan *sluice.Event, 1)
+		s := start(t, streams, Policy{AliasGrace: time.Second, Idle: 100 * time.Millisecond}, &handler{handle: func(_ context.Context, ev *sluice.Event) sluice.Reply {
+			switch ev.Kind {
+			case sluice.Message:
+				<-goOn
+			case sluice.Close:
+				closes <- ev
+			}
+			return sluice.Reply{Duty: sluice.OweClose, Alias: &sluice.Alias{Scope: "s", Name: "dev"}}
+		}})
+		c := s.dial()
+		c.text("slow")
+		eventually(t, "the message is being handled", func() bool { return s.Stats().MessagesIn == 1 })
+		c.Close()
+		eventually(t, "the connection is gone", func() bool { return s.Count(t.Context(), "app") == 0 })
+		time.Sleep(300 * time.Millisecond) // past every timeout that the open connection had
+		close(goOn)
+		begin := time.Now()
+		receive(t, closes, "Close")
+		if took := time.Since(begin); took < 900*time.Millisecond {
+			t.Errorf("told %v after the last answer", took)
+		}
+	})
+}
+
 func TestAliasThatComesBackAfterARestartIsSparedTheClose(t *testing.T) {
 	t.Parallel()
 	store := memory.New()
@@ -209,6 +236,39 @@ func TestExclusiveAliasClosesTheOlderConnection(t *testing.T) {
 			t.Errorf("delivered to %d", n)
 		}
 		second.want("x")
+	})
+}
+
+func TestClientThatVanishesWhileOpeningIsToldWhenAccepted(t *testing.T) {
+	both(t, func(t *testing.T, streams bool) {
+		for _, duty := range []sluice.Duty{sluice.OweClose, sluice.KeepDuty} {
+			store := memory.New()
+			opened, goOn, closes := make(chan bool, 1), make(chan bool), make(chan *sluice.Event, 1)
+			s := start(t, streams, Policy{}, &handler{handle: func(_ context.Context, ev *sluice.Event) sluice.Reply {
+				if ev.Kind == sluice.Close {
+					closes <- ev
+					return sluice.Reply{}
+				}
+				opened <- true
+				<-goOn
+				return sluice.Reply{Duty: duty, Send: []sluice.Frame{{Data: []byte("hi")}}}
+			}}, func(o *Options) { o.Store = store })
+			c := s.connect()
+			c.write([]byte(handshake + "\r\n"))
+			receive(t, opened, "Open")
+			c.Close()
+			close(goOn)
+			if duty == sluice.OweClose {
+				if ev := receive(t, closes, "Close"); ev.Cause != sluice.PeerLost || ev.Code != 1006 || ev.Seq != 2 {
+					t.Errorf("told %+v", ev)
+				}
+			}
+			eventually(t, "the slot is free and the journal empty", func() bool { return s.Stats().Live == 0 && rows(t, store) == 0 })
+			s.stop()
+			if len(closes) > 0 {
+				t.Error("Close was told")
+			}
+		}
 	})
 }
 

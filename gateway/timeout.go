@@ -13,8 +13,8 @@ func (s *shard) deadline(c *conn) uint32 {
 	case greeting, closing, lingering:
 		return c.until
 	case lost:
-		if w := c.work; w != nil && w.end != nil && !w.end.told && !w.end.waited {
-			return c.until
+		if w := c.work; w != nil && w.end != nil && !w.end.asked && w.end.grace != 0 {
+			return w.end.grace
 		}
 		return never
 	case open:
@@ -56,10 +56,7 @@ func (s *shard) expire(c *conn) {
 		}
 		return
 	case lost:
-		if w := c.work; w != nil && w.end != nil && c.until <= now {
-			w.end.waited = true
-			s.finish(c)
-		}
+		s.finish(c)
 		return
 	case open:
 	default:

@@ -336,7 +336,7 @@ func TestOutgoing(t *testing.T) {
 		if o.Size() != n || !bytes.HasSuffix(f, data) || len(f) != HeaderSize(n)+n || f[1]&0x80 != 0 {
 			t.Errorf("%d: head % x, size %d", n, f[:2], o.Size())
 		}
-		if &o.Frame(true)[0] != &o.Frame(true)[0] {
+		if first, again := o.Frame(true), o.Frame(true); &first[0] != &again[0] {
 			t.Error("compressed twice")
 		}
 		if n >= minDeflate {
