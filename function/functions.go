@@ -136,7 +136,7 @@ func (f *Functions) Deploy(ctx context.Context, v *Version) error {
 	if old != nil {
 		old.retire(p)
 	}
-	p.prewarm(max(v.Spec.MinInstances, f.prewarmed()))
+	p.prewarm(max(p.least, f.prewarmed()))
 	return nil
 }
 

@@ -77,7 +77,8 @@ type generic struct {
 	spawner function.Spawner
 	idle    []*instance
 	booting int
-	starts  []time.Time // recent ones
+	starts  []time.Time // recent ones, and always the last
+	dropped bool        // other kinds have taken its place
 }
 
 var _ function.Starter = (*Node)(nil)
@@ -88,6 +89,7 @@ const (
 	initDefault = 3 * time.Second
 	refillDelay = 20 * time.Millisecond // the reply that a start was for goes first
 	startWindow = 10 * time.Second
+	maxKinds    = 8 // that have a pool; the one used longest ago goes
 )
 
 // NewNode returns a starter for Node.js; Close ends it.
@@ -270,6 +272,7 @@ func (n *Node) take(k kind, s function.Spawner) *instance {
 	defer n.mu.Unlock()
 	g := n.generic[k]
 	if g == nil {
+		n.dropOldest()
 		g = &generic{}
 		n.generic[k] = g
 	}
@@ -289,6 +292,27 @@ func (n *Node) take(k kind, s function.Spawner) *instance {
 	return nil
 }
 
+// dropOldest makes room for a kind; mu is held.
+func (n *Node) dropOldest() {
+	if n.closed || len(n.generic) < maxKinds {
+		return
+	}
+	var oldest kind
+	var at time.Time
+	for k, g := range n.generic {
+		if last := g.starts[len(g.starts)-1]; at.IsZero() || last.Before(at) {
+			oldest, at = k, last
+		}
+	}
+	g := n.generic[oldest]
+	g.dropped = true
+	delete(n.generic, oldest)
+	for _, i := range g.idle {
+		n.wg.Go(func() { i.kill() })
+	}
+	g.idle = nil
+}
+
 // refill boots instances in the background, one after the other, until there are as many as the
 // starts of late ask for; mu is held.
 func (n *Node) refill(k kind, g *generic) {
@@ -304,7 +328,7 @@ func (n *Node) refill(k kind, g *generic) {
 		for {
 			n.mu.Lock()
 			want := min(n.o.Generic+len(g.starts)/4, runtime.NumCPU()*2)
-			if n.closed || len(g.idle) >= want {
+			if n.closed || g.dropped || len(g.idle) >= want {
 				g.booting--
 				n.mu.Unlock()
 				return
@@ -320,7 +344,7 @@ func (n *Node) refill(k kind, g *generic) {
 				g.booting--
 				n.mu.Unlock()
 				return
-			case n.closed:
+			case n.closed || g.dropped:
 				n.mu.Unlock()
 				i.kill()
 			default:

@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
 )
@@ -295,4 +293,20 @@ func TestAWSConventions(t *testing.T) {
 	}
 }
 
-func alive(pid int) bool { return unix.Kill(pid, 0) == nil }
+func TestOnlyAFewKindsAreKeptBooted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *function.Options, _ *NodeOptions) { o.NoPrewarm = true })
+	for n := range maxKinds + 2 {
+		w.deploy("f", `exports.handler = async () => 1`, func(v *function.Version) { v.Spec.MemoryMB = 128 + 64*n })
+		w.invoke("f", "")
+	}
+	waitFor(t, func() bool {
+		w.node.mu.Lock()
+		defer w.node.mu.Unlock()
+		idle := 0
+		for _, g := range w.node.generic {
+			idle += len(g.idle)
+		}
+		return len(w.node.generic) == maxKinds && idle == maxKinds && w.living() == maxKinds+1
+	})
+}
