@@ -59,7 +59,7 @@ func Open(o Options) (*Egress, error) {
 	}
 	e := &Egress{o: o, ca: ca, conns: newConns()}
 	dialer := &net.Dialer{Timeout: dialTimeout}
-	transport := &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute, DisableCompression: true}
+	transport := &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute, DisableCompression: true}
 	toPublic := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "tcp", o.Public)
@@ -194,11 +194,12 @@ func (e *Egress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodConnect:
 		e.connect(w, r)
 	case e.vendor(host):
+		// A handler sees the request as a server does, not as a proxy.
 		r.URL.Scheme, r.URL.Host = "", ""
 		r.RequestURI = r.URL.RequestURI()
 		r.Header.Del("Proxy-Connection")
 		e.o.Handler.ServeHTTP(w, r)
-	case e.app(host):
+	case e.app(r.Host):
 		e.public.ServeHTTP(w, r)
 	case r.URL.IsAbs():
 		e.away.ServeHTTP(w, r)
@@ -211,9 +212,9 @@ func (e *Egress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (e *Egress) connect(w http.ResponseWriter, r *http.Request) {
 	host := bare(r.Host)
 	var far net.Conn
-	if !e.vendor(host) && !e.app(host) {
+	if !e.vendor(host) && !e.app(r.Host) {
 		var err error
-		if far, err = (&net.Dialer{Timeout: dialTimeout}).DialContext(r.Context(), "tcp", r.Host); err != nil {
+		if far, err = dial(r.Context(), "tcp", r.Host); err != nil {
 			http.Error(w, "sluice: "+err.Error(), http.StatusBadGateway)
 			return
 		}
@@ -262,8 +263,25 @@ func (e *Egress) vendor(host string) bool {
 	return false
 }
 
-func (e *Egress) app(host string) bool {
-	return Match("*.localhost", host) || e.o.App != nil && e.o.App(host)
+// app reports whether host[:port] is an app's. A port of this machine that is named on purpose
+// (inst.localhost:4566) is none.
+func (e *Egress) app(hostport string) bool {
+	host, port, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host, port = hostport, "80"
+	}
+	return local(host) && (port == "80" || port == "443") || e.o.App != nil && e.o.App(host)
+}
+
+// local reports whether a name means this machine.
+func local(host string) bool { return Match("*.localhost", host) }
+
+// dial connects to a host that is not ours. Not every resolver knows the names of this machine.
+func dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if host, port, err := net.SplitHostPort(addr); err == nil && local(host) {
+		addr = net.JoinHostPort("127.0.0.1", port)
+	}
+	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, addr)
 }
 
 // Match reports whether a host has the form of a pattern: the name itself, or "*." and any number of

@@ -99,6 +99,7 @@ func TestHostsFindTheirWay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	awayHost := w.away.Listener.Addr().String()
+	_, awayPort, _ := net.SplitHostPort(awayHost)
 	for _, c := range []struct {
 		proxy     bool
 		url, want string
@@ -110,6 +111,8 @@ func TestHostsFindTheirWay(t *testing.T) {
 		{true, "https://chat.localhost/notify", "public POST chat.localhost/notify tls=false hello"},
 		{true, "http://shop.test/a%20b", "public POST shop.test/a%20b tls=false hello"},
 		{true, "http://" + awayHost + "/z?q", "away POST " + awayHost + "/z?q tls=false hello"},
+		{true, "http://inst.ots.localhost:" + awayPort + "/t", "away POST inst.ots.localhost:" + awayPort + "/t tls=false hello"},
+		{true, "http://shop.test:8080/x", "public POST shop.test:8080/x tls=false hello"},
 		{false, "https://a.vendor.test/x", "vendor POST a.vendor.test/x tls=true hello"},
 		{false, "http://a.vendor.test/x", "vendor POST a.vendor.test/x tls=false hello"},
 		{false, "http://shop.test/x", "public POST shop.test/x tls=false hello"},
