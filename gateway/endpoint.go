@@ -63,7 +63,7 @@ type Policy struct {
 	MaxPush    int // bytes of one message down; 0 is MaxMessage
 	MaxQueue   int // bytes queued to be written to one connection; 0 is 1 MiB. Beyond it: close SlowCode
 	SlowCode   int // 0 is 1008
-	MaxPending int // messages that wait for Handle, per connection; 0 is 256. Beyond it reading stops until they are served
+	MaxPending int // messages that wait for Handle, per connection; 0 is 256. Beyond it, or beyond MaxMessage bytes of them, reading stops until they are served
 
 	Uplink         int  // Message events of one connection handled at once; 0 is 1
 	KeepHandshake  bool // keep headers after Open, for later events

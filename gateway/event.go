@@ -265,11 +265,8 @@ func requestID() string {
 	return string(t[:])
 }
 
-// validText reports whether data may go into a text frame.
-func validText(data []byte) bool { return utf8.Valid(data) }
-
 // outgoing builds the frame of a push. Text that is not UTF-8 goes as binary: a client would have to
 // close the connection otherwise.
 func outgoing(f sluice.Frame) *wire.Outgoing {
-	return wire.NewOutgoing(f.Data, f.Binary || !validText(f.Data))
+	return wire.NewOutgoing(f.Data, f.Binary || !utf8.Valid(f.Data))
 }

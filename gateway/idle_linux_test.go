@@ -190,3 +190,12 @@ func BenchmarkGroup(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkHandshake is a connection from connect to 101 and its end, the client's half included.
+func BenchmarkHandshake(b *testing.B) {
+	s := start(b, false, Policy{AutoAccept: true, Idle: 600e9}, &handler{})
+	b.ReportAllocs()
+	for b.Loop() {
+		crowd(b, s, 1)()
+	}
+}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"unicode/utf8"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/gateway/reactor"
@@ -90,7 +91,7 @@ func (s *shard) send(c *conn, f sluice.Frame) {
 		return
 	}
 	op := wire.Text
-	if f.Binary || !validText(f.Data) {
+	if f.Binary || !utf8.Valid(f.Data) {
 		op = wire.Binary
 	}
 	s.own(c, op, f.Data)
