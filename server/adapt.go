@@ -20,7 +20,7 @@ var (
 
 // Deploy puts one function into service.
 func (d deployer) Deploy(ctx context.Context, app *sluice.App, f *sluice.Function, root, revision string) error {
-	env, err := d.s.environment(ctx, app, f)
+	env, err := d.s.environment(ctx, app, f, root)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (d deployer) EnsureTable(ctx context.Context, app *sluice.App, t *sluice.Ta
 
 // environment is everything that a function finds in its environment. Nothing of ours is inherited
 // but what every program needs: a user's shell must not change what a function does.
-func (s *Server) environment(ctx context.Context, app *sluice.App, f *sluice.Function) (map[string]string, error) {
+func (s *Server) environment(ctx context.Context, app *sluice.App, f *sluice.Function, root string) (map[string]string, error) {
 	env := map[string]string{"TZ": "UTC", "LANG": "C.UTF-8", "SLUICE": "1", "SLUICE_PUBLIC_URL": publicURL(s.public[0].Addr(), true)}
 	for _, k := range []string{"PATH", "HOME", "TMPDIR"} {
 		if v, ok := os.LookupEnv(k); ok {
@@ -55,7 +55,9 @@ func (s *Server) environment(ctx context.Context, app *sluice.App, f *sluice.Fun
 	maps.Copy(env, s.egressEnv())
 	maps.Copy(env, f.Env)
 	if d := s.dialect(app.Dialect); d != nil && d.Environment != nil {
-		own, err := d.Environment(ctx, app, f)
+		placed := *f
+		placed.Code = root // where it runs, not where it came from
+		own, err := d.Environment(ctx, app, &placed)
 		if err != nil {
 			return nil, err
 		}

@@ -64,12 +64,10 @@ func (s *Server) show(r *deploy.Revision) *client.App {
 
 // read reads the template of a folder with the dialect that recognises it.
 func (s *Server) read(ctx context.Context, in deploy.Input) (*sluice.App, error) {
-	var known []string
 	for _, d := range s.dialects {
 		if d.Reader == nil {
 			continue
 		}
-		known = append(known, d.Name)
 		if in.File != "" {
 			if d.Reader.Recognize(in.Dir) == "" && len(s.dialects) > 1 {
 				continue

@@ -73,6 +73,7 @@ func (s *Server) openFunctions() error {
 		Tables:    s.tables,
 		Objects:   s.objects,
 		Keys:      s.keys,
+		Store:     s.store,
 		Log:       s.log,
 		Admin:     "http://" + reach(s.admin.Addr()),
 		Public:    s.publicHost,

@@ -148,6 +148,11 @@ func (s *Server) Run(ctx context.Context, main func(ctx context.Context) error) 
 	g.Go(func() error { return s.gateway.Run(run) })
 
 	g.Go(func() error { return s.sweep(run) })
+	for _, d := range s.dialects {
+		if d.Run != nil {
+			g.Go(func() error { return d.Run(run) })
+		}
+	}
 
 	admin := &http.Server{Handler: s.adminHandler(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 	g.Go(func() error { return served(admin.Serve(s.admin)) })

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/client"
@@ -13,7 +12,6 @@ import (
 type progress struct {
 	t    *tool
 	plan bool
-	last string // of the step being shown, so that log lines know whose they are
 }
 
 func newProgress(t *tool, plan bool) *progress { return &progress{t: t, plan: plan} }
@@ -76,9 +74,4 @@ func addresses(a *client.App) [][2]string {
 		out = append(out, [2]string{"websocket", u})
 	}
 	return out
-}
-
-// indent puts every line of s under a heading.
-func indent(s string) string {
-	return "    " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n    ")
 }

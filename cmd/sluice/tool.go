@@ -133,7 +133,7 @@ func (t *tool) logger(level string) *slog.Logger {
 	var l slog.Level
 	_ = l.UnmarshalText([]byte(level)) // Validate has checked it
 	if isTerminal(t.err) {
-		return slog.New(tint.NewHandler(t.err, &tint.Options{Level: l, TimeFormat: time.TimeOnly}))
+		return slog.New(tint.NewTextHandler(t.err, &tint.Options{Level: l, TimeFormat: time.TimeOnly}))
 	}
 	return slog.New(slog.NewJSONHandler(t.err, &slog.HandlerOptions{Level: l}))
 }

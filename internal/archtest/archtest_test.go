@@ -36,7 +36,6 @@ func in(path string, roots ...string) bool {
 var (
 	rooms   = []string{"gateway", "function", "table", "object", "bus", "deploy", "access"}
 	engines = []string{"kv/pebble", "kv/pgwire", "kv/memory", "object/disk", "object/remote", "function/process", "bus/nats", "bus/local"}
-	ground  = []string{"kv", "telemetry", "config", "internal"}
 	suites  = []string{"kv/kvtest", "object/objecttest", "bus/bustest"}
 )
 

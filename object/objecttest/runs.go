@@ -148,9 +148,7 @@ func uploads(t *testing.T, s *object.Store) {
 			in, after := object.ListInput{Delimiter: delimiter, Max: page}, ""
 			for {
 				l := must(s.ListUploads(ctx, "box", in, after))(t)
-				for _, p := range l.Prefixes {
-					got = append(got, p)
-				}
+				got = append(got, l.Prefixes...)
 				for _, u := range l.Uploads {
 					if ids[u.ID] != u.Key {
 						t.Errorf("upload %s is for %q", u.ID, u.Key)
