@@ -2,12 +2,15 @@ package server
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"os"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/bus"
 	"github.com/sluicehq/sluice/deploy"
 	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/gateway"
 )
 
 // deployer is what the deploy room needs of the others, in its own terms.
@@ -43,6 +46,18 @@ func (d deployer) EnsureTable(ctx context.Context, app *sluice.App, t *sluice.Ta
 	return dl.EnsureTable(ctx, app, t)
 }
 
+// relay is the bus as the gateway sees it.
+type relay struct{ bus.Bus }
+
+// Request asks another node's gateway.
+func (r relay) Request(ctx context.Context, node uint16, body []byte) ([]byte, error) {
+	answer, err := r.Bus.Request(ctx, node, body)
+	if errors.Is(err, bus.ErrNoNode) {
+		return nil, gateway.ErrNoNode
+	}
+	return answer, err
+}
+
 // environment is everything that a function finds in its environment. Nothing of ours is inherited
 // but what every program needs: a user's shell must not change what a function does.
 func (s *Server) environment(ctx context.Context, app *sluice.App, f *sluice.Function, root string) (map[string]string, error) {
@@ -52,7 +67,7 @@ func (s *Server) environment(ctx context.Context, app *sluice.App, f *sluice.Fun
 			env[k] = v
 		}
 	}
-	maps.Copy(env, s.egressEnv())
+	maps.Copy(env, s.egressEnv(app.Domains))
 	maps.Copy(env, f.Env)
 	if d := s.dialect(app.Dialect); d != nil && d.Environment != nil {
 		placed := *f

@@ -186,7 +186,7 @@ func (a apps) Env(ctx context.Context, app sluice.AppName, dialect string) (map[
 	if err != nil {
 		return nil, err
 	}
-	out := a.egressEnv()
+	out := a.egressEnv(nil)
 	for _, d := range a.dialects {
 		if d.Exports != nil && (dialect == "" || d.Name == dialect) {
 			maps.Copy(out, d.Exports(key, publicURL(a.admin.Addr(), false)))

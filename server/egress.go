@@ -48,8 +48,9 @@ func (s *Server) openEgress() error {
 func (e *egressRoom) run(ctx context.Context) error { return e.Serve(ctx, e.ln) }
 
 // egressEnv is what makes official tools and functions trust us and come to us.
-func (s *Server) egressEnv() map[string]string {
-	return s.egress.Environment(s.egress.ln.Addr().String(), nil, true)
+// domains are an app's own hosts besides *.localhost.
+func (s *Server) egressEnv(domains []string) map[string]string {
+	return s.egress.Environment(s.egress.ln.Addr().String(), domains, true)
 }
 
 // vendors are the host patterns of all clouds.
