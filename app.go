@@ -139,5 +139,7 @@ type Action struct {
 	Module string `json:"module,omitempty"`
 	Run    string `json:"run"` // for sh -c
 	Dir    string `json:"dir"` // absolute
-	At     Place  `json:"at"`
+	// Files are written to a folder of their own while the command runs; $SLUICE_FILES names it.
+	Files map[string]string `json:"files,omitempty"`
+	At    Place             `json:"at"`
 }

@@ -69,11 +69,34 @@ func (d *Deployer) stamp(ctx context.Context, act *sluice.Action) (string, error
 	return hashOf(sums, err == nil), nil
 }
 
+// settings is a digest of all that an action says.
+func settings(act *sluice.Action) string {
+	if len(act.Files) == 0 {
+		return hashOf(act.When, act.Run)
+	}
+	return hashOf(act.When, act.Run, act.Files)
+}
+
 // run runs a template's command and streams its output as Log.
-func (a *apply) run(ctx context.Context, act *sluice.Action) error {
+func (a *apply) run(ctx context.Context, app *sluice.App, act *sluice.Action) error {
 	return a.step("run", "action", act.Run, func(log func(string)) error {
 		cmd := command(ctx, act.Dir, log, "sh", "-c", act.Run)
-		err := cmd.run()
+		files, err := writeFiles(act.Files)
+		if err != nil {
+			return fmt.Errorf("write files of action %q: %w", act.Run, err)
+		}
+		if files != "" {
+			defer os.RemoveAll(files)
+			cmd.Env = append(cmd.Env, "SLUICE_FILES="+files)
+		}
+		if a.d.o.Environment != nil {
+			env, err := a.d.o.Environment(ctx, app)
+			if err != nil {
+				return err
+			}
+			cmd.Env = append(cmd.Env, env...)
+		}
+		err = cmd.run()
 		if err == nil {
 			return nil
 		}
@@ -87,6 +110,23 @@ func (a *apply) run(ctx context.Context, act *sluice.Action) error {
 		}
 		return e
 	})
+}
+
+// writeFiles writes an action's files to a folder of their own, "" when there are none.
+func writeFiles(files map[string]string) (string, error) {
+	if len(files) == 0 {
+		return "", nil
+	}
+	dir, err := os.MkdirTemp("", "sluice-action-*")
+	if err != nil {
+		return "", err
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return "", errors.Join(err, os.RemoveAll(dir))
+		}
+	}
+	return dir, nil
 }
 
 // process is a command whose output goes to log line by line.

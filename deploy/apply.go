@@ -162,14 +162,14 @@ func (a *apply) before(ctx context.Context, app *sluice.App, old *Revision) erro
 			continue
 		}
 		if old != nil {
-			is := fingerprint{Settings: hashOf(act.When, act.Run)}
+			is := fingerprint{Settings: settings(act)}
 			is.Files, _ = a.d.stamp(ctx, act) // a folder that is missing is its command's to complain of
 			if was, ok := old.Prints[actionKey(i, act)]; ok && was == is {
 				a.say(Progress{Step: "run", Kind: "action", Name: act.Run, Status: Skipped, Text: "nothing changed since it ran"})
 				continue
 			}
 		}
-		if err := a.run(ctx, act); err != nil {
+		if err := a.run(ctx, app, act); err != nil {
 			return err
 		}
 	}
@@ -437,7 +437,7 @@ func (a *apply) after(ctx context.Context, prev, next *Revision) error {
 	var failed error
 	for i := range app.Actions {
 		if act := &app.Actions[i]; act.When == "post" && failed == nil {
-			failed = a.run(ctx, act)
+			failed = a.run(ctx, app, act)
 		}
 	}
 	for i := range app.Actions { // as all of them left their folders
@@ -446,7 +446,7 @@ func (a *apply) after(ctx context.Context, prev, next *Revision) error {
 		if failed != nil && act.When == "post" {
 			delete(next.Prints, key) // so that the next deploy tries again
 		} else if stamp, err := a.d.stamp(ctx, act); err == nil {
-			next.Prints[key] = fingerprint{Settings: hashOf(act.When, act.Run), Files: stamp}
+			next.Prints[key] = fingerprint{Settings: settings(act), Files: stamp}
 		}
 	}
 	return errors.Join(failed, a.d.commit(ctx, next))

@@ -25,6 +25,9 @@ type Options struct {
 	Buckets   Buckets
 	Tables    Tables
 	Fronts    Fronts
+	// Environment is what an app's actions find in their environment over the process's own, as
+	// NAME=value; nil adds nothing.
+	Environment func(ctx context.Context, app *sluice.App) ([]string, error)
 	Log       *slog.Logger     // nil discards
 	Now       func() time.Time // nil is time.Now
 }

@@ -86,7 +86,7 @@ func (d *Deployer) survey(ctx context.Context, app *sluice.App, early bool) (*Re
 		if err != nil && !early {
 			return nil, &sluice.Error{Code: sluice.Invalid, Msg: "action's folder " + a.Dir + " cannot be read: " + err.Error(), At: a.At, Err: err}
 		}
-		r.Prints[actionKey(i, a)] = fingerprint{Settings: hashOf(a.When, a.Run), Files: stamp}
+		r.Prints[actionKey(i, a)] = fingerprint{Settings: settings(a), Files: stamp}
 	}
 	for i := range app.Tables {
 		t := &app.Tables[i]

@@ -25,6 +25,9 @@ type Input struct {
 	Public   func(sluice.AppName) string // host[:port] that clients and functions use for the app, without scheme; may be nil
 	Endpoint func(service string) string // address of a cloud API of ours: "tablestore", "oss", "fc"
 	Skip     []string                    // resources to leave out
+
+	NoOverlay bool // without what sluice adds to templates that are known to be incomplete
+	RunBuild  bool // run builds of pages that come built
 }
 
 // Functions is what deploy needs of the function room. Changes take effect at once: new calls go to

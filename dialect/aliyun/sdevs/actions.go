@@ -11,6 +11,7 @@ import (
 // actions puts what modules run around a deploy into the App: modules in the order in which they
 // need each other, ties in that of the file.
 func (r *reading) actions() {
+	r.hook()
 	global := r.actionItems(r.root.get("actions"), nil)
 	for _, a := range global {
 		if a.when == "pre" {
@@ -68,6 +69,9 @@ func (r *reading) addAction(a action, m *module) {
 				return
 			}
 		}
+	}
+	if m != nil && a.when == "pre" && r.builtPages(a, m) {
+		return
 	}
 	run, keep := r.personal(a, m)
 	if !keep {

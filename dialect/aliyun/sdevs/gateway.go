@@ -283,7 +283,9 @@ func (r *reading) httpBackend(svc view, a *apigroup.API, b *apigroup.Backend, sc
 	if base := strings.TrimRight(u.Path, "/"); base != "" {
 		b.Path = base + b.Path
 	}
-	b.Bucket = r.owners.buckets[strings.ToLower(u.Hostname())]
+	if b.Bucket = r.owners.buckets[strings.ToLower(u.Hostname())]; b.Bucket != "" {
+		r.uploadedTo(svc.at("servicePath").place(), a.Name, b)
+	}
 }
 
 func slashed(path string) string {

@@ -64,7 +64,11 @@ func (r *reading) loadFile(file string, depth int) *value {
 		name = v.text
 	}
 	r.blanks = r.blanks[:seen]
-	root, err := parse(file, []byte(r.fill(file, string(text), string(appName(r.in, name)))))
+	full := r.fill(file, string(text), string(appName(r.in, name)))
+	if depth == 0 {
+		r.filled = full
+	}
+	root, err := parse(file, []byte(full))
 	if err != nil {
 		r.failAll(err)
 		return nil

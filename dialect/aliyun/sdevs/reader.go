@@ -96,6 +96,7 @@ type reading struct {
 	vars    resolver
 	owners  owners
 	blanks  []blank
+	filled  string // the template's text, its placeholders filled
 }
 
 // fail notes an error.
@@ -161,6 +162,7 @@ func (r *reading) read() {
 	}
 	r.build()
 	r.actions()
+	r.vacated()
 	slices.SortStableFunc(r.app.Warnings, func(a, b sluice.Notice) int { return a.At.Line - b.At.Line })
 }
 
