@@ -102,28 +102,42 @@ func TestWallInABrowser(t *testing.T) {
 		}
 	}
 
-	// Pictures, with some life on the wall.
-	for i, text := range []string{"Sluice is live!", "弹幕来了 🎉", "Greetings from row 12", "太好看了吧", "What a talk", "哈哈哈哈", "Encore!", "♥ ♥ ♥", "Question: does it scale?", "前方高能"} {
-		color := []string{"#ffffff", "#ffd95a", "#5fe0f2", "#ff7eb6", "#9ef29e"}[i%5]
-		if _, err := s.call(anyone, "POST", "/api/send", map[string]string{"message": text, "fromId": fmt.Sprint("p", i), "fromName": fmt.Sprint("Guest ", i), "color": color, "fontSize": "28px", "cid": fmt.Sprint("pic", i)}, nil); err != nil {
-			t.Fatal(err)
+	// Pictures, with some life on the wall, for people to look at.
+	s.set(s.admin(), map[string]any{"status": 0, "rate": 0})
+	for _, size := range sizes {
+		wall := open(t, b, s.url("/"), size.w, size.h)
+		wall.do(chromedp.WaitVisible(".join"))
+		for i, text := range crowd {
+			if _, err := s.call(anyone, "POST", "/api/send", map[string]string{"message": text, "fromId": fmt.Sprint("p", i), "fromName": names[i%len(names)],
+				"color": colors[i%len(colors)], "fontSize": "28px", "cid": size.name + fmt.Sprint(i)}, nil); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(350 * time.Millisecond) // an evening has its pace
 		}
+		wall.shows(onScreen, crowd[len(crowd)-1])
+		wall.picture("screen-"+size.name, size.w, size.h)
 	}
-	screens[0].shows(onScreen, "前方高能")
 	s.set(s.admin(), map[string]any{"status": 2})
-	for i, text := range []string{"May I be on the wall?", "我也要上墙", "First time here"} {
-		s.say(fmt.Sprint("q", i), "q", text)
+	for i, text := range crowd[:4] {
+		s.call(anyone, "POST", "/api/send", map[string]string{"message": text, "fromId": fmt.Sprint("q", i), "fromName": names[i], "color": colors[i], "fontSize": "28px", "cid": fmt.Sprint("q", i)}, nil)
 	}
-	moderator.shows(inQueue, "First time here")
-	for _, size := range []struct {
-		name string
-		w, h int64
-	}{{"phone", 390, 844}, {"laptop", 1440, 900}, {"4k", 3840, 2160}} {
-		screens[0].picture("screen-"+size.name, size.w, size.h)
+	moderator.shows(inQueue, crowd[3])
+	for _, size := range sizes {
 		player.picture("player-"+size.name, size.w, size.h)
 		moderator.picture("admin-"+size.name, size.w, size.h)
 	}
 }
+
+// What the pictures show.
+var (
+	sizes = []struct {
+		name string
+		w, h int64
+	}{{"phone", 390, 844}, {"laptop", 1440, 900}, {"4k", 3840, 2160}}
+	crowd  = []string{"Sluice is live!", "弹幕来了 🎉", "Greetings from row 12", "太好看了吧", "What a talk", "哈哈哈哈", "Encore! Encore!", "这个墙不错", "Question: does it scale?", "前方高能", "Hello from the balcony", "👏👏👏"}
+	names  = []string{"Mia", "阿晴", "Noah", "小鱼", "Zoe", "Kenji", "Ana", "老王"}
+	colors = []string{"#ffffff", "#ffd95a", "#5fe0f2", "#ff7eb6", "#9ef29e", "#9aa8ff"}
+)
 
 // modeName is what the moderator's page calls a mode, in whichever language it is.
 func modeName(t *testing.T, p *page, mode int) string {
