@@ -158,7 +158,7 @@ func mock(w http.ResponseWriter, b *apigroup.Backend) error {
 		w.Header().Add(h.Name, oneLine(h.Value, maxHeaders))
 	}
 	status := b.MockStatus
-	if status < 200 || status > 599 {
+	if !final(status) {
 		status = http.StatusOK
 	}
 	w.WriteHeader(status)
@@ -242,6 +242,9 @@ func (g *Group) proxy(ctx context.Context, w http.ResponseWriter, c *call, m mat
 		return backendFault(err)
 	}
 	defer res.Body.Close()
+	if !final(res.StatusCode) {
+		return faultf(D504RE, "Backend service request failed")
+	}
 	dropHop(res.Header)
 	if loc := res.Header.Get("Location"); res.StatusCode/100 == 3 && loc != "" {
 		res.Header.Set("Location", relocate(loc, req.URL.Host, backendPrefix(m), m))

@@ -137,6 +137,9 @@ func (g *Group) invoke(ctx context.Context, inv sluice.Invocation) (sluice.Resul
 	return res, nil
 }
 
+// final reports whether a status may end a response; net/http panics at some that may not.
+func final(status int) bool { return status >= 200 && status <= 599 }
+
 // finish writes status and body of an answer that is whole. That the client does not wait for it any
 // more is not an error of ours.
 func finish(w http.ResponseWriter, status int, body []byte) {
@@ -171,7 +174,7 @@ func decodeAnswer(payload []byte) (answer, error) {
 	if err != nil || !ok {
 		return a, errors.New("it has no statusCode")
 	}
-	if a.status, err = strconv.Atoi(text); err != nil || a.status < 200 || a.status > 599 {
+	if a.status, err = strconv.Atoi(text); err != nil || !final(a.status) {
 		return a, errors.New("its statusCode is " + text)
 	}
 	for _, name := range slices.Sorted(maps.Keys(raw.Headers)) {
@@ -233,6 +236,9 @@ func (g *Group) callHTTP(ctx context.Context, w http.ResponseWriter, c *call, m 
 	if res.HTTP != nil {
 		if res.HTTP.Status != 0 {
 			status = res.HTTP.Status
+		}
+		if !final(status) {
+			return faultf(D502FC, "FunctionCompute response invalid: its status is %d", status)
 		}
 		h := res.HTTP.Header.Clone()
 		dropHop(h)

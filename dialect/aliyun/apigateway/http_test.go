@@ -333,6 +333,28 @@ func TestHTTPFunctions(t *testing.T) {
 	}
 }
 
+func TestStatusesThatAreNone(t *testing.T) {
+	odd := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		io.WriteString(conn, "HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n")
+		conn.Close()
+	})
+	f := &rooms{invoke: func(context.Context, sluice.Invocation) (sluice.Result, error) {
+		return sluice.Result{HTTP: &sluice.HTTPResponse{Status: 9999}}, nil
+	}}
+	g := newGroup(t, f, backed("/f/*", apigroup.Backend{Type: apigroup.FCHTTP, Service: "s", Function: "node", Path: "/"}),
+		backed("/p/*", apigroup.Backend{Type: apigroup.HTTP, Address: odd}))
+	for path, code := range map[string]string{"/f/x": "D502FC", "/p/x": "D504RE"} {
+		if res, body := do(t, g, get(path)); res.Header.Get("X-Ca-Error-Code") != code || body != "" {
+			t.Errorf("%s: %d %v %q", path, res.StatusCode, res.Header, body)
+		}
+	}
+}
+
 func TestForeignTriggerIsProxied(t *testing.T) {
 	srv := newBackend(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.String()) })
 	g := newGroup(t, &rooms{}, backed("/f/*", apigroup.Backend{Type: apigroup.FCHTTP, BaseURL: srv + "/2016-08-15/proxy/s/f/", Path: "/"}))
