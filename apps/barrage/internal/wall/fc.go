@@ -24,7 +24,7 @@ func FromEnv(announce func(string)) (*Wall, *Tablestore) {
 		Secret: os.Getenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET"),
 		Token:  os.Getenv("ALIBABA_CLOUD_SECURITY_TOKEN"),
 	})
-	o := Options{Store: store, AdminPassword: os.Getenv("adminPassword"), Announce: announce, Rate: 60}
+	o := Options{Store: store, AdminPassword: os.Getenv("adminPassword"), Announce: announce, Rate: 60, Public: os.Getenv("SLUICE_PUBLIC_URL")}
 	if o.AdminPassword == "auto" {
 		o.AdminPassword = ""
 	}

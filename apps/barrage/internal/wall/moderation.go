@@ -160,6 +160,7 @@ type State struct {
 	Paused    bool   `json:"paused"`
 	ClearedAt int64  `json:"clearedAt"` // unix ms; messages passed before are off the screens
 	Stats
+	Public     string  `json:"public,omitempty"` // address under which phones reach the wall
 	Registered bool    `json:"registered"`       // whether the asking device is known
 	Recent     []Frame `json:"recent,omitempty"` // passed messages in the order of their ids
 }
@@ -188,7 +189,7 @@ func (w *Wall) State(ctx context.Context, device string, recent int) (State, err
 	if err != nil {
 		return State{}, err
 	}
-	s := State{Now: w.now().UnixMilli(), Room: w.room.DocID, Title: settings.Title, Paused: number(row, "paused") == 1, ClearedAt: number(row, "clearedAt")}
+	s := State{Now: w.now().UnixMilli(), Room: w.room.DocID, Title: settings.Title, Paused: number(row, "paused") == 1, ClearedAt: number(row, "clearedAt"), Public: w.public}
 	s.Stats = stats(row, devices)
 	s.Registered = slices.ContainsFunc(devices, func(d Device) bool { return d.ID == device })
 	if recent <= 0 {

@@ -59,6 +59,7 @@ type Options struct {
 	Now           func() time.Time
 	AdminPassword string       // empty: one is generated and kept
 	Announce      func(string) // receives a generated password, once; nil: none is generated
+	Public        string       // address under which phones reach the wall; empty: pages take their own
 	Rate          int64        // messages per minute and device until an administrator changes it; 0: no limit
 }
 
@@ -71,6 +72,7 @@ type Wall struct {
 	password string
 	announce func(string)
 	rate     int64
+	public   string
 	senders  *Limiter // messages, by player
 	hearts   *Limiter // like calls, by player
 	logins   *Limiter // all password attempts together
@@ -96,7 +98,7 @@ func New(o Options) *Wall {
 	}
 	w := &Wall{
 		room: DefaultRoom, store: o.Store, log: o.Log, now: o.Now,
-		password: o.AdminPassword, announce: o.Announce, rate: o.Rate,
+		password: o.AdminPassword, announce: o.Announce, rate: o.Rate, public: o.Public,
 		senders: NewLimiter(o.Now), hearts: NewLimiter(o.Now), logins: NewLimiter(o.Now),
 	}
 	w.outbox = newOutbox(w, o.Notify)

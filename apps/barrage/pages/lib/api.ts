@@ -59,6 +59,7 @@ export interface Wall extends Stats {
   title: string;
   paused: boolean;
   clearedAt: number;
+  public?: string; // address under which phones reach the wall
   registered: boolean;
   recent?: Frame[];
 }
