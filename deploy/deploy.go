@@ -28,8 +28,8 @@ type Options struct {
 	// Environment is what an app's actions find in their environment over the process's own, as
 	// NAME=value; nil adds nothing.
 	Environment func(ctx context.Context, app *sluice.App) ([]string, error)
-	Log       *slog.Logger     // nil discards
-	Now       func() time.Time // nil is time.Now
+	Log         *slog.Logger     // nil discards
+	Now         func() time.Time // nil is time.Now
 }
 
 // Deployer plans and applies apps. It is safe for concurrent use.
