@@ -32,7 +32,7 @@ func TestOpenSeesTheHandshakeAndSetsTheAnswer(t *testing.T) {
 		opens := make(chan *sluice.Event, 1)
 		s := start(t, streams, Policy{}, &handler{handle: func(_ context.Context, ev *sluice.Event) sluice.Reply {
 			if ev.Kind != sluice.Open {
-				return echo(nil, ev)
+				return echo(context.Background(), ev)
 			}
 			opens <- ev
 			return sluice.Reply{
