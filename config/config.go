@@ -27,6 +27,7 @@ type Config struct {
 	LogLevel      string        // debug, info, warn, error. Default info
 	IdleTTL       time.Duration // how long an idle instance lives. Default 5m (dev: 15m)
 	Node          uint16        // this node's number. Default 1
+	WSURLFix      string        // auto, off: correct the port for sockets in pages of a cloud where it is 8080. Default auto
 	Drain         time.Duration // window over which connections are told to go at a stop. Default 3s
 }
 
@@ -39,6 +40,7 @@ func Default() Config {
 		IdleTTL:  5 * time.Minute,
 		Node:     1,
 		Drain:    3 * time.Second,
+		WSURLFix: "auto",
 	}
 }
 
@@ -56,6 +58,7 @@ func (c *Config) keys() map[string]func(string) error {
 		"log-level":      text(&c.LogLevel),
 		"idle-ttl":       dur(&c.IdleTTL),
 		"drain":          dur(&c.Drain),
+		"ws-url-fix":     text(&c.WSURLFix),
 		"node": func(s string) error {
 			n, err := strconv.ParseUint(s, 10, 16)
 			c.Node = uint16(n)
@@ -157,6 +160,9 @@ func (c *Config) Validate() error {
 	case "debug", "info", "warn", "error":
 	default:
 		errs = append(errs, fmt.Errorf("log-level %q: want debug, info, warn or error", c.LogLevel))
+	}
+	if c.WSURLFix != "auto" && c.WSURLFix != "off" {
+		errs = append(errs, fmt.Errorf("ws-url-fix %q: want auto or off", c.WSURLFix))
 	}
 	if c.Node == 0 {
 		errs = append(errs, errors.New("node: want a number from 1 to 65535"))

@@ -30,6 +30,11 @@ type Rooms struct {
 	Admin string
 	// Public is the host[:port] under which clients and functions of this machine reach an app.
 	Public func(app sluice.AppName) string
+	// Dir is where dialects keep files that functions and actions use, absolute; "" means that they have
+	// none, and do without.
+	Dir string
+	// FixSockets lets dialects correct pages that name the cloud's port for sockets (config, ws-url-fix).
+	FixSockets bool
 }
 
 // Sockets are the pushes of the gateway room that dialects need.
@@ -56,6 +61,10 @@ type Dialect struct {
 	Environment func(ctx context.Context, app *sluice.App, f *sluice.Function) (map[string]string, error)
 	// Exports are the variables that point this cloud's SDKs and CLIs at us, for sluice env.
 	Exports func(k access.Credentials, admin string) map[string]string
+	// Actions is what a template's actions find in their environment besides Exports.
+	Actions func(app *sluice.App) (map[string]string, error)
+	// Tool is the name of the cloud's own tool, which this binary is when actions run it; "" is none.
+	Tool string
 	// Front makes what an app shows on the public listener.
 	Front func(ctx context.Context, app *sluice.App) (*Front, error)
 	// EnsureTable makes a table that a template declares.

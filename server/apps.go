@@ -8,12 +8,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/client"
 	"github.com/sluicehq/sluice/console"
 	"github.com/sluicehq/sluice/deploy"
+	"github.com/sluicehq/sluice/dialect"
 )
 
 // apps is the server as the console sees it.
@@ -64,6 +66,9 @@ func (s *Server) show(r *deploy.Revision) *client.App {
 
 // read reads the template of a folder with the dialect that recognises it.
 func (s *Server) read(ctx context.Context, in deploy.Input) (*sluice.App, error) {
+	if src := filepath.Join(in.Dir, "src"); in.File == "" && !s.recognized(in.Dir) && s.recognized(src) {
+		in.Dir = src // a published application: the template is below its hook
+	}
 	for _, d := range s.dialects {
 		if d.Reader == nil {
 			continue
@@ -81,6 +86,11 @@ func (s *Server) read(ctx context.Context, in deploy.Input) (*sluice.App, error)
 	}
 	return nil, &sluice.Error{Code: sluice.Missing, Msg: fmt.Sprintf("%s holds no template", in.Dir),
 		Hint: "want s.yaml or s.yml (Serverless Devs); name another file with --template"}
+}
+
+// recognized reports whether a folder holds any dialect's template.
+func (s *Server) recognized(dir string) bool {
+	return slices.ContainsFunc(s.dialects, func(d dialect.Dialect) bool { return d.Reader != nil && d.Reader.Recognize(dir) != "" })
 }
 
 // Deploy reads a folder's template, plans and applies it, telling each step.

@@ -50,7 +50,7 @@ func (s *Server) openRooms(ctx context.Context) error {
 		return err
 	}
 	d := deployer{s}
-	s.deploys = deploy.New(deploy.Options{Store: store, Dir: s.path("apps"), Functions: d, Tables: d, Buckets: s.objects, Fronts: s.hosts, Log: s.log})
+	s.deploys = deploy.New(deploy.Options{Store: store, Dir: s.path("apps"), Functions: d, Tables: d, Buckets: s.objects, Fronts: s.hosts, Log: s.log, Environment: s.actionEnvironment})
 	return nil
 }
 
@@ -77,6 +77,9 @@ func (s *Server) openFunctions() error {
 		Log:       s.log,
 		Admin:     "http://" + reach(s.admin.Addr()),
 		Public:    s.publicHost,
+
+		Dir:        s.path("runtimes"),
+		FixSockets: s.cfg.WSURLFix != "off",
 	})
 	if err != nil {
 		return err

@@ -23,6 +23,8 @@ type templateFlags struct {
 	file   string
 	params []string
 	skip   []string
+
+	noOverlay, runBuild bool
 }
 
 func (f *templateFlags) add(cmd *cobra.Command) {
@@ -30,6 +32,8 @@ func (f *templateFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&f.file, "template", "t", "", "template file within the folder")
 	cmd.Flags().StringArrayVarP(&f.params, "param", "p", nil, "NAME=VALUE for a template parameter, repeatable")
 	cmd.Flags().StringArrayVar(&f.skip, "skip", nil, "resource to leave out, repeatable")
+	cmd.Flags().BoolVar(&f.noOverlay, "no-overlay", false, "take an app that sluice knows to be broken as it was published")
+	cmd.Flags().BoolVar(&f.runBuild, "run-build", false, "build pages though they come built")
 }
 
 func (f *templateFlags) values() (map[string]string, error) {
@@ -78,6 +82,12 @@ func (t *tool) deployCommand() *cobra.Command {
 			}
 			if tf.file != "" {
 				q.Set("template", tf.file)
+			}
+			if tf.noOverlay {
+				q.Set("no-overlay", "1")
+			}
+			if tf.runBuild {
+				q.Set("run-build", "1")
 			}
 			if plan {
 				q.Set("plan", "1")

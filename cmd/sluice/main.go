@@ -9,10 +9,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/dialect/aliyun/scli"
 )
 
 // version is set by the linker for releases.
@@ -27,6 +29,11 @@ func run() int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
+	// While a template's actions run, this binary is the cloud's own tool, too.
+	if filepath.Base(os.Args[0]) == "s" {
+		s := scli.Tool{Version: version, Env: os.Getenv, Out: os.Stdout, Err: os.Stderr}
+		return s.Run(ctx, os.Args[1:])
+	}
 	t := &tool{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.LookupEnv}
 	root := t.commands()
 	root.SetArgs(os.Args[1:])

@@ -64,6 +64,7 @@ func serverFlags(f *pflag.FlagSet) {
 	f.String("log-level", "", "debug, info, warn or error")
 	f.String("idle-ttl", "", "how long an idle function instance lives")
 	f.String("drain", "", "window over which clients are told to go at a stop")
+	f.String("ws-url-fix", "", "auto or off: let pages made for a cloud's socket port 8080 use this one")
 	f.String("node", "", "this node's number, 1 to 65535")
 }
 
@@ -75,7 +76,7 @@ func (t *tool) config(cmd *cobra.Command, base config.Config) (config.Config, er
 	}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		switch f.Name {
-		case "data", "admin", "admin-password", "log-level", "idle-ttl", "drain", "node":
+		case "data", "admin", "admin-password", "log-level", "idle-ttl", "drain", "ws-url-fix", "node":
 			if e := c.Set(f.Name, f.Value.String()); e != nil && err == nil {
 				err = usageError{fmt.Errorf("--%s: %w", f.Name, e)}
 			}

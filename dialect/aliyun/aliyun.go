@@ -12,16 +12,23 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/access"
 	"github.com/sluicehq/sluice/dialect"
 	"github.com/sluicehq/sluice/dialect/aliyun/apigateway"
 	"github.com/sluicehq/sluice/dialect/aliyun/fc"
+	"github.com/sluicehq/sluice/dialect/aliyun/npm"
 	"github.com/sluicehq/sluice/dialect/aliyun/oss"
+	"github.com/sluicehq/sluice/dialect/aliyun/scli"
 	"github.com/sluicehq/sluice/dialect/aliyun/sdevs"
 	"github.com/sluicehq/sluice/dialect/aliyun/tablestore"
 	"github.com/sluicehq/sluice/function"
@@ -36,6 +43,8 @@ type cloud struct {
 	oss  *oss.Handler
 	fc   fc.Options
 	apis []api
+
+	modules *fc.Modules
 }
 
 // api is one of the cloud's APIs on the admin listener.
@@ -54,7 +63,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 	if err != nil {
 		return dialect.Dialect{}, fmt.Errorf("address of the admin listener: %w", err)
 	}
-	c := &cloud{r: r, fc: fc.Options{Functions: r.Functions, Keys: r.Keys, Log: r.Log}}
+	c := &cloud{r: r, modules: &fc.Modules{Dir: filepath.Join(r.Dir, "nodejs"), Log: r.Log}, fc: fc.Options{Functions: r.Functions, Keys: r.Keys, Log: r.Log}}
 	var run func(context.Context) error
 	if r.Store != nil {
 		c.fc.Later = fc.NewQueue(r.Store, r.Functions, r.Log)
@@ -62,7 +71,12 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 	}
 	c.oss = oss.New(oss.Options{Objects: r.Objects, Keys: r.Keys, Log: r.Log, Hosts: []string{admin.Hostname()}})
 	// Headers and hosts are surer signs than a path, which in OSS may be anything.
+	packages, err := npm.New()
+	if err != nil {
+		return dialect.Dialect{}, err
+	}
 	c.apis = []api{
+		{npm.Claims, packages},
 		{tablestore.Claims, tablestore.New(tablestore.Options{Tables: r.Tables, Keys: r.Keys, Log: r.Log})},
 		{c.oss.Claims, c.oss},
 		{fc.Claims, fc.New(c.fc)},
@@ -75,6 +89,8 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 		Starters:    []function.Starter{&fc.Custom{Keys: r.Keys, Log: r.Log}},
 		Environment: c.environment,
 		Exports:     exports,
+		Actions:     c.actions,
+		Tool:        "s",
 		Front:       c.front,
 		Run:         run,
 		Hosts:       []string{"*.aliyuncs.com"},
@@ -111,11 +127,48 @@ func endpoints(admin string) map[string]string {
 }
 
 // environment is what a function finds in its environment.
-func (c *cloud) environment(_ context.Context, app *sluice.App, f *sluice.Function) (map[string]string, error) {
+func (c *cloud) environment(ctx context.Context, app *sluice.App, f *sluice.Function) (map[string]string, error) {
 	env := fc.Environment(c.r.Keys, app, f)
 	for name, v := range endpoints(c.r.Admin) {
 		env[name] = v
 	}
+	if c.r.Dir == "" || !strings.HasPrefix(strings.ToLower(f.Runtime), "nodejs") {
+		return env, nil
+	}
+	path, err := c.modules.Path(ctx, f.Name, f.Code)
+	if err != nil {
+		return nil, err
+	}
+	if path != "" {
+		env["NODE_PATH"] = strings.TrimPrefix(f.Env["NODE_PATH"]+string(filepath.ListSeparator)+path, string(filepath.ListSeparator))
+	}
+	return env, nil
+}
+
+// actions is the environment of an app's actions: who they are, and an npm that finds what has gone
+// from the registry. npm takes the registry of a scope from files only; what the machine's own file of
+// that kind says is kept.
+func (c *cloud) actions(app *sluice.App) (map[string]string, error) {
+	env := map[string]string{scli.AppVariable: string(app.Name), scli.DomainVariable: c.baseURL(app.Name)}
+	if c.r.Dir == "" {
+		return env, nil
+	}
+	own := cmp.Or(os.Getenv("npm_config_globalconfig"), os.Getenv("NPM_CONFIG_GLOBALCONFIG"))
+	if bin, err := exec.LookPath("npm"); own == "" && err == nil {
+		own = filepath.Join(filepath.Dir(filepath.Dir(bin)), "etc", "npmrc")
+	}
+	text, err := os.ReadFile(own)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read npm's settings: %w", err)
+	}
+	if err := os.MkdirAll(c.r.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	file := filepath.Join(c.r.Dir, "npmrc")
+	if err := os.WriteFile(file, append(text, "\n"+npm.Config(c.r.Admin)...), 0o600); err != nil {
+		return nil, fmt.Errorf("write npm's settings: %w", err)
+	}
+	env["npm_config_globalconfig"] = file
 	return env, nil
 }
 

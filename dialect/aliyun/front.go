@@ -65,6 +65,9 @@ func (c *cloud) front(ctx context.Context, app *sluice.App) (*dialect.Front, err
 	if err := c.groups(ctx, app, f, out, custom); err != nil {
 		return nil, err
 	}
+	if c.r.FixSockets && out.Socket != nil {
+		out.HTTP = fixSockets(f)
+	}
 	if f.fallback != nil {
 		out.Addresses = append(out.Addresses, sluice.Output{Name: "http", Value: "http://" + base + "/"})
 	}
