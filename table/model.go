@@ -84,6 +84,7 @@ type Spec struct {
 	Hash        bool        `json:"hash,omitempty"`
 	Indexes     []Index     `json:"indexes,omitempty"`
 	Stream      *Stream     `json:"stream,omitempty"`
+	Sessions    bool        `json:"sessions,omitempty"` // Begin is allowed; costs each write a read
 	// Extra is what only the dialect understands (defined columns, throughput, tags), kept unread.
 	Extra []byte `json:"extra,omitempty"`
 
@@ -123,6 +124,9 @@ type Op struct {
 	Table *Spec
 	Key   Key // an auto-increment column given as Min is filled in
 	Do    Mutate
+	Note  []byte // kept with the record of the table's stream, unread
+
+	session string // whose hold lets the op pass; see Session
 }
 
 // Ref names one row.
@@ -165,8 +169,9 @@ type Record struct {
 	Seq           uint64 // from 1, without gaps, in the order of commits
 	Time          int64  // of the commit, unix ms
 	Key           Key
-	Before, After *Row // nil when there was, or is, no row
-	Expired       bool // the sweeper removed the row, not a client
+	Before, After *Row   // nil when there was, or is, no row
+	Expired       bool   // the sweeper removed the row, not a client
+	Note          []byte // of the Op; nil when it had none
 }
 
 // ExistsError says that a table is there already.

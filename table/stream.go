@@ -31,9 +31,10 @@ const (
 	hasBefore = 1 << iota
 	hasAfter
 	isExpired
+	hasNote
 )
 
-// encodeRecord writes version, flags, time, and the row's key and images with their lengths.
+// encodeRecord writes version, flags, time, and the row's key, images and note with their lengths.
 func encodeRecord(rowKey []byte, r *Record) ([]byte, error) {
 	b := append(make([]byte, 0, 512), 1, 0)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Time))
@@ -54,6 +55,10 @@ func encodeRecord(rowKey []byte, r *Record) ([]byte, error) {
 			return nil, err
 		}
 		b = appendString(b, string(row))
+	}
+	if len(r.Note) > 0 {
+		b[1] |= hasNote
+		b = appendString(b, string(r.Note))
 	}
 	return b, nil
 }
@@ -87,6 +92,9 @@ func (t *Spec) decodeRecord(key, val []byte) (Record, error) {
 		}
 		st.Key = r.Key
 		*image.row = &st.Row
+	}
+	if flags&hasNote != 0 {
+		r.Note = []byte(d.str())
 	}
 	if d.bad || d.s != "" {
 		return r, errCorrupt

@@ -362,6 +362,7 @@ func (t *Tables) Drop(ctx context.Context, scope, name string) error {
 		for _, space := range []byte("RISCT") {
 			prefixes = append(prefixes, binary.BigEndian.AppendUint32([]byte{space}, spec.ID))
 		}
+		prefixes = append(prefixes, holdPrefix(spec.ID))
 		tx.Put(goneKey(spec.ID, 0), encodeGone(prefixes...))
 		return nil
 	})

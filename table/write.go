@@ -185,6 +185,11 @@ func locks(ops []Op) kv.Locks {
 		} else if k, err := op.Table.rows().key(op.Key); err == nil {
 			l.Keys = append(l.Keys, k)
 		}
+		if op.Table.Sessions && len(op.Key) > 0 {
+			if k, err := holdKey(op.Table.ID, op.Key[0]); err == nil {
+				l.Keys = append(l.Keys, k)
+			}
+		}
 		if op.Table.Stream != nil {
 			l.Keys = append(l.Keys, counterKey(op.Table.ID, 's'))
 		}
@@ -226,6 +231,11 @@ func (t *Tables) apply(tx kv.Txn, op Op) (Change, error) {
 	if len(key) > t.store.Limits().MaxKey {
 		return Change{}, sluice.Errorf(sluice.TooMuch, "a key of table %s is too long", spec.Name)
 	}
+	if spec.Sessions {
+		if err := checkHold(tx, spec.ID, op.Key[0], op.session, now); err != nil {
+			return Change{}, err
+		}
+	}
 	old, err := spec.read(tx, key, op.Key)
 	if err != nil {
 		return Change{}, err
@@ -250,7 +260,7 @@ func (t *Tables) apply(tx kv.Txn, op Op) (Change, error) {
 	}
 	var rec []byte
 	if spec.Stream != nil {
-		if rec, err = encodeRecord(key, &Record{Time: now, Before: ch.Before, After: ch.After}); err != nil {
+		if rec, err = encodeRecord(key, &Record{Time: now, Before: ch.Before, After: ch.After, Note: op.Note}); err != nil {
 			return Change{}, err
 		}
 	}
