@@ -7,7 +7,7 @@ ADMIN  ?= 127.0.0.1:4566
 GO     ?= go
 export CGO_ENABLED ?= 0
 
-.PHONY: run test build tools lint web bench soak fuzz clean
+.PHONY: run test race build tools lint web bench soak fuzz clean
 
 run: build
 	@bin/sluice dev apps/barrage --listen $(LISTEN) --admin $(ADMIN) --qr /player/
@@ -15,6 +15,10 @@ run: build
 build: go.sum
 	@command -v $(GO) >/dev/null || { echo "sluice needs Go 1.26 or newer: https://go.dev/dl"; exit 1; }
 	@$(GO) build -trimpath -ldflags "-s -w" -o bin/sluice ./cmd/sluice
+
+# The race detector needs a C compiler.
+race:
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
 
 # What the tests need beyond Go. Debian and Ubuntu install it; elsewhere it is named.
 tools:
