@@ -34,6 +34,9 @@ type pageWriter struct {
 // Unwrap lets http.ResponseController reach the connection.
 func (w *pageWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// Flush sends on what answers in pieces have so far.
+func (w *pageWriter) Flush() { http.NewResponseController(w.ResponseWriter).Flush() }
+
 // ReadFrom keeps the short way from file to socket open to what is no page.
 func (w *pageWriter) ReadFrom(r io.Reader) (int64, error) {
 	if w.began && !w.page {
