@@ -19,6 +19,7 @@ func main() {
 	rounds := flag.Int("rounds", 3, "how often each measurement is taken")
 	conns := flag.Int("conns", 1000, "connections of echo and broadcast")
 	idle := flag.Int("idle", 9000, "idle connections for memory")
+	only := flag.String("only", "", "only measurements whose name holds this")
 	flag.Parse()
 	switch *serve {
 	case "sluice":
@@ -26,7 +27,7 @@ func main() {
 	case "bare":
 		fail(serveBare())
 	case "":
-		fail(compare(*rounds, *conns, *idle))
+		fail(compare(*rounds, *conns, *idle, *only))
 	default:
 		fail(fmt.Errorf("unknown server %q", *serve))
 	}
@@ -47,7 +48,7 @@ type measurement struct {
 	take func(s *child) (float64, error)
 }
 
-func compare(rounds, conns, idle int) error {
+func compare(rounds, conns, idle int, only string) error {
 	all := []measurement{
 		{"idle connection", "B of user space", true, func(s *child) (float64, error) { return idleCost(s, idle) }},
 		{"echo, 64 active", "round trips per CPU-s", false, func(s *child) (float64, error) { return echo(s, conns, 64) }},
@@ -59,6 +60,9 @@ func compare(rounds, conns, idle int) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "what\tunit\tbare\tsluice\tratio\tspread")
 	for _, m := range all {
+		if !strings.Contains(m.name, only) {
+			continue
+		}
 		var ours, bares, ratios []float64
 		for range rounds {
 			b, err := once("bare", m)

@@ -14,7 +14,7 @@ import (
 // serveSluice is the gateway with an endpoint that echoes; J joins the crowd, P goes to all who joined.
 func serveSluice() error {
 	h := &crowd{group: gateway.Group{App: "bench", Name: "all"}}
-	h.endpoint = &gateway.Endpoint{App: "bench", Name: "bench", Handler: h, Policy: gateway.Policy{AutoAccept: true, Uplink: 1, MaxQueue: 8 << 20}}
+	h.endpoint = &gateway.Endpoint{App: "bench", Name: "bench", Handler: h, Policy: gateway.Policy{AutoAccept: true, Uplink: 16, MaxQueue: 8 << 20}}
 	h.gateway = gateway.New(gateway.Options{Node: 1, Store: memory.New(), Router: h, Log: slog.New(slog.DiscardHandler)})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
