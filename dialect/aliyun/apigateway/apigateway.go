@@ -83,8 +83,10 @@ type Options struct {
 	// Life is how long a connection may last before it is told to come again (CR); 0 is for ever.
 	Life      time.Duration
 	Transport http.RoundTripper // to HTTP backends; nil is one with sensible limits
-	Log       *slog.Logger
-	Now       func() time.Time // nil is time.Now
+	// BodyWait is how long the body of an HTTP request may take to come; 0 is a minute.
+	BodyWait time.Duration
+	Log      *slog.Logger
+	Now      func() time.Time // nil is time.Now
 }
 
 // Group is one deployed API group.
@@ -103,6 +105,9 @@ type Group struct {
 func New(o Options) (*Group, error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.BodyWait == 0 {
+		o.BodyWait = time.Minute
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

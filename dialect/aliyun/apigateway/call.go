@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aliyun/apigroup"
@@ -37,8 +38,9 @@ type call struct {
 	names  map[string]string // header names as the client wrote them, by canonical name; nil over HTTP
 }
 
-// fromHTTP reads a request whole.
-func fromHTTP(w http.ResponseWriter, r *http.Request) (*call, error) {
+// fromHTTP reads a request whole. A body that does not come in time is a bad one, lest clients who
+// never send theirs gather here.
+func fromHTTP(w http.ResponseWriter, r *http.Request, wait time.Duration) (*call, error) {
 	c := &call{r: r, id: sluice.NewRequestID(), proto: protoHTTP, remote: r.RemoteAddr}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		c.remote = host
@@ -49,6 +51,10 @@ func fromHTTP(w http.ResponseWriter, r *http.Request) (*call, error) {
 	if len(r.URL.RawPath)+len(r.URL.Path)+len(r.URL.RawQuery) > maxURL {
 		return c, faultf(I413UL, "Request URL too Large")
 	}
+	rc := http.NewResponseController(w)
+	if r.ContentLength != 0 {
+		rc.SetReadDeadline(time.Now().Add(wait)) // a recorder has none and needs none
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var big *http.MaxBytesError
 	switch {
@@ -56,6 +62,9 @@ func fromHTTP(w http.ResponseWriter, r *http.Request) (*call, error) {
 		return c, faultf(I413RL, "Request body too Large")
 	case err != nil:
 		return c, faultf(I400BD, "Invalid Body: %v", err)
+	}
+	if r.ContentLength != 0 {
+		rc.SetReadDeadline(time.Time{}) // whether the client leaves is watched by reading on
 	}
 	c.body = body
 	return c, nil
@@ -138,7 +147,7 @@ func (g *Group) refuse(w http.ResponseWriter, c *call, err error) {
 
 // ServeHTTP serves the group's APIs over HTTP.
 func (g *Group) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c, err := fromHTTP(w, r)
+	c, err := fromHTTP(w, r, g.o.BodyWait)
 	if err != nil {
 		w.Header().Set("X-Ca-Request-Id", c.id)
 		g.refuse(w, c, err)

@@ -425,6 +425,23 @@ func notifyAPI() apigroup.API {
 	})
 }
 
+func TestBodyThatNeverComes(t *testing.T) {
+	g := newGroup(t, &rooms{}, backed("/*", apigroup.Backend{Type: apigroup.Mock}))
+	g.o.BodyWait = 20 * time.Millisecond
+	srv := newBackend(t, g.ServeHTTP)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(srv, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	io.WriteString(conn, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\na")
+	got, err := io.ReadAll(conn)
+	if err != nil || !strings.Contains(string(got), "I400BD") {
+		t.Errorf("%v: %q", err, got)
+	}
+}
+
 func TestNotify(t *testing.T) {
 	type push struct{ To, Text string }
 	var pushed []push
