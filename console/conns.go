@@ -98,5 +98,8 @@ func (a *api) close(w http.ResponseWriter, r *http.Request) error {
 func outcome(id sluice.ConnID, o sluice.Outcome) error {
 	kind := map[sluice.Outcome]sluice.Kind{sluice.Gone: sluice.Missing, sluice.NotFound: sluice.Missing, sluice.Pending: sluice.Conflict,
 		sluice.Overflow: sluice.Throttled, sluice.TooLarge: sluice.TooMuch, sluice.Forbidden: sluice.Denied}[o]
-	return sluice.Errorf(kind, "connection %s: %s", id, o)
+	what := map[sluice.Outcome]string{sluice.Gone: "is gone", sluice.NotFound: "does not exist", sluice.Pending: "is still opening",
+		sluice.Overflow: "does not read: what it was sent before fills its queue", sluice.TooLarge: "takes no message as large as this",
+		sluice.Forbidden: "may not be reached"}[o]
+	return sluice.Errorf(kind, "connection %s %s", id, what)
 }

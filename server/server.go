@@ -154,7 +154,13 @@ func (s *Server) Run(ctx context.Context, main func(ctx context.Context) error) 
 		}
 	}
 
-	admin := &http.Server{Handler: s.adminHandler(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	streams, endStreams := context.WithCancel(rooms) // those who follow the logs would never leave
+	defer endStreams()
+	admin := &http.Server{
+		Handler: s.adminHandler(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10,
+		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context { return streams },
+	}
 	g.Go(func() error { return served(admin.Serve(s.admin)) })
 	g.Go(func() error { return s.egress.run(run) })
 
@@ -173,7 +179,7 @@ func (s *Server) Run(ctx context.Context, main func(ctx context.Context) error) 
 		cancel()
 	}
 	os.Remove(s.path(client.StateFile))
-	s.stop(admin)
+	s.stop(admin, endStreams)
 	stopRooms()
 	if gerr := g.Wait(); gerr != nil && !errors.Is(gerr, context.Canceled) {
 		err = errors.Join(err, gerr)

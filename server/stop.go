@@ -2,13 +2,14 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 )
 
 // stop ends everything in the order of the data's way, each step with a share of one deadline. What
 // a kill would lose nothing of, a stop does not wait for.
-func (s *Server) stop(admin *http.Server) {
+func (s *Server) stop(admin *http.Server, endStreams func()) {
 	deadline := s.cfg.Drain + 12*time.Second
 	all, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
@@ -24,8 +25,9 @@ func (s *Server) stop(admin *http.Server) {
 	step("clients", s.cfg.Drain+5*time.Second, func(ctx context.Context) error { return s.gateway.Drain(ctx, s.cfg.Drain) })
 	step("functions", 5*time.Second, s.functions.Stop)
 	step("admin", 2*time.Second, func(ctx context.Context) error {
+		endStreams()
 		if err := admin.Shutdown(ctx); err != nil {
-			return admin.Close() // someone follows the logs
+			return errors.Join(err, admin.Close())
 		}
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -102,7 +103,7 @@ func (t *tool) invokeCommand() *cobra.Command {
 			payload := []byte(data)
 			switch {
 			case event != "" && data != "":
-				return usageError{fmt.Errorf("--event and --data exclude each other")}
+				return usageError{fmt.Errorf("--event and --data-text exclude each other")}
 			case event == "-":
 				payload, err = io.ReadAll(t.in)
 			case event != "":
@@ -134,7 +135,7 @@ func (t *tool) invokeCommand() *cobra.Command {
 					fmt.Fprintln(t.out)
 				}
 				if r.Failed {
-					fmt.Fprintf(t.err, "sluice: error: function %s failed: %s: %s\n", args[0], r.Type, r.Message)
+					fmt.Fprintf(t.err, "sluice: error: function %s failed: %s\n", args[0], strings.TrimPrefix(r.Type+": "+r.Message, ": "))
 				}
 			}
 			if r.Failed {
