@@ -26,6 +26,9 @@ func (f *fault) ofRow() bool { return f.Code == codeKey }
 // codeKey is the one code that the batch operations have to tell from others.
 const codeKey = "OTSInvalidPK"
 
+// codeRange is of rows that are not those of a transaction or an atomic batch.
+const codeRange = "OTSDataOutOfRange"
+
 // invalid is OTSParameterInvalid, the code of most mistakes.
 func invalid(format string, args ...any) *fault {
 	return &fault{400, "OTSParameterInvalid", fmt.Sprintf(format, args...)}
@@ -42,18 +45,24 @@ func refused(format string, args ...any) *fault {
 
 // The faults whose text never varies.
 var (
-	faultMethod    = &fault{405, "OTSMethodNotAllowed", "Only POST method for requests is supported."}
-	faultBody      = &fault{413, "OTSRequestBodyTooLarge", "The size of POST data is too large."}
-	faultSlow      = &fault{408, "OTSRequestTimeout", "Request timeout."}
-	faultMissing   = &fault{404, "OTSObjectNotExist", "Requested table does not exist."}
-	faultExists    = &fault{409, "OTSObjectAlreadyExist", "Requested table already exists."}
-	faultCondition = &fault{403, "OTSConditionCheckFail", "Condition check failed."}
-	faultConflict  = &fault{409, "OTSRowOperationConflict", "Data is being modified by the other request."}
-	faultRowSize   = &fault{400, "OTSOutOfRowSizeLimit", "The total data size of columns in one row exceeded the limit."}
-	faultBusy      = &fault{503, "OTSServerBusy", "Server is busy."}
-	faultTimeout   = &fault{503, "OTSTimeout", "Operation timeout."}
-	faultDown      = &fault{503, "OTSServerUnavailable", "Server is not available."}
-	faultInternal  = &fault{500, "OTSInternalServerError", "Internal server error."}
+	faultMethod      = &fault{405, "OTSMethodNotAllowed", "Only POST method for requests is supported."}
+	faultBody        = &fault{413, "OTSRequestBodyTooLarge", "The size of POST data is too large."}
+	faultSlow        = &fault{408, "OTSRequestTimeout", "Request timeout."}
+	faultMissing     = &fault{404, "OTSObjectNotExist", "Requested table does not exist."}
+	faultExists      = &fault{409, "OTSObjectAlreadyExist", "Requested table already exists."}
+	faultCondition   = &fault{403, "OTSConditionCheckFail", "Condition check failed."}
+	faultConflict    = &fault{409, "OTSRowOperationConflict", "Data is being modified by the other request."}
+	faultRowSize     = &fault{400, "OTSOutOfRowSizeLimit", "The total data size of columns in one row exceeded the limit."}
+	faultNoStream    = &fault{404, "OTSObjectNotExist", "Requested stream does not exist."}
+	faultTrimmed     = &fault{400, "OTSTrimmedDataAccess", "Requested stream data is already trimmed or does not exist."}
+	faultExpired     = &fault{400, "OTSSessionExpired", "ScanQuery'session is expired, please retry ComputeSplitsRequest and ScanQuery."}
+	faultNoSession   = &fault{400, "OTSSessionNotExist", "Session not exist or may be timeout."}
+	faultInSession   = &fault{400, "OTSSessionBusy", "Session is busy."}
+	faultSessionSize = &fault{400, "OTSOutOfTransactionDataSizeLimit", fmt.Sprintf("The total data size of the transaction exceeds the limit, limit size: %d.", maxTransactionSize)}
+	faultBusy        = &fault{503, "OTSServerBusy", "Server is busy."}
+	faultTimeout     = &fault{503, "OTSTimeout", "Operation timeout."}
+	faultDown        = &fault{503, "OTSServerUnavailable", "Server is not available."}
+	faultInternal    = &fault{500, "OTSInternalServerError", "Internal server error."}
 )
 
 func tooManyTables(quota int) *fault {
@@ -61,7 +70,7 @@ func tooManyTables(quota int) *fault {
 }
 
 func outOfAtomic(atomic, data string) *fault {
-	return &fault{400, "OTSDataOutOfRange", fmt.Sprintf("Data out of scope of atomic. Atomic PartKey:%s. Data PartKey:%s", atomic, data)}
+	return &fault{400, codeRange, fmt.Sprintf("Data out of scope of atomic. Atomic PartKey:%s. Data PartKey:%s", atomic, data)}
 }
 
 func noSearchIndex(name string) *fault {
@@ -84,7 +93,11 @@ func faultOf(err error) *fault {
 		return faultMissing
 	case errors.As(err, &exists):
 		return faultExists
-	case errors.Is(err, kv.ErrConflict):
+	case errors.Is(err, table.ErrEnded):
+		return faultNoSession
+	case errors.Is(err, table.ErrBusy):
+		return faultInSession
+	case errors.Is(err, kv.ErrConflict), errors.Is(err, table.ErrHeld):
 		return faultConflict
 	case errors.Is(err, kv.ErrTooLarge):
 		return faultRowSize

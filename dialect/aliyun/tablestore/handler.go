@@ -69,6 +69,8 @@ type handler struct {
 	Options
 	owners sync.Map // instance name to the sluice.AppName that owns it; never changes once known
 	mains  sync.Map // indexName to the name of the index's table, where it was last
+
+	transactions transactions
 }
 
 // call is one request whose sender is known.
@@ -127,6 +129,22 @@ func operationNamed(name string) operation {
 		return serve((*call).deleteRow)
 	case "BatchWriteRow":
 		return serve((*call).batchWriteRow)
+	case "StartLocalTransaction":
+		return serve((*call).startTransaction)
+	case "CommitTransaction":
+		return serve((*call).commitTransaction)
+	case "AbortTransaction":
+		return serve((*call).abortTransaction)
+	case "ListStream":
+		return serve((*call).listStream)
+	case "DescribeStream":
+		return serve((*call).describeStream)
+	case "GetShardIterator":
+		return serve((*call).getShardIterator)
+	case "GetStreamRecord":
+		return serve((*call).getStreamRecord)
+	case "ComputeSplitPointsBySize":
+		return serve((*call).computeSplitPoints)
 	case "ListSearchIndex":
 		return serve((*call).listSearchIndex)
 	case "CreateSearchIndex":

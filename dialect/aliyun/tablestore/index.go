@@ -34,13 +34,14 @@ type source struct {
 	spec  *table.Spec
 	index string // "" is the table itself
 	key   []table.KeyColumn
+	in    *transaction // nil outside of one
 }
 
 // source finds a table or an index of the caller's instance.
 func (c *call) source(ctx context.Context, name string) (*source, error) {
 	spec, err := c.lookup(ctx, name)
 	if err == nil {
-		return &source{spec, "", spec.Key}, nil
+		return &source{spec: spec, key: spec.Key}, nil
 	}
 	if sluice.KindOf(err) != sluice.Missing {
 		return nil, err
@@ -54,7 +55,23 @@ func (c *call) source(ctx context.Context, name string) (*source, error) {
 	case index.Building:
 		return nil, invalid("Disallow read index table in building base state")
 	}
-	return &source{spec, name, spec.IndexColumns(index)}, nil
+	return &source{spec: spec, index: name, key: spec.IndexColumns(index)}, nil
+}
+
+// sourceIn is a source as a transaction sees it, which reads no indexes.
+func (c *call) sourceIn(ctx context.Context, name, transaction string) (*source, error) {
+	in, err := c.transaction(transaction)
+	if err != nil {
+		return nil, err
+	}
+	src, err := c.source(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if src.in = in; in != nil && src.index != "" {
+		return nil, invalid("Try to call method using explicit transaction on explicit-transaction-disabled table")
+	}
+	return src, nil
 }
 
 // findIndex finds an index by its name alone; nil when there is none.
@@ -92,6 +109,14 @@ func (c *call) writable(ctx context.Context, name string) (*table.Spec, error) {
 
 // get reads rows by their keys, nil for one that is not there.
 func (s *source) get(ctx context.Context, tables *table.Tables, keys []table.Key) ([]*table.Row, error) {
+	if s.in != nil {
+		for _, key := range keys {
+			if err := s.in.holds(s.spec, key); err != nil {
+				return nil, err
+			}
+		}
+		return s.in.GetMany(ctx, s.spec, keys)
+	}
 	if s.index == "" {
 		refs := make([]table.Ref, len(keys))
 		for i, key := range keys {
@@ -111,6 +136,14 @@ func (s *source) get(ctx context.Context, tables *table.Tables, keys []table.Key
 		}
 	}
 	return rows, nil
+}
+
+// scan reads a page of a range.
+func (s *source) scan(ctx context.Context, tables *table.Tables, rg table.Range) (table.Page, error) {
+	if s.in != nil {
+		return s.in.Scan(ctx, rg)
+	}
+	return tables.Scan(ctx, rg)
 }
 
 // meta is the schema; an index has those of its table's defined columns that it copies.

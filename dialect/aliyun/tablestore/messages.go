@@ -145,6 +145,17 @@ type deleteDefinedRequest struct {
 	Columns []string `pb:"2"`
 }
 
+type startTransactionRequest struct {
+	Table string `pb:"1!"`
+	Key   []byte `pb:"2!"` // of the partition key column alone
+}
+
+// transactionMessage is what names a transaction: the answer of StartLocalTransaction, and the requests
+// that end one.
+type transactionMessage struct {
+	ID string `pb:"1!"`
+}
+
 type condition struct {
 	Existence int32  `pb:"1!"`
 	Column    []byte `pb:"2"`
@@ -261,4 +272,83 @@ type getRangeResponse struct {
 	Consumed consumedCapacity `pb:"1!"`
 	Rows     []byte           `pb:"2!"`
 	Next     []byte           `pb:"3"`
+}
+
+type listStreamRequest struct {
+	Table string `pb:"1"`
+}
+
+type listStreamResponse struct {
+	Streams []streamMessage `pb:"1"`
+}
+
+type streamMessage struct {
+	ID      string `pb:"1!"`
+	Table   string `pb:"2!"`
+	Created int64  `pb:"3!"` // unix µs
+}
+
+type describeStreamRequest struct {
+	Stream string `pb:"1!"`
+	Start  string `pb:"2"` // shard, inclusive
+}
+
+type describeStreamResponse struct {
+	Stream  string         `pb:"1!"`
+	Hours   int32          `pb:"2!"`
+	Table   string         `pb:"3!"`
+	Created int64          `pb:"4!"` // unix µs
+	Status  int32          `pb:"5!"`
+	Shards  []shardMessage `pb:"6"`
+}
+
+type shardMessage struct {
+	ID string `pb:"1!"`
+}
+
+type shardIteratorRequest struct {
+	Stream    string `pb:"1!"`
+	Shard     string `pb:"2!"`
+	Timestamp int64  `pb:"3"` // unix µs
+}
+
+type shardIteratorResponse struct {
+	Iterator string `pb:"1!"`
+}
+
+type streamRecordRequest struct {
+	Iterator string `pb:"1!"`
+	Limit    *int32 `pb:"2"`
+}
+
+type streamRecordResponse struct {
+	Records  []streamRecord   `pb:"1"`
+	Next     string           `pb:"2"`
+	Consumed consumedCapacity `pb:"3!"`
+	More     bool             `pb:"4!"`
+}
+
+type streamRecord struct {
+	Action int32  `pb:"1!"`
+	Record []byte `pb:"2!"`
+	Origin []byte `pb:"3"`
+}
+
+type splitPointsRequest struct {
+	Table string `pb:"1!"`
+	Size  int64  `pb:"2!"`
+	Unit  *int64 `pb:"3"` // bytes
+	Limit *int32 `pb:"4"`
+}
+
+type splitPointsResponse struct {
+	Consumed  consumedCapacity `pb:"1!"`
+	Schema    []keySchema      `pb:"2"`
+	Points    [][]byte         `pb:"3"`
+	Locations []splitLocation  `pb:"4"`
+}
+
+type splitLocation struct {
+	Location string `pb:"1!"`
+	Repeat   int64  `pb:"2!"` // zigzag
 }

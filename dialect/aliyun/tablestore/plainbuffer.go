@@ -25,6 +25,11 @@ const (
 	tagDelete
 	tagRowCRC
 	tagCellCRC
+	tagExtension
+	tagSequence
+	tagEpoch
+	tagStamp
+	tagRowIndex
 )
 
 // variant is the type byte of a value on the wire.
@@ -112,6 +117,8 @@ type wireRow struct {
 	Key    []cell
 	Cells  []cell
 	Delete bool
+
+	Sequence *sequence // of a row in a stream; only written
 }
 
 // The faults of PlainBuffer; they end the text "Cell data broken, ".
@@ -317,6 +324,9 @@ func appendRow(b []byte, row wireRow) []byte {
 		sum = crc(sum, 1)
 	} else {
 		sum = crc(sum, 0)
+	}
+	if row.Sequence != nil {
+		b = row.Sequence.append(b)
 	}
 	return append(b, tagRowCRC, sum)
 }

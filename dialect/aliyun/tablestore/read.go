@@ -9,10 +9,7 @@ import (
 const noVersion = "No version condition is specified."
 
 func (c *call) getRow(ctx context.Context, req *getRowRequest) (*getRowResponse, error) {
-	if err := checkTransaction(req.Transaction); err != nil {
-		return nil, err
-	}
-	src, err := c.source(ctx, req.Table)
+	src, err := c.sourceIn(ctx, req.Table, req.Transaction)
 	if err != nil {
 		return nil, err
 	}
@@ -120,10 +117,7 @@ func (c *call) batchGetTable(ctx context.Context, t *batchGetTable) ([]batchRow,
 }
 
 func (c *call) getRange(ctx context.Context, req *getRangeRequest) (*getRangeResponse, error) {
-	if err := checkTransaction(req.Transaction); err != nil {
-		return nil, err
-	}
-	src, err := c.source(ctx, req.Table)
+	src, err := c.sourceIn(ctx, req.Table, req.Transaction)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +139,7 @@ func (c *call) getRange(ctx context.Context, req *getRangeRequest) (*getRangeRes
 		return nil, err
 	}
 	resp := &getRangeResponse{Rows: []byte{}}
-	size, next, err := c.walk(ctx, rg, limit, sel, func(w wireRow) {
+	size, next, err := c.walk(ctx, src, rg, limit, sel, func(w wireRow) {
 		if len(resp.Rows) == 0 {
 			resp.Rows = appendHeader(nil)
 		}
@@ -180,12 +174,18 @@ func rangeOf(src *source, req *getRangeRequest) (table.Range, error) {
 	case rg.Reverse && order <= 0:
 		return rg, invalid("Begin key must more than end key in BACKWARD")
 	}
+	if src.in != nil {
+		if err := src.in.holds(src.spec, rg.From); err != nil {
+			return rg, err
+		}
+		return rg, src.in.holds(src.spec, rg.To)
+	}
 	return rg, nil
 }
 
 // walk shows up to limit selected rows of a range. It looks at no more rows and bytes than one call
 // may; next is the key of the row to go on with, nil at the range's end.
-func (c *call) walk(ctx context.Context, rg table.Range, limit int, sel *selection, show func(wireRow)) (size int, next table.Key, err error) {
+func (c *call) walk(ctx context.Context, src *source, rg table.Range, limit int, sel *selection, show func(wireRow)) (size int, next table.Key, err error) {
 	rows, left := maxRangeRows, maxRangeSize
 	for {
 		chunk := limit
@@ -193,7 +193,7 @@ func (c *call) walk(ctx context.Context, rg table.Range, limit int, sel *selecti
 			chunk = max(limit, 200)
 		}
 		rg.MaxRows, rg.MaxBytes = min(rows, chunk), left
-		page, err := c.Tables.Scan(ctx, rg)
+		page, err := src.scan(ctx, c.Tables, rg)
 		if err != nil {
 			return 0, nil, err
 		}

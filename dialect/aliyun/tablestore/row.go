@@ -88,6 +88,7 @@ type change struct {
 	answer    returnContent
 	deviation int64 // seconds
 	size      int   // bytes of data that are written
+	raw       []byte
 }
 
 // newChange reads a write and checks all that can be checked without the row.
@@ -96,7 +97,7 @@ func (c *call) newChange(spec *table.Spec, extra *extra, kind int32, m *batchWri
 	if err != nil {
 		return nil, invalid("Cell data broken, %s", err)
 	}
-	ch := &change{spec: spec, kind: kind, cells: row.Cells, expect: m.Condition.Existence, strict: c.Strict, deviation: extra.deviation()}
+	ch := &change{spec: spec, kind: kind, raw: m.Row, cells: row.Cells, expect: m.Condition.Existence, strict: c.Strict, deviation: extra.deviation()}
 	if ch.key, ch.auto, err = checkKey(spec.Key, row.Key, keyOfWrite); err != nil {
 		return nil, err
 	}
@@ -240,7 +241,7 @@ func (ch *change) checkReturn() error {
 
 // op is the change as the table room takes it.
 func (ch *change) op() table.Op {
-	return table.Op{Table: ch.spec, Key: ch.key, Do: ch.mutate}
+	return table.Op{Table: ch.spec, Key: ch.key, Do: ch.mutate, Note: ch.note()}
 }
 
 // mutate is the change on the row as it stands: time stamps, expectation, condition, then the cells.

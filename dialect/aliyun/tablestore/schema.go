@@ -2,7 +2,6 @@ package tablestore
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -34,7 +33,6 @@ type extra struct {
 	Write        int32           `json:"write,omitempty"`
 	LastIncrease int64           `json:"lastIncrease,omitempty"` // unix s
 	LastDecrease int64           `json:"lastDecrease,omitempty"`
-	LocalTxn     bool            `json:"localTxn,omitempty"`
 	Search       []searchIndex   `json:"search,omitempty"`
 }
 
@@ -70,14 +68,14 @@ func (e extra) allowsUpdate() bool {
 
 // specOf makes a table's description from the request that creates it.
 func specOf(scope string, req *createTableRequest, now time.Time) (*table.Spec, error) {
-	spec := &table.Spec{Scope: scope, Name: req.Meta.Name, MaxVersions: 1, TTL: -1}
+	spec := &table.Spec{Scope: scope, Name: req.Meta.Name, MaxVersions: 1, TTL: -1, Sessions: req.LocalTxn}
 	if err := checkTableName(spec.Name); err != nil {
 		return nil, err
 	}
 	if err := setKey(spec, req.Meta.Key); err != nil {
 		return nil, err
 	}
-	e := extra{LocalTxn: req.LocalTxn, LastIncrease: now.Unix()}
+	e := extra{LastIncrease: now.Unix()}
 	if err := e.define(spec, req.Meta.Defined); err != nil {
 		return nil, err
 	}
@@ -95,7 +93,7 @@ func specOf(scope string, req *createTableRequest, now time.Time) (*table.Spec, 
 		}
 	}
 	if req.Stream != nil {
-		if err := setStream(spec, req.Stream, now); err != nil {
+		if err := setStream(spec, req.Stream, now.UnixMicro()); err != nil {
 			return nil, err
 		}
 	}
@@ -226,28 +224,6 @@ func (e *extra) setOptions(spec *table.Spec, o *tableOptions) error {
 	return nil
 }
 
-func setStream(spec *table.Spec, s *streamSpec, now time.Time) error {
-	if !s.Enable {
-		if s.Hours != nil && *s.Hours != 0 {
-			return invalid("Stream expiration time cannot be given when stream is disabled.")
-		}
-		spec.Stream = nil
-		return nil
-	}
-	if s.Hours == nil || *s.Hours < 1 || *s.Hours > maxStreamHours {
-		return invalid("Stream expiration time must be in range: [1, %d].", maxStreamHours)
-	}
-	e := streamExtra{Enabled: now.UnixMicro(), Columns: s.Columns}
-	if old := spec.Stream; old != nil {
-		var before streamExtra
-		json.Unmarshal(old.Extra, &before)
-		e.Enabled = before.Enabled
-	}
-	text, _ := json.Marshal(e)
-	spec.Stream = &table.Stream{Hours: int(*s.Hours), Extra: text}
-	return nil
-}
-
 // metaOf is a schema as clients see it.
 func metaOf(name string, key []table.KeyColumn, defined []definedColumn) tableMeta {
 	m := tableMeta{Name: name, Defined: defined}
@@ -286,19 +262,4 @@ func optionsOf(spec *table.Spec) tableOptions {
 func throughputOf(spec *table.Spec) throughputDetails {
 	e := extraOf(spec)
 	return throughputDetails{capacityUnit{e.Read, e.Write}, e.LastIncrease, e.LastDecrease}
-}
-
-func streamOf(spec *table.Spec) streamDetails {
-	if spec.Stream == nil {
-		return streamDetails{}
-	}
-	var e streamExtra
-	json.Unmarshal(spec.Stream.Extra, &e)
-	return streamDetails{
-		Enable:     true,
-		ID:         fmt.Sprintf("%s_%d", spec.Name, e.Enabled),
-		Hours:      new(int32(spec.Stream.Hours)),
-		LastEnable: new(e.Enabled),
-		Columns:    e.Columns,
-	}
 }

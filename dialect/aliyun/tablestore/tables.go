@@ -85,7 +85,7 @@ func (c *call) updateTable(ctx context.Context, req *updateTableRequest) (*updat
 			}
 		}
 		if req.Stream != nil {
-			return setStream(spec, req.Stream, c.Now())
+			return setStream(spec, req.Stream, c.Now().UnixMicro())
 		}
 		return nil
 	})

@@ -22,7 +22,8 @@ func (c *call) deleteRow(ctx context.Context, req *rowRequest) (*rowResponse, er
 }
 
 func (c *call) writeRow(ctx context.Context, operation string, kind int32, req *rowRequest) (*rowResponse, error) {
-	if err := checkTransaction(req.Transaction); err != nil {
+	in, err := c.transaction(req.Transaction)
+	if err != nil {
 		return nil, err
 	}
 	spec, err := c.writable(ctx, req.Table)
@@ -37,19 +38,30 @@ func (c *call) writeRow(ctx context.Context, operation string, kind int32, req *
 	if err := checkSize(operation, ch.size); err != nil {
 		return nil, err
 	}
-	done, err := c.Tables.Apply(ctx, ch.op())
+	if in != nil {
+		err = in.allows(ch)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &rowResponse{Consumed: ch.consumed(), Row: ch.returned(&done)}, nil
+	done, err := c.applier(in, ch.size)(ctx, []table.Op{ch.op()})
+	if err == nil {
+		err = done[0].Err
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &rowResponse{Consumed: ch.consumed(), Row: ch.returned(&done[0])}, nil
 }
 
-// checkTransaction refuses the id of a local transaction: there are none.
-func checkTransaction(id string) error {
-	if id != "" {
-		return invalid("TransactionID is invalid.")
+// applier does writes, each for itself: in a transaction, or at once.
+func (c *call) applier(in *transaction, size int) func(context.Context, []table.Op) ([]table.Change, error) {
+	return func(ctx context.Context, ops []table.Op) ([]table.Change, error) {
+		if in != nil {
+			return in.apply(ctx, ops, size)
+		}
+		return c.Tables.ApplyMany(ctx, ops), nil
 	}
-	return nil
 }
 
 // consumed is what the write costs; a condition costs a read.
@@ -64,8 +76,12 @@ func (ch *change) consumed() consumedCapacity {
 // batchWriteRow checks all rows first: what is wrong with one row's key or table fails that row only,
 // any other mistake fails the request before anything is written.
 func (c *call) batchWriteRow(ctx context.Context, req *batchWriteRequest) (*batchResponse, error) {
-	if err := checkTransaction(req.Transaction); err != nil {
+	in, err := c.transaction(req.Transaction)
+	if err != nil {
 		return nil, err
+	}
+	if in != nil && req.Atomic {
+		return nil, invalid("is_atomic can not be used in local transaction.")
 	}
 	if err := checkBatch(req); err != nil {
 		return nil, err
@@ -80,6 +96,12 @@ func (c *call) batchWriteRow(ctx context.Context, req *batchWriteRequest) (*batc
 		}
 		for _, ch := range plan.changes {
 			size += ch.size
+			if in == nil {
+				continue
+			}
+			if err := in.allows(ch); err != nil {
+				return nil, err
+			}
 		}
 		plans[i] = plan
 		resp.Tables = append(resp.Tables, batchTable{Table: req.Tables[i].Table, Rows: plan.rows})
@@ -91,8 +113,8 @@ func (c *call) batchWriteRow(ctx context.Context, req *batchWriteRequest) (*batc
 		for i := range plans {
 			plans[i].transact(ctx, c.Tables)
 		}
-	} else {
-		applyPlans(ctx, c.Tables, plans)
+	} else if err := applyPlans(ctx, c.applier(in, size), plans); err != nil {
+		return nil, err
 	}
 	c.logFailures(req, plans)
 	return resp, nil
@@ -188,7 +210,7 @@ func (c *call) planBatch(ctx context.Context, t *batchWriteTable) (batchPlan, er
 }
 
 // applyPlans writes the rows of all tables, each for itself.
-func applyPlans(ctx context.Context, tables *table.Tables, plans []batchPlan) {
+func applyPlans(ctx context.Context, apply func(context.Context, []table.Op) ([]table.Change, error), plans []batchPlan) error {
 	var ops []table.Op
 	for i := range plans {
 		for _, ch := range plans[i].changes {
@@ -196,9 +218,12 @@ func applyPlans(ctx context.Context, tables *table.Tables, plans []batchPlan) {
 		}
 	}
 	if len(ops) == 0 {
-		return
+		return nil
 	}
-	done := tables.ApplyMany(ctx, ops)
+	done, err := apply(ctx, ops)
+	if err != nil {
+		return err
+	}
 	for i := range plans {
 		p := &plans[i]
 		for j := range p.changes {
@@ -210,6 +235,7 @@ func applyPlans(ctx context.Context, tables *table.Tables, plans []batchPlan) {
 		}
 		done = done[len(p.changes):]
 	}
+	return nil
 }
 
 // transact writes all rows of the table, which must share their partition key, or none.
