@@ -157,7 +157,7 @@ func (s *Server) Run(ctx context.Context, main func(ctx context.Context) error) 
 	streams, endStreams := context.WithCancel(rooms) // those who follow the logs would never leave
 	defer endStreams()
 	admin := &http.Server{
-		Handler: s.adminHandler(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10,
+		Handler: recovering(s.adminHandler(), s.log), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10,
 		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return streams },
 	}
