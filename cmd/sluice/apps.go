@@ -138,11 +138,7 @@ func folder(args []string) (string, error) {
 func (t *tool) listCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List deployed apps", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := t.client(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: t.remote(func(cmd *cobra.Command, c *client.Client, _ []string) error {
 			var apps []client.App
 			if err := c.Do(cmd.Context(), http.MethodGet, "apps", nil, nil, &apps); err != nil {
 				return err
@@ -160,40 +156,32 @@ func (t *tool) listCommand() *cobra.Command {
 			}
 			t.columns("APP\tDIALECT\tREVISION\tDEPLOYED\tFUNCTIONS\tCONNECTIONS\tADDRESSES", rows)
 			return nil
-		},
+		}),
 	}
 }
 
 func (t *tool) removeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "remove APP", Short: "Remove an app; its tables and objects stay", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: t.remote(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			if err := c.Do(cmd.Context(), http.MethodDelete, "apps/"+url.PathEscape(args[0]), nil, nil, nil); err != nil {
 				return err
 			}
 			return t.said(map[string]string{"removed": args[0]}, "removed %s\n", args[0])
-		},
+		}),
 	}
 }
 
 func (t *tool) rollbackCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "rollback APP", Short: "Go back to the app's previous revision", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: t.remote(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			var a client.App
 			if err := c.Do(cmd.Context(), http.MethodPost, "apps/"+url.PathEscape(args[0])+"/rollback", nil, nil, &a); err != nil {
 				return err
 			}
 			return t.said(a, "%s is at revision %s again\n", a.Name, a.Revision)
-		},
+		}),
 	}
 }
 

@@ -18,11 +18,7 @@ func (t *tool) connsCommand() *cobra.Command {
 	var limit int
 	ls := &cobra.Command{
 		Use: "ls", Short: "List live connections", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := t.client(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: t.remote(func(cmd *cobra.Command, c *client.Client, _ []string) error {
 			q := url.Values{"limit": {fmt.Sprint(limit)}}
 			set(q, "app", app)
 			var conns []client.Conn
@@ -41,17 +37,13 @@ func (t *tool) connsCommand() *cobra.Command {
 			}
 			t.columns("ID\tAPP\tALIAS\tREMOTE\tOPEN\tSILENT", rows)
 			return nil
-		},
+		}),
 	}
 	ls.Flags().StringVar(&app, "app", "", "only this app")
 	ls.Flags().IntVar(&limit, "limit", 1000, "at most so many")
 	show := &cobra.Command{
 		Use: "show ID", Short: "Show one connection", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: t.remote(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			var cn client.Conn
 			if err := c.Do(cmd.Context(), http.MethodGet, "conns/"+url.PathEscape(args[0]), nil, nil, &cn); err != nil {
 				return err
@@ -66,16 +58,12 @@ func (t *tool) connsCommand() *cobra.Command {
 			}
 			t.columns("KEY\tVALUE", rows)
 			return nil
-		},
+		}),
 	}
 	var binary bool
 	push := &cobra.Command{
 		Use: "push ID MESSAGE", Short: "Send a message down one connection", Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: t.remote(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			q := url.Values{}
 			if binary {
 				q.Set("binary", "1")
@@ -84,25 +72,21 @@ func (t *tool) connsCommand() *cobra.Command {
 				return err
 			}
 			return t.said(map[string]string{"pushed": args[0]}, "pushed\n")
-		},
+		}),
 	}
 	push.Flags().BoolVar(&binary, "binary", false, "as a binary message")
 	var code int
 	var reason string
 	closeCmd := &cobra.Command{
 		Use: "close ID", Short: "Close one connection", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: t.remote(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			q := url.Values{"code": {fmt.Sprint(code)}}
 			set(q, "reason", reason)
 			if err := c.Do(cmd.Context(), http.MethodDelete, "conns/"+url.PathEscape(args[0]), q, nil, nil); err != nil {
 				return err
 			}
 			return t.said(map[string]string{"closed": args[0]}, "closed\n")
-		},
+		}),
 	}
 	closeCmd.Flags().IntVar(&code, "code", 1000, "close code")
 	closeCmd.Flags().StringVar(&reason, "reason", "", "close reason")

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sluicehq/sluice/client"
 )
 
 func (t *tool) envCommand() *cobra.Command {
@@ -15,11 +17,7 @@ func (t *tool) envCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "env", Short: "Print exports that point official SDKs and CLIs at the server", Args: cobra.NoArgs,
 		Example: `  eval "$(sluice env --dialect aliyun)"`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := t.client(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: t.remote(func(cmd *cobra.Command, c *client.Client, _ []string) error {
 			q := url.Values{}
 			set(q, "app", app)
 			set(q, "dialect", dialect)
@@ -39,7 +37,7 @@ func (t *tool) envCommand() *cobra.Command {
 				fmt.Fprintf(t.out, "export %s='%s'\n", n, strings.ReplaceAll(vars[n], "'", `'\''`))
 			}
 			return nil
-		},
+		}),
 	}
 	cmd.Flags().StringVar(&app, "app", "", "with the keys of this app instead of the operator's")
 	cmd.Flags().StringVar(&dialect, "dialect", "", "aws, aliyun or tencent (default: all)")

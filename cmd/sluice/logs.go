@@ -24,11 +24,7 @@ func (t *tool) logsCommand() *cobra.Command {
 	var since time.Duration
 	cmd := &cobra.Command{
 		Use: "logs [FUNCTION]", Short: "Print the functions' recent log lines", Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: t.remote(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			q := url.Values{}
 			if len(args) > 0 {
 				q.Set("function", args[0])
@@ -41,7 +37,7 @@ func (t *tool) logsCommand() *cobra.Command {
 			if follow {
 				q.Set("follow", "1")
 			}
-			err = c.Stream(cmd.Context(), http.MethodGet, "logs", q, nil, func(b []byte) error {
+			err := c.Stream(cmd.Context(), http.MethodGet, "logs", q, nil, func(b []byte) error {
 				if t.json {
 					_, err := fmt.Fprintf(t.out, "%s\n", b)
 					return err
@@ -56,7 +52,7 @@ func (t *tool) logsCommand() *cobra.Command {
 				return nil // Ctrl-C is how following ends
 			}
 			return err
-		},
+		}),
 	}
 	cmd.Flags().StringVar(&app, "app", "", "only this app")
 	cmd.Flags().StringVar(&request, "request", "", "only this request id")
@@ -95,12 +91,8 @@ func (t *tool) invokeCommand() *cobra.Command {
 	var app, event, data string
 	cmd := &cobra.Command{
 		Use: "invoke NAME", Short: "Call a function with an event and print its result", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client(cmd)
-			if err != nil {
-				return err
-			}
-			payload := []byte(data)
+		RunE: t.remote(func(cmd *cobra.Command, c *client.Client, args []string) error {
+			payload, err := []byte(data), error(nil)
 			switch {
 			case event != "" && data != "":
 				return usageError{fmt.Errorf("--event and --data-text exclude each other")}
@@ -142,7 +134,7 @@ func (t *tool) invokeCommand() *cobra.Command {
 				return errSilent
 			}
 			return nil
-		},
+		}),
 	}
 	cmd.Flags().StringVar(&app, "app", "", "the app, where the name is not unique")
 	cmd.Flags().StringVarP(&event, "event", "e", "", "file with the event, - for standard input")

@@ -21,11 +21,7 @@ func (t *tool) tableCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "table", Short: "Look at tables and change rows"}
 	ls := &cobra.Command{
 		Use: "ls", Short: "List tables", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := t.client(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: t.remote(func(cmd *cobra.Command, c *client.Client, _ []string) error {
 			var tables []client.Table
 			if err := c.Do(cmd.Context(), http.MethodGet, "tables", nil, nil, &tables); err != nil {
 				return err
@@ -42,15 +38,11 @@ func (t *tool) tableCommand() *cobra.Command {
 			}
 			t.columns("TABLE\tKEY", rows)
 			return nil
-		},
+		}),
 	}
 	show := &cobra.Command{
 		Use: "show SCOPE/TABLE", Short: "Show a table's keys, indexes and settings", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: t.remote(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			path, err := tablePath(args[0])
 			if err != nil {
 				return err
@@ -68,7 +60,7 @@ func (t *tool) tableCommand() *cobra.Command {
 			}
 			fmt.Fprintln(t.out, b.String())
 			return nil
-		},
+		}),
 	}
 	var limit int
 	var prefix string
@@ -191,11 +183,7 @@ func (t *tool) objectCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "object", Short: "Look at buckets, copy objects in and out"}
 	ls := &cobra.Command{
 		Use: "ls [BUCKET[/PREFIX]]", Short: "List buckets, or the objects of one", Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: t.remote(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			q := url.Values{}
 			if len(args) > 0 {
 				bucket, prefix, _ := strings.Cut(args[0], "/")
@@ -203,7 +191,7 @@ func (t *tool) objectCommand() *cobra.Command {
 				set(q, "prefix", prefix)
 			}
 			var rows [][]string
-			err = c.Stream(cmd.Context(), http.MethodGet, "objects", q, nil, func(b []byte) error {
+			err := c.Stream(cmd.Context(), http.MethodGet, "objects", q, nil, func(b []byte) error {
 				if t.json {
 					_, err := fmt.Fprintf(t.out, "%s\n", b)
 					return err
@@ -221,16 +209,12 @@ func (t *tool) objectCommand() *cobra.Command {
 			})
 			t.columns("NAME\tBYTES\tMODIFIED", rows)
 			return err
-		},
+		}),
 	}
 	cp := &cobra.Command{
 		Use: "cp FROM TO", Short: "Copy a file to BUCKET/KEY or back; the stored side begins with object:", Args: cobra.ExactArgs(2),
 		Example: "  sluice object cp picture.png object:site/img/picture.png\n  sluice object cp object:site/img/picture.png -",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: t.remote(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			from, in := strings.CutPrefix(args[0], "object:")
 			to, out := strings.CutPrefix(args[1], "object:")
 			switch {
@@ -258,15 +242,11 @@ func (t *tool) objectCommand() *cobra.Command {
 				r = f
 			}
 			return c.Do(cmd.Context(), http.MethodPut, "object", url.Values{"name": {to}}, r, nil)
-		},
+		}),
 	}
 	sync := &cobra.Command{
 		Use: "sync DIR BUCKET[/PREFIX]", Short: "Make the objects under a prefix equal to a folder's files", Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: t.remote(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			dir, err := folder(args[:1])
 			if err != nil {
 				return err
@@ -282,7 +262,7 @@ func (t *tool) objectCommand() *cobra.Command {
 				return err
 			}
 			return t.said(n, "%d written, %d deleted\n", n.Put, n.Deleted)
-		},
+		}),
 	}
 	cmd.AddCommand(ls, cp, sync)
 	return cmd

@@ -122,6 +122,17 @@ func (t *tool) client(cmd *cobra.Command) (*client.Client, error) {
 	return client.New(c.Admin, c.AdminPassword), nil
 }
 
+// remote makes a verb of what talks to a server.
+func (t *tool) remote(f func(cmd *cobra.Command, c *client.Client, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, err := t.client(cmd)
+		if err != nil {
+			return err
+		}
+		return f(cmd, c, args)
+	}
+}
+
 func dataFolders(named string) []string {
 	if named != "" {
 		return []string{named}
