@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"slices"
 	"strings"
 
 	"github.com/sluicehq/sluice"
@@ -196,14 +197,19 @@ func (a apps) Env(ctx context.Context, app sluice.AppName, dialect string) (map[
 	if err != nil {
 		return nil, err
 	}
+	// A person's shell gets what official tools need to trust us, not what functions get.
 	out := a.egressEnv(nil)
+	maps.DeleteFunc(out, func(name, _ string) bool { return !slices.Contains(shellEgress, name) })
 	for _, d := range a.dialects {
 		if d.Exports != nil && (dialect == "" || d.Name == dialect) {
-			maps.Copy(out, d.Exports(key, publicURL(a.admin.Addr(), false)))
+			maps.Copy(out, d.Exports(key, "http://"+reach(a.admin.Addr())))
 		}
 	}
 	return out, nil
 }
+
+// shellEgress are the egress settings that sluice env prints.
+var shellEgress = []string{"HTTPS_PROXY", "NO_PROXY", "NODE_EXTRA_CA_CERTS", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}
 
 func (s *Server) names() []string {
 	var out []string
