@@ -139,7 +139,10 @@ type Action struct {
 	Module string `json:"module,omitempty"`
 	Run    string `json:"run"` // for sh -c
 	Dir    string `json:"dir"` // absolute
-	// Files are written to a folder of their own while the command runs; $SLUICE_FILES names it.
+	// Files are written to a folder of their own while the command runs; $SLUICE_FILES names it. They may
+	// tell of ports and other things of the moment: it is Given that makes an action run again when it
+	// changes, as Run and the files of Dir do.
 	Files map[string]string `json:"files,omitempty"`
+	Given string            `json:"given,omitempty"`
 	At    Place             `json:"at"`
 }

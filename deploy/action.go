@@ -69,12 +69,12 @@ func (d *Deployer) stamp(ctx context.Context, act *sluice.Action) (string, error
 	return hashOf(sums, err == nil), nil
 }
 
-// settings is a digest of all that an action says.
+// settings is a digest of what an action says, but for its files.
 func settings(act *sluice.Action) string {
-	if len(act.Files) == 0 {
+	if act.Given == "" {
 		return hashOf(act.When, act.Run)
 	}
-	return hashOf(act.When, act.Run, act.Files)
+	return hashOf(act.When, act.Run, act.Given)
 }
 
 // run runs a template's command and streams its output as Log.

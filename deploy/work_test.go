@@ -216,6 +216,40 @@ func TestActionsRunAroundADeploy(t *testing.T) {
 	}
 }
 
+func TestActionFindsItsFilesAndItsEnvironment(t *testing.T) {
+	w := newWorld(t)
+	w.Deployer.o.Environment = func(_ context.Context, app *sluice.App) ([]string, error) {
+		return []string{"WHO=" + string(app.Name)}, nil
+	}
+	app, src := chat(t)
+	app.Actions = []sluice.Action{{When: "pre", Run: `echo "$WHO: $(cat "$SLUICE_FILES/note")"; echo "$SLUICE_FILES" > ../where`, Dir: filepath.Join(src, "send"), Given: "a",
+		Files: map[string]string{"note": "one"}}}
+	runs := func() []string {
+		var ps []Progress
+		if _, err := w.try(app, progress(&ps)); err != nil {
+			t.Fatal(err)
+		}
+		return said(ps, "run", Log)
+	}
+	if got := runs(); len(got) != 1 || got[0] != "chat: one" {
+		t.Fatalf("output %q", got)
+	}
+	where, _ := os.ReadFile(filepath.Join(src, "where"))
+	if _, err := os.Stat(strings.TrimSpace(string(where))); len(where) == 0 || err == nil {
+		t.Errorf("the files %q are left: %v", where, err)
+	}
+	app = clone(app)
+	app.Actions[0].Files = map[string]string{"note": "two"}
+	if got := runs(); len(got) != 0 {
+		t.Errorf("other files made the action run again: %q", got)
+	}
+	app = clone(app)
+	app.Actions[0].Given = "b"
+	if got := runs(); len(got) != 1 || got[0] != "chat: two" {
+		t.Errorf("after what it was given changed: %q", got)
+	}
+}
+
 func TestInstallerRunsAgainOnlyForItsManifest(t *testing.T) {
 	w := newWorld(t)
 	app, src := chat(t)

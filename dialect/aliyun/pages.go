@@ -59,7 +59,7 @@ func (w *pageWriter) WriteHeader(status int) {
 }
 
 // top is what of a page comes before its first script.
-var top = regexp.MustCompile(`(?i)^(?:\x{feff}|\s)*(?:<!doctype[^>]*>\s*)?(?:<html[^>]*>\s*)?(?:<head[^>]*>)?`)
+var top = regexp.MustCompile(`(?i)^(?:\x{feff}|\s)*(?:<!doctype[^>]*>\s*)?(?:<html(?:\s[^>]*)?>\s*)?(?:<head(?:\s[^>]*)?>)?`)
 
 // Write puts the script after the page's top, which the first piece of a page holds.
 func (w *pageWriter) Write(b []byte) (int, error) {

@@ -1,7 +1,10 @@
 package sdevs
 
 import (
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
+	"encoding/json"
 	"path/filepath"
 	"strings"
 
@@ -15,7 +18,7 @@ import (
 var postInit string
 
 // hook puts the hook of an application before all other actions, and what the application's overlay
-// adds around it. Like any action they run again when the hook's folder changed.
+// adds around it. They run again when the hook's folder or the parameters changed.
 func (r *reading) hook() {
 	top := r.in.Dir
 	if !isFile(filepath.Join(top, "publish.yaml")) {
@@ -24,8 +27,10 @@ func (r *reading) hook() {
 		}
 		top = filepath.Dir(top)
 	}
+	params, _ := json.Marshal(r.in.Params) // texts: it cannot fail
+	given := sha256.Sum256(append(params, r.app.Name...))
 	add := func(run, dir string, files map[string]string, at sluice.Place) {
-		r.app.Actions = append(r.app.Actions, sluice.Action{When: "pre", Run: run, Dir: dir, Files: files, At: at})
+		r.app.Actions = append(r.app.Actions, sluice.Action{When: "pre", Run: run, Dir: dir, Files: files, Given: hex.EncodeToString(given[:]), At: at})
 	}
 	before, after := r.overlay(top)
 	dir := filepath.Join(top, "hook")
@@ -37,7 +42,7 @@ func (r *reading) hook() {
 		add(run, dir, nil, at)
 	}
 	if dir != top {
-		add(`node "$SLUICE_FILES/postInit.cjs"`, dir, map[string]string{"postInit.cjs": postInit, "s.yaml": r.filled}, at)
+		add(`node "$SLUICE_FILES/postInit.cjs"`, dir, map[string]string{"postInit.cjs": postInit, "s.yaml": r.filled, "parameters.json": string(params)}, at)
 	}
 	for _, run := range after {
 		add(run, dir, nil, at)

@@ -32,7 +32,7 @@ const { postInit } = require(path.join(process.cwd(), 'index.js'));
     artTemplate: (file) => fs.readFileSync(path.resolve(folder, file), 'utf8'),
     Logger: console,
     execCommand: (run) => execSync(run, { stdio: 'inherit' }),
-    parameters: {},
+    parameters: JSON.parse(fs.readFileSync(path.join(folder, 'parameters.json'), 'utf8')) || {},
   });
   if (!isEmpty(got)) console.warn('what postInit returned is not used; give it with --param: ' + Object.keys(got).join(', '));
 })().catch((err) => {
