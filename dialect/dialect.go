@@ -44,6 +44,7 @@ type Sockets interface {
 	// PushGroup sends f to every member of a group but some, and returns to how many.
 	PushGroup(ctx context.Context, grp gateway.Group, f sluice.Frame, except ...sluice.ConnID) (sent int)
 	Join(ctx context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome
+	Leave(ctx context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome
 }
 
 // Dialect is one cloud. A nil field means that the cloud has no such thing.

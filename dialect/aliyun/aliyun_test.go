@@ -39,6 +39,10 @@ func (s *sockets) PushGroup(_ context.Context, _ gateway.Group, _ sluice.Frame, 
 	return 0
 }
 
+func (s *sockets) Leave(context.Context, sluice.ConnID, gateway.Group) sluice.Outcome {
+	return sluice.Queued
+}
+
 func (s *sockets) Join(context.Context, sluice.ConnID, gateway.Group) sluice.Outcome {
 	return sluice.Queued
 }

@@ -50,6 +50,7 @@ type Sockets interface {
 	PushAlias(ctx context.Context, a sluice.Alias, f sluice.Frame) (delivered int, o sluice.Outcome)
 	PushGroup(ctx context.Context, grp gateway.Group, f sluice.Frame, except ...sluice.ConnID) (sent int)
 	Join(ctx context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome
+	Leave(ctx context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome
 }
 
 // Sites serves objects of our buckets as a static website: dialect/aliyun/oss. Redirects are made from
@@ -78,10 +79,8 @@ type Options struct {
 	Apps      Apps
 	// Custom reports whether a function runs in a custom runtime, whose view of a path depends on
 	// onlyBusinessPath (section 2.7). nil is never.
-	Custom func(sluice.FunctionName) bool
-	TLS    bool // the public listener speaks TLS: an API for HTTPS alone refuses HTTP
-	// Life is how long a connection may last before it is told to come again (CR); 0 is for ever.
-	Life      time.Duration
+	Custom    func(sluice.FunctionName) bool
+	TLS       bool              // the public listener speaks TLS: an API for HTTPS alone refuses HTTP
 	Transport http.RoundTripper // to HTTP backends; nil is one with sensible limits
 	// BodyWait is how long the body of an HTTP request may take to come; 0 is a minute.
 	BodyWait time.Duration
@@ -130,7 +129,7 @@ func New(o Options) (*Group, error) {
 		}
 		g.apis = append(g.apis, rt)
 		longest = max(longest, a.Backend.Timeout)
-		if a.WebSocketType == apigroup.Unregister && g.unregister == nil {
+		if a.WebSocketType == apigroup.Unregister && g.unregister == nil && !o.Group.Settings.NoFarewell {
 			g.unregister = rt
 		}
 	}
@@ -139,7 +138,7 @@ func New(o Options) (*Group, error) {
 		AutoAccept:   true,
 		EventTimeout: 3*longest + 10*time.Second, // an owed UNREGISTER is tried three times
 		Idle:         2*keepAlive + 5*time.Second,
-		MaxLife:      o.Life,
+		MaxLife:      o.Group.Settings.Life,
 		LifeNotice:   []byte(wordReconnect),
 		NoticeGrace:  30 * time.Second,
 		MaxFrame:     maxMessage,
@@ -155,6 +154,8 @@ func New(o Options) (*Group, error) {
 		DrainNotice:  []byte(wordReconnect),
 		AliasGrace:   2 * time.Second,
 		Deflate:      true,
+
+		ExclusiveAlias: o.Group.Settings.LatestDevice,
 	}}
 	return g, nil
 }

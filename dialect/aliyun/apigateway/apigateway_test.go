@@ -21,6 +21,7 @@ type rooms struct {
 	pushAlias func(a sluice.Alias, f sluice.Frame) (int, sluice.Outcome)
 	pushGroup func(group gateway.Group, f sluice.Frame) int
 	join      func(id sluice.ConnID, group gateway.Group) sluice.Outcome
+	leave     func(id sluice.ConnID, group gateway.Group) sluice.Outcome
 	site      func(w http.ResponseWriter, r *http.Request, bucket, key string)
 	secret    func(key string) (string, bool)
 	code      func(code string) bool
@@ -40,6 +41,10 @@ func (f *rooms) PushGroup(_ context.Context, grp gateway.Group, fr sluice.Frame,
 
 func (f *rooms) Join(_ context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome {
 	return f.join(id, grp)
+}
+
+func (f *rooms) Leave(_ context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome {
+	return f.leave(id, grp)
 }
 
 func (f *rooms) ServeSite(w http.ResponseWriter, r *http.Request, bucket, key string) {

@@ -1,7 +1,9 @@
 package apigateway
 
 import (
+	"context"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -12,6 +14,9 @@ import (
 // notify sends a request's body down to the device, devices or group that its headers name (section
 // 1.7). The body goes as it is: Content-Type is not looked at, for clients send JSON as a form.
 func (g *Group) notify(w http.ResponseWriter, c *call) error {
+	if g.o.Group.Settings.NotifyLocal && !local(c.remote) {
+		return faultf(A403PR, "Unauthorized")
+	}
 	if len(c.body) > maxMessage {
 		return faultf(I413RL, "Request body too Large")
 	}
@@ -25,7 +30,7 @@ func (g *Group) notify(w http.ResponseWriter, c *call) error {
 		if id == "" {
 			return faultf(I400MH, "Header `x-ca-deviceid` is Required")
 		}
-		n, o := g.o.Sockets.PushAlias(c.r.Context(), g.alias(id), f)
+		n, o := g.push(c.r.Context(), id, f)
 		if n == 0 {
 			return pushFault(id, o)
 		}
@@ -41,7 +46,7 @@ func (g *Group) notify(w http.ResponseWriter, c *call) error {
 			continue
 		}
 		seen[id] = true
-		n, _ := g.o.Sockets.PushAlias(c.r.Context(), g.alias(id), f)
+		n, _ := g.push(c.r.Context(), id, f)
 		delivered += n
 		if n == 0 {
 			failed = append(failed, id)
@@ -49,6 +54,27 @@ func (g *Group) notify(w http.ResponseWriter, c *call) error {
 	}
 	return counts(w, delivered, failed)
 }
+
+// push sends to a device, or only to those of its connections that registered when the group asks so.
+func (g *Group) push(ctx context.Context, device string, f sluice.Frame) (int, sluice.Outcome) {
+	if !g.o.Group.Settings.RequireRegister {
+		return g.o.Sockets.PushAlias(ctx, g.alias(device), f)
+	}
+	if n := g.o.Sockets.PushGroup(ctx, g.registered(device), f); n > 0 {
+		return n, sluice.Queued
+	}
+	return 0, sluice.NotFound
+}
+
+// local reports whether a caller is on this machine.
+func local(remote string) bool {
+	ip, err := netip.ParseAddr(remote)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// registered is the group of a device's connections whose REGISTER succeeded. Its name begins with a
+// sign that no backend can put into a header.
+func (g *Group) registered(device string) gateway.Group { return g.crowd("\x00" + device) }
 
 // crowd is how the gateway room knows a group of this endpoint's connections.
 func (g *Group) crowd(name string) gateway.Group {

@@ -57,11 +57,17 @@ func (g *Group) message(ctx context.Context, ev *sluice.Event) sluice.Reply {
 	case api == nil:
 	case api.WebSocketType == apigroup.Register && rec.status == http.StatusOK:
 		g.join(ctx, ev, rec.header.Values(headerGroup))
+		if g.o.Group.Settings.RequireRegister {
+			g.o.Sockets.Join(ctx, ev.Conn.ID, g.registered(c.device))
+		}
 		if g.unregister != nil {
 			reply.Duty = sluice.OweClose
 		}
 	case api.WebSocketType == apigroup.Unregister:
 		reply.Duty = sluice.NoClose
+		if g.o.Group.Settings.RequireRegister {
+			g.o.Sockets.Leave(ctx, ev.Conn.ID, g.registered(c.device))
+		}
 	}
 	return reply
 }

@@ -20,6 +20,17 @@ type Group struct {
 	SubDomain string   `json:"subDomain"`         // the group's own host, {group}.{region}.alicloudapi.localhost
 	Domains   []string `json:"domains,omitempty"` // custom domains bound to the stage, lower case, no ports
 	APIs      []API    `json:"apis"`              // in the template's order; matching is by section 2.2, not by order
+	Settings  Settings `json:"settings,omitzero"`
+}
+
+// Settings are what the cloud has no field for: a module's own prop "sluice", which the cloud's tools
+// pass over (sections 1.2, 1.3, 1.6, 1.7).
+type Settings struct {
+	Life            time.Duration `json:"life,omitempty"`            // connectionLifetime: then CR is sent; 0 is for ever
+	LatestDevice    bool          `json:"latestDevice,omitempty"`    // duplicateDevice latest: a device's new connection closes the older
+	NotifyLocal     bool          `json:"notifyLocal,omitempty"`     // notifyAllow loopback: only callers on this machine may notify
+	RequireRegister bool          `json:"requireRegister,omitempty"` // only devices whose REGISTER succeeded are notified
+	NoFarewell      bool          `json:"noFarewell,omitempty"`      // unregisterOnDisconnect false: a lost device is not unregistered
 }
 
 // The types of an API on the WebSocket side (section 1.4).

@@ -39,6 +39,7 @@ func (r *reading) gateway(m *module) {
 			}
 		}
 	}
+	g.Settings = r.gatewaySettings(p.at("sluice"))
 	names := map[string]bool{}
 	for _, w := range p.at("apis").items() {
 		a := r.api(m, w)
@@ -47,6 +48,9 @@ func (r *reading) gateway(m *module) {
 		}
 		names[a.Name] = true
 		g.APIs = append(g.APIs, a)
+		if a.WebSocketType == apigroup.Notify && a.Auth == "ANONYMOUS" && !g.Settings.NotifyLocal {
+			r.warn(a.Place, "API %q lets anyone who reaches the server push to devices; \"sluice: {notifyAllow: loopback}\" among the module's props keeps it to this machine", a.Name)
+		}
 	}
 	if len(g.APIs) == 0 && p.at("apis").missing() {
 		r.warn(m.at, "module %q has no apis", m.name)
@@ -69,6 +73,18 @@ func (r *reading) gateway(m *module) {
 	}
 	r.app.Endpoints = append(r.app.Endpoints, sluice.Endpoint{Name: m.name, Hosts: hosts, Spec: spec, At: m.at})
 	r.app.Outputs = append(r.app.Outputs, sluice.Output{Name: m.name + ".domain", Value: hosts[0]})
+}
+
+// gatewaySettings reads the prop that is ours alone.
+func (r *reading) gatewaySettings(w view) apigroup.Settings {
+	r.typos(w, gatewaySettingProps)
+	return apigroup.Settings{
+		Life:            time.Duration(w.at("connectionLifetime").num(0, 0, 30*24*3600)) * time.Second,
+		LatestDevice:    w.at("duplicateDevice").one("ALL", "ALL", "LATEST") == "LATEST",
+		NotifyLocal:     w.at("notifyAllow").one("ANY", "ANY", "LOOPBACK") == "LOOPBACK",
+		RequireRegister: w.at("requireRegister").yes(),
+		NoFarewell:      w.at("unregisterOnDisconnect").or("true") == "false",
+	}
 }
 
 // one reads a word of a closed set, def when it is not there.

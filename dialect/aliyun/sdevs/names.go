@@ -48,7 +48,8 @@ var (
 		"initializer", "initializationTimeout", "instanceConcurrency", "instanceType", "caPort", "cpu", "diskSize", "gpuMemorySize",
 		"environmentVariables", "layers", "instanceLifecycleConfig", "customRuntimeConfig", "customContainerConfig",
 		"customHealthCheckConfig", "asyncConfiguration", "customDNS", "instanceSoftConcurrency"}
-	apiProps = []string{"apiName", "description", "regionId", "visibility", "authType", "appCodeAuthType", "forceNonceCheck",
+	gatewaySettingProps = []string{"connectionLifetime", "duplicateDevice", "notifyAllow", "requireRegister", "unregisterOnDisconnect"}
+	apiProps            = []string{"apiName", "description", "regionId", "visibility", "authType", "appCodeAuthType", "forceNonceCheck",
 		"webSocketApiType", "allowSignatureMethod", "requestConfig", "serviceConfig", "requestParameters", "serviceParameters",
 		"serviceParametersMap", "constantParameters", "systemParameters", "resultType", "resultSample", "failResultSample",
 		"openIdConnectConfig", "errorCodeSamples", "resultDescriptions", "disableInternet", "groupId", "apiId"}
