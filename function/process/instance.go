@@ -237,6 +237,7 @@ type loadSpec struct {
 	Egress    json.RawMessage   `json:"egress,omitempty"`
 	App       string            `json:"app"`
 	Name      string            `json:"name"`
+	Instance  string            `json:"instance"`
 	Group     string            `json:"group"`
 	Version   string            `json:"version"`
 	Conc      int               `json:"conc"`
@@ -256,7 +257,7 @@ func (i *instance) load(ctx context.Context, v *function.Version, logs function.
 	initTime := cmp.Or(spec.InitTimeout, initDefault)
 	meta := loadSpec{
 		Handler: spec.Handler, Hooks: map[string]string{}, Root: v.Root, Env: maps.Clone(v.Env),
-		App: string(v.App), Name: string(spec.Name), Group: spec.Group, Version: v.Revision,
+		App: string(v.App), Name: string(spec.Name), Instance: i.id, Group: spec.Group, Version: v.Revision,
 		Conc: max(spec.Concurrency, 1), MemMB: spec.MemoryMB, TimeoutMs: spec.Timeout.Milliseconds(), InitMs: initTime.Milliseconds(), Max: maxResult,
 	}
 	if meta.Env == nil {

@@ -174,10 +174,15 @@ func (s *Spawner) start(c *function.Command) (*child, error) {
 	}
 	limit(p.Pid, s.o.OpenFiles, s.o.FileSize)
 	ch := &child{proc: p, pid: p.Pid, exited: make(chan struct{})}
-	if c.Memory > 0 {
-		ch.limitMB = c.Memory + c.Memory/10 + 64
-	}
+	s.keep(ch, c.Memory, func() { ch.wait(out, c.Out, ch.ended) })
+	return ch, nil
+}
 
+// keep watches over a child until wait returns.
+func (s *Spawner) keep(ch *child, memory int, wait func()) {
+	if memory > 0 {
+		ch.limitMB = memory + memory/10 + 64
+	}
 	s.mu.Lock()
 	s.live[ch] = struct{}{}
 	closed := s.closed
@@ -186,7 +191,7 @@ func (s *Spawner) start(c *function.Command) (*child, error) {
 		s.wg.Go(s.watch)
 	}
 	s.wg.Go(func() {
-		ch.wait(out, c.Out)
+		wait()
 		s.mu.Lock()
 		delete(s.live, ch)
 		s.mu.Unlock()
@@ -195,7 +200,6 @@ func (s *Spawner) start(c *function.Command) (*child, error) {
 	if closed { // Close did not see it
 		ch.Kill()
 	}
-	return ch, nil
 }
 
 // watch kills processes over their memory limit, for as long as a limited process lives.
@@ -245,8 +249,22 @@ type child struct {
 	reaped bool
 }
 
+// ended returns when the process is a zombie; reap takes it away and says how it ended.
+func (c *child) ended() (reap func() string) {
+	state, err := awaitExit(c.proc)
+	return func() string {
+		if state == nil && err == nil {
+			state, err = c.proc.Wait()
+		}
+		if err != nil {
+			return err.Error()
+		}
+		return state.String()
+	}
+}
+
 // wait sees the process out: output first, then whatever is left of its group, then its status.
-func (c *child) wait(out *os.File, to io.Writer) {
+func (c *child) wait(out *os.File, to io.Writer, ended func() (reap func() string)) {
 	copied := make(chan struct{})
 	if out == nil {
 		close(copied)
@@ -265,21 +283,14 @@ func (c *child) wait(out *os.File, to io.Writer) {
 			}
 		}()
 	}
-	state, err := awaitExit(c.proc)
+	reap := ended()
 	c.mu.Lock()
 	killGroup(c.proc) // what the leader left behind
-	if state == nil && err == nil {
-		state, err = c.proc.Wait()
-	}
+	c.text = reap()
 	c.reaped = true
 	c.mu.Unlock()
-	switch {
-	case err != nil:
-		c.text = err.Error()
-	case c.starved.Load():
-		c.text = "out of memory: " + state.String()
-	default:
-		c.text = state.String()
+	if c.starved.Load() {
+		c.text = "out of memory: " + c.text
 	}
 	if out != nil {
 		// The group is gone, so the pipe ends, unless a descendant that left the group holds it.

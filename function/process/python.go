@@ -1,0 +1,360 @@
+package process
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/function"
+)
+
+//go:embed *.py
+var pythonShims embed.FS
+
+// PythonOptions set up a Python starter. The zero value of each field but Dir is right.
+type PythonOptions struct {
+	// Dir gets the shim's files, in a folder named by their hash, and the compiled form of applications'
+	// modules, which is thrown away at the next start.
+	Dir string
+	// Path is the python program; default "python3", found in the function's PATH.
+	Path string
+	// NoFork starts every instance as a process of its own, as happens anyway where the machine has no
+	// fork servers (Linux only) or the Spawner isolates.
+	NoFork bool
+	// MaxResult is the largest answer of a function in bytes; default 64 MiB.
+	MaxResult int
+	// Log gets what goes wrong in the background; default slog.Default().
+	Log *slog.Logger
+}
+
+// Python starts instances of the python3* runtimes: the user's real python with our shim. An instance
+// is a fork of an interpreter that has booted already, one per app and program, for a boot costs ten
+// times what a fork and loading a small module do.
+type Python struct {
+	o     PythonOptions
+	setup sync.Once
+	dir   string // with the shim's files
+	err   error  // of setup
+
+	base context.Context // of fork servers
+	halt context.CancelFunc
+	wg   sync.WaitGroup
+
+	mu      sync.Mutex // guards the fields below
+	closed  bool
+	real    map[string]string // the binary behind a python found in PATH, which may be a slow script
+	servers map[serverKind]*server
+}
+
+// serverKind is what the forks of one server have in common.
+type serverKind struct {
+	app     sluice.AppName
+	dialect string
+	python  string
+	env     string // "NAME=value" lines that are read at boot
+	spawner *Spawner
+}
+
+// server is a fork server that boots, runs or has failed.
+type server struct {
+	ready chan struct{} // closed when z or err is set
+	z     *zygote
+	err   error
+	made  time.Time
+	used  time.Time // guarded by Python.mu
+}
+
+var _ function.Starter = (*Python)(nil)
+
+const (
+	maxServers  = 8           // fork servers at a time; the one used longest ago goes
+	serverRetry = time.Minute // from a fork server's failure to the next try
+)
+
+// NewPython returns a starter for Python 3; Close ends it.
+func NewPython(o PythonOptions) *Python {
+	o.MaxResult = cmp.Or(o.MaxResult, 64<<20)
+	o.Path = cmp.Or(o.Path, "python3")
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	p := &Python{o: o, real: map[string]string{}, servers: map[serverKind]*server{}}
+	p.base, p.halt = context.WithCancel(context.Background())
+	return p
+}
+
+// Runs is true for python3* (in any case) of a dialect whose conventions are known.
+func (p *Python) Runs(dialect, runtime string) bool {
+	if !strings.HasPrefix(strings.ToLower(runtime), "python3") {
+		return false
+	}
+	_, err := fs.Stat(pythonShims, "shim_"+dialect+".py")
+	return err == nil
+}
+
+// Start returns an instance whose module is loaded and whose initializer is done.
+func (p *Python) Start(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink) (function.Instance, error) {
+	if p.setup.Do(p.install); p.err != nil {
+		return nil, p.err
+	}
+	k, err := p.kindOf(v)
+	if err != nil {
+		return nil, err
+	}
+	var inst *instance
+	for try := 0; inst == nil; try++ { // a boot is not the function's doing: one that dies is tried again
+		if inst, err = p.boot(ctx, k, v.Spec.MemoryMB, s); err != nil && (try == 2 || !errors.Is(err, errDead)) {
+			return nil, err
+		}
+	}
+	if err := inst.load(ctx, v, logs, p.o.MaxResult); err != nil {
+		inst.kill()
+		return nil, err
+	}
+	return inst, nil
+}
+
+// Close ends the fork servers, and with them the instances that are left.
+func (p *Python) Close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.halt()
+	p.wg.Wait()
+}
+
+// install writes the shim's files.
+func (p *Python) install() {
+	names, _ := fs.Glob(pythonShims, "*.py")
+	h := sha256.New()
+	for _, name := range names {
+		b, _ := pythonShims.ReadFile(name) // embedded: it is there
+		fmt.Fprintf(h, "%s %d\n%s", name, len(b), b)
+	}
+	dir, err := filepath.Abs(filepath.Join(p.o.Dir, hex.EncodeToString(h.Sum(nil)[:8])))
+	if err == nil {
+		err = os.RemoveAll(filepath.Join(dir, "pycache"))
+	}
+	if err == nil {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	for _, name := range names {
+		if err == nil {
+			b, _ := pythonShims.ReadFile(name)
+			err = os.WriteFile(filepath.Join(dir, name), b, 0o644)
+		}
+	}
+	if err != nil {
+		p.err = fmt.Errorf("write python shim: %w", err)
+	}
+	p.dir = dir
+}
+
+// kindOf finds the python of a version and what must be in its environment before it boots. LD_LIBRARY_PATH
+// names every function's own folder, and few have libraries: only folders that do count.
+func (p *Python) kindOf(v *function.Version) (serverKind, error) {
+	var env []string
+	for k, val := range v.Env {
+		switch {
+		case k == "LD_LIBRARY_PATH":
+			if val = withLibraries(val); val == "" {
+				continue
+			}
+		case k == "PATH", k == "HOME", k == "LANG", strings.HasPrefix(k, "LC_"), strings.HasPrefix(k, "LD_"), strings.HasPrefix(k, "OPENSSL_"):
+		default:
+			continue
+		}
+		env = append(env, k+"="+val)
+	}
+	slices.Sort(env)
+	path, err := lookPath(p.o.Path, "", env)
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		return serverKind{}, &sluice.Error{Code: sluice.Unavailable, Err: err,
+			Msg:  fmt.Sprintf("function %q needs Python, and there is no program %q", v.Spec.Name, p.o.Path),
+			Hint: "install Python 3.8 or later (https://www.python.org) so that python3 is in PATH, and deploy again"}
+	}
+	return serverKind{app: v.App, dialect: v.Dialect, python: path, env: strings.Join(env, "\n")}, nil
+}
+
+// withLibraries are the folders of a path list that hold shared libraries.
+func withLibraries(list string) string {
+	return strings.Join(slices.DeleteFunc(filepath.SplitList(list), func(dir string) bool {
+		found, _ := filepath.Glob(filepath.Join(dir, "*.so*"))
+		return len(found) == 0
+	}), string(filepath.ListSeparator))
+}
+
+// command starts our shim.
+func (p *Python) command(k serverKind, args ...string) function.Command {
+	p.mu.Lock()
+	path := cmp.Or(p.real[k.python], k.python)
+	p.mu.Unlock()
+	return function.Command{
+		Path: path, Dir: p.dir, Env: strings.Split(k.env, "\n"),
+		Args: append([]string{"-E", "-s", "-X", "utf8", filepath.Join(p.dir, "shim.py"), "shim_" + k.dialect + ".py"}, args...),
+	}
+}
+
+// boot makes an instance without user code and waits for its HELLO.
+func (p *Python) boot(ctx context.Context, k serverKind, memoryMB int, s function.Spawner) (*instance, error) {
+	if z := p.server(ctx, k, s); z != nil {
+		s = orPlain{z, s}
+	}
+	ctx, cancel := context.WithTimeout(ctx, bootTime)
+	defer cancel()
+	c := p.command(k)
+	c.Memory = memoryMB
+	i, err := newInstance(ctx, s, c)
+	if err != nil {
+		return nil, err
+	}
+	hello, err := i.control(ctx)
+	if err == nil && hello.kind != frameHello {
+		err = errFrame
+	}
+	if err != nil {
+		text := i.kill()
+		if errors.Is(err, errDead) {
+			err = fmt.Errorf("%w at its start: %s%s", errDead, text, i.lastWords())
+		}
+		return nil, fmt.Errorf("boot python: %w", err)
+	}
+	var meta struct{ Exec string }
+	if json.Unmarshal(hello.meta, &meta) == nil && meta.Exec != "" {
+		p.mu.Lock()
+		p.real[k.python] = meta.Exec
+		p.mu.Unlock()
+	}
+	return i, nil
+}
+
+// orPlain forks, or starts a process of its own when the fork server does not.
+type orPlain struct {
+	z     *zygote
+	plain function.Spawner
+}
+
+// Spawn starts c.
+func (s orPlain) Spawn(ctx context.Context, c function.Command) (function.Process, error) {
+	proc, err := s.z.spawn(&c)
+	if err != nil {
+		return s.plain.Spawn(ctx, c)
+	}
+	return proc, nil
+}
+
+// server returns the fork server of a kind, started if need be; nil when there is none to be had.
+func (p *Python) server(ctx context.Context, k serverKind, s function.Spawner) *zygote {
+	own, ok := s.(*Spawner)
+	if !ok || p.o.NoFork || !canFork || own.o.Isolate != nil {
+		return nil
+	}
+	k.spawner = own
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	e := p.servers[k]
+	if e != nil && e.over() {
+		delete(p.servers, k)
+		e = nil
+	}
+	if e == nil {
+		e = p.start(k)
+	}
+	e.used = time.Now()
+	p.mu.Unlock()
+	select {
+	case <-e.ready:
+		return e.z
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// over reports whether a server is of no use any more.
+func (e *server) over() bool {
+	select {
+	case <-e.ready:
+	default:
+		return false
+	}
+	if e.err != nil {
+		return time.Since(e.made) > serverRetry
+	}
+	select {
+	case <-e.z.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// start boots a fork server in the background, for whoever waits for it may leave; mu is held.
+func (p *Python) start(k serverKind) *server {
+	if len(p.servers) >= maxServers {
+		p.dropOldest()
+	}
+	e := &server{ready: make(chan struct{}), made: time.Now()}
+	p.servers[k] = e
+	p.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(p.base, bootTime)
+		c := p.command(k, "--fork")
+		said := &function.LineWriter{Line: func(line []byte) { p.o.Log.Warn("python fork server", "app", k.app, "said", string(line)) }}
+		c.Out = said
+		z, exec, err := newZygote(ctx, k.spawner, c)
+		cancel()
+		if err != nil {
+			if e.err = err; p.base.Err() == nil {
+				p.o.Log.Warn("python fork server does not start; functions start slower", "app", k.app, "err", err)
+			}
+			close(e.ready)
+			return
+		}
+		p.mu.Lock()
+		p.real[k.python] = exec
+		p.mu.Unlock()
+		e.z = z
+		close(e.ready)
+		stop := context.AfterFunc(p.base, z.proc.Kill)
+		z.run()
+		stop()
+		said.Flush()
+	})
+	return e
+}
+
+// dropOldest lets the server used longest ago end with its last instance; mu is held.
+func (p *Python) dropOldest() {
+	var oldest serverKind
+	var found *server
+	for k, e := range p.servers {
+		if found == nil || e.used.Before(found.used) {
+			oldest, found = k, e
+		}
+	}
+	delete(p.servers, oldest)
+	p.wg.Go(func() {
+		if <-found.ready; found.z != nil {
+			found.z.retire()
+		}
+	})
+}
