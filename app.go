@@ -141,7 +141,7 @@ type Action struct {
 	Dir    string `json:"dir"` // absolute
 	// Files are written to a folder of their own while the command runs; $SLUICE_FILES names it. They may
 	// tell of ports and other things of the moment: it is Given that makes an action run again when it
-	// changes, as Run and the files of Dir do.
+	// changes, as Run and what is in Dir do. "" leaves it to Run and the files of Dir, by name and time.
 	Files map[string]string `json:"files,omitempty"`
 	Given string            `json:"given,omitempty"`
 	At    Place             `json:"at"`

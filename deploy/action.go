@@ -43,9 +43,14 @@ var installers = regexp.MustCompile(`^\s*(npm (i|install|ci)|yarn( install)?|pnp
 var manifests = []string{"package.json", "package-lock.json", "npm-shrinkwrap.json", ".npmrc", "yarn.lock", "pnpm-lock.yaml"}
 
 // stamp is a digest by which to tell whether an action has to run again. It changes when any file of
-// its folder was touched; with an installer only when a manifest was, so that saving a source file
+// its folder was touched; with Given when one's content changed, for that is how a thing is done once,
+// though each deploy may come from a folder of its own; with an installer only when a manifest was, so that saving a source file
 // during development does not install everything anew.
 func (d *Deployer) stamp(ctx context.Context, act *sluice.Action) (string, error) {
+	if act.Given != "" {
+		t, err := d.tree(ctx, act.Dir, nil)
+		return t.hash(), err
+	}
 	if !installers.MatchString(act.Run) {
 		return d.touched(ctx, act.Dir)
 	}

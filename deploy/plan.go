@@ -216,8 +216,13 @@ func hashOf(v ...any) string {
 }
 
 func actionKey(i int, a *sluice.Action) string {
-	return "action/" + hashOf(i, a.When, a.Module, a.Run, a.Dir)
+	dir := a.Dir
+	if a.Given != "" {
+		dir = ""
+	}
+	return "action/" + hashOf(i, a.When, a.Module, a.Run, dir)
 }
+
 func siteKey(s *sluice.Site) string { return "site/" + s.Bucket + "/" + s.Prefix }
 
 func endpointNames(app *sluice.App) []string {

@@ -243,6 +243,15 @@ func TestActionFindsItsFilesAndItsEnvironment(t *testing.T) {
 	if got := runs(); len(got) != 0 {
 		t.Errorf("other files made the action run again: %q", got)
 	}
+	moved := t.TempDir()
+	if err := os.CopyFS(filepath.Join(moved, "send"), os.DirFS(filepath.Join(src, "send"))); err != nil {
+		t.Fatal(err)
+	}
+	app = clone(app)
+	app.Actions[0].Dir = filepath.Join(moved, "send")
+	if got := runs(); len(got) != 0 {
+		t.Errorf("the same files elsewhere made the action run again: %q", got)
+	}
 	app = clone(app)
 	app.Actions[0].Given = "b"
 	if got := runs(); len(got) != 1 || got[0] != "chat: two" {

@@ -27,25 +27,23 @@ func (r *reading) hook() {
 		}
 		top = filepath.Dir(top)
 	}
+	dir := filepath.Join(top, "hook")
+	if !isFile(filepath.Join(dir, "index.js")) {
+		return
+	}
 	params, _ := json.Marshal(r.in.Params) // texts: it cannot fail
 	given := sha256.Sum256(append(params, r.app.Name...))
-	add := func(run, dir string, files map[string]string, at sluice.Place) {
-		r.app.Actions = append(r.app.Actions, sluice.Action{When: "pre", Run: run, Dir: dir, Files: files, Given: hex.EncodeToString(given[:]), At: at})
+	add := func(run string, files map[string]string) {
+		r.app.Actions = append(r.app.Actions, sluice.Action{When: "pre", Run: run, Dir: dir, Files: files,
+			Given: hex.EncodeToString(given[:]), At: sluice.Place{File: "hook/index.js"}})
 	}
 	before, after := r.overlay(top)
-	dir := filepath.Join(top, "hook")
-	at := sluice.Place{File: "hook/index.js"}
-	if !isFile(filepath.Join(dir, "index.js")) {
-		dir, at = top, sluice.Place{File: "publish.yaml"}
-	}
 	for _, run := range before {
-		add(run, dir, nil, at)
+		add(run, nil)
 	}
-	if dir != top {
-		add(`node "$SLUICE_FILES/postInit.cjs"`, dir, map[string]string{"postInit.cjs": postInit, "s.yaml": r.filled, "parameters.json": string(params)}, at)
-	}
+	add(`node "$SLUICE_FILES/postInit.cjs"`, map[string]string{"postInit.cjs": postInit, "s.yaml": r.filled, "parameters.json": string(params)})
 	for _, run := range after {
-		add(run, dir, nil, at)
+		add(run, nil)
 	}
 }
 
