@@ -69,13 +69,17 @@ const adminPassword = "a wall of words"
 // until it is ready.
 func start(t *testing.T, data string, extra ...string) *server {
 	t.Helper()
+	return launch(t, data, append([]string{"dev", "../../apps/barrage", "--no-reload", "--param", "adminPassword=" + adminPassword}, extra...)...)
+}
+
+// launch runs sluice dev or serve with the arguments and waits until it is ready.
+func launch(t *testing.T, data string, args ...string) *server {
+	t.Helper()
 	if data == "" {
 		data = t.TempDir()
 	}
 	s := &server{t: t, data: data}
-	args := append([]string{"dev", "../../apps/barrage", "--json", "--no-reload", "--data", data, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
-		"--param", "adminPassword=" + adminPassword}, extra...)
-	s.cmd = exec.Command(binary, args...)
+	s.cmd = exec.Command(binary, append(args, "--json", "--data", data, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")...)
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
