@@ -85,8 +85,9 @@ func (s *Server) openFunctions() error {
 		return err
 	}
 	node := process.NewNode(process.NodeOptions{Dir: s.path("runtimes"), Log: s.log})
-	s.closers = append(s.closers, node.Close, spawner.Close)
-	*starters = append(*starters, node)
+	python := process.NewPython(process.PythonOptions{Dir: s.path("runtimes"), Log: s.log})
+	s.closers = append(s.closers, node.Close, python.Close, spawner.Close)
+	*starters = append(*starters, node, python)
 	for _, d := range s.dialects {
 		*starters = append(*starters, d.Starters...)
 	}

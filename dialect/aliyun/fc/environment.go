@@ -57,6 +57,7 @@ func codePaths(root string) map[string]string {
 	return map[string]string{
 		"FC_FUNC_CODE_PATH": root + "/",
 		"LD_LIBRARY_PATH":   root + ":" + root + "/lib:/usr/local/lib",
+		"PYTHONUSERBASE":    root + "/.s/python",
 	}
 }
 
