@@ -86,7 +86,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 		Reader:      sdevs.New(sdevs.Options{}),
 		Claims:      func(r *http.Request) bool { return c.find(r) != nil },
 		API:         http.HandlerFunc(c.serve),
-		Starters:    []function.Starter{&fc.Custom{Keys: r.Keys, Log: r.Log}},
+		Starters:    []function.Starter{&fc.Custom{Keys: r.Keys, Log: r.Log}, &fc.Go{Keys: r.Keys}},
 		Environment: c.environment,
 		Exports:     exports,
 		Actions:     c.actions,

@@ -79,33 +79,14 @@ func (c *Custom) start(ctx context.Context, v *function.Version, s function.Spaw
 	if accepts(ctx, fixed) {
 		fixed = 0 // somebody else is there: what answers would not be ours
 	}
-	in := &instance{
-		v: v, keys: c.Keys, logs: logs,
-		id:    "c-" + strings.ToLower(sluice.NewRequestID()),
-		calls: map[string]int{},
-		done:  make(chan struct{}),
-		// Servers in node close a connection that was idle for 5 s, maybe just when a call is sent.
-		client: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, IdleConnTimeout: 3 * time.Second},
-	}
-	in.lines.Line = in.line
+	in := newInstance(v, c.Keys, logs)
+	// Servers in node close a connection that was idle for 5 s, maybe just when a call is sent.
+	in.client = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, IdleConnTimeout: 3 * time.Second}
 	path, args := command(v)
-	in.proc, err = s.Spawn(ctx, function.Command{
-		Path: path, Args: args, Dir: v.Root, Env: in.environment(port), Memory: v.Spec.MemoryMB, Out: &in.lines,
-	})
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, err
-		}
-		return nil, &function.StartError{Failure: sluice.Failure{
-			Kind: sluice.BadEntry, Type: "FunctionNotStarted",
-			Message: fmt.Sprintf("function %q cannot be started: %v", v.Spec.Name, err),
-		}}
+	given := strconv.Itoa(port)
+	if err := in.spawn(ctx, s, path, args, map[string]string{"FC_SERVER_PORT": given, "FC_CUSTOM_LISTEN_PORT": given, "PORT": given}); err != nil {
+		return nil, err
 	}
-	in.wg.Go(func() {
-		<-in.proc.Exited()
-		in.lines.Flush()
-		in.spoil()
-	})
 	if err := c.await(ctx, in, port, fixed); err != nil {
 		in.kill()
 		return nil, err
@@ -147,6 +128,42 @@ func (c *Custom) await(ctx context.Context, in *instance, port, fixed int) error
 		case <-tick.C:
 		}
 	}
+}
+
+// newInstance makes an instance whose process is not there yet.
+func newInstance(v *function.Version, keys Keys, logs function.LogSink) *instance {
+	in := &instance{
+		v: v, keys: keys, logs: logs,
+		id:    "c-" + strings.ToLower(sluice.NewRequestID()),
+		calls: map[string]int{},
+		done:  make(chan struct{}),
+	}
+	in.lines.Line = in.line
+	return in
+}
+
+// spawn starts the process, and a goroutine that waits for its end. own is the part of its environment
+// that is this instance's alone.
+func (in *instance) spawn(ctx context.Context, s function.Spawner, path string, args []string, own map[string]string) error {
+	var err error
+	in.proc, err = s.Spawn(ctx, function.Command{
+		Path: path, Args: args, Dir: in.v.Root, Env: in.environment(own), Memory: in.v.Spec.MemoryMB, Out: &in.lines,
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		return &function.StartError{Failure: sluice.Failure{
+			Kind: sluice.BadEntry, Type: "FunctionNotStarted",
+			Message: fmt.Sprintf("function %q cannot be started: %v", in.v.Spec.Name, err),
+		}}
+	}
+	in.wg.Go(func() {
+		<-in.proc.Exited()
+		in.lines.Flush()
+		in.spoil()
+	})
+	return nil
 }
 
 // startFailure tells why a server is not there, with the last lines that it printed.
@@ -205,14 +222,12 @@ func command(v *function.Version) (path string, args []string) {
 }
 
 // environment is the version's with what belongs to this instance alone.
-func (in *instance) environment(port int) []string {
+func (in *instance) environment(own map[string]string) []string {
 	env := maps.Clone(in.v.Env)
 	if env == nil {
 		env = map[string]string{}
 	}
-	for _, name := range []string{"FC_SERVER_PORT", "FC_CUSTOM_LISTEN_PORT", "PORT"} {
-		env[name] = strconv.Itoa(port)
-	}
+	maps.Copy(env, own)
 	env["FC_INSTANCE_ID"] = in.id
 	maps.Copy(env, codePaths(in.v.Root)) // a copy of the folder that the template names
 	list := make([]string, 0, len(env))

@@ -102,16 +102,18 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// code builds the server of testdata once and returns the folder with its bootstrap.
+// code builds the programs of testdata once and returns the folder with bootstrap and main.
 func code(t *testing.T) string {
 	t.Helper()
 	build.once.Do(func() {
 		if build.dir, build.err = os.MkdirTemp("", "fc-code"); build.err != nil {
 			return
 		}
-		cmd := exec.Command("go", "build", "-o", filepath.Join(build.dir, "bootstrap"), "./testdata/server")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			build.err = fmt.Errorf("%v: %s", err, out)
+		for file, from := range map[string]string{"bootstrap": "./testdata/server", "main": "./testdata/gofn"} {
+			cmd := exec.Command("go", "build", "-o", filepath.Join(build.dir, file), from)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				build.err = fmt.Errorf("%v: %s", err, out)
+			}
 		}
 	})
 	if build.err != nil {

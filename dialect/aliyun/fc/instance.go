@@ -37,7 +37,8 @@ type instance struct {
 	logs    function.LogSink
 	proc    function.Process
 	address string
-	client  *http.Transport
+	client  transport
+	fetches bool // it fetches its calls (go1): it gets HTTP requests in a header, and brackets calls in its log itself
 	lines   function.LineWriter
 	done    chan struct{}
 	wg      sync.WaitGroup // the waiter for the process's end, and hooks
@@ -53,6 +54,15 @@ type instance struct {
 	dead   bool // takes no more calls; done is closed
 	doomed bool // is killed when its last call has ended
 }
+
+// transport takes calls to the process.
+type transport interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
+
+// errNotTaken is a transport's error for a call that the process has never seen.
+var errNotTaken = errors.New("the process has ended")
 
 // ID names the instance.
 func (in *instance) ID() string { return in.id }
@@ -92,6 +102,13 @@ func (in *instance) line(b []byte) {
 	}
 	in.mu.Unlock()
 	in.write(request, "", string(b))
+}
+
+// bracket writes the line with which a call begins or ends.
+func (in *instance) bracket(request, what string) {
+	if !in.fetches {
+		in.log(request, "FC "+what+" RequestId: "+request)
+	}
 }
 
 // log writes a line of the platform's own.
@@ -146,7 +163,7 @@ func (in *instance) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.
 		return sluice.Result{}, function.ErrInstanceGone
 	}
 	began := time.Now()
-	in.log(inv.RequestID, "FC Invoke Start RequestId: "+inv.RequestID)
+	in.bracket(inv.RequestID, "Invoke Start")
 	res, err := in.call(ctx, inv)
 	took := time.Since(began)
 	if inv.Attrs[attrTail] != "" {
@@ -157,7 +174,7 @@ func (in *instance) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.
 		in.spoil()
 		return res, err
 	}
-	in.log(inv.RequestID, "FC Invoke End RequestId: "+inv.RequestID)
+	in.bracket(inv.RequestID, "Invoke End")
 	ms := float64(took.Microseconds()) / 1000
 	in.log(inv.RequestID, fmt.Sprintf("Duration: %.2f ms, Billed Duration: %d ms, Memory Size: %d MB, Max Memory Used: %.2f MB",
 		ms, int(ms)+1, in.v.Spec.MemoryMB, float64(mb)))
@@ -269,7 +286,7 @@ func (in *instance) broken(ctx context.Context, err error) (sluice.Result, error
 		return sluice.Result{}, ctx.Err()
 	}
 	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
+	if errors.Is(err, errNotTaken) || errors.As(err, &op) && op.Op == "dial" {
 		in.abort()
 		return sluice.Result{}, function.ErrInstanceGone
 	}
@@ -310,7 +327,11 @@ func (in *instance) abort() {
 func (in *instance) request(ctx context.Context, inv *sluice.Invocation) (*http.Request, error) {
 	method, u, control := http.MethodPost, &url.URL{Path: "/invoke"}, "/invoke"
 	header := http.Header{}
-	if inv.Kind == sluice.InvokeHTTP && inv.HTTP != nil {
+	isHTTP := inv.Kind == sluice.InvokeHTTP && inv.HTTP != nil
+	switch {
+	case isHTTP && in.fetches:
+		control = "/http-invoke"
+	case isHTTP:
 		method, control = inv.HTTP.Method, "/http-invoke"
 		header = inv.HTTP.Header.Clone()
 		if header == nil {
@@ -323,7 +344,7 @@ func (in *instance) request(ctx context.Context, inv *sluice.Invocation) (*http.
 		}
 		parsed.RawQuery = inv.HTTP.RawQuery
 		u = parsed
-	} else {
+	default:
 		header.Set("Content-Type", "application/octet-stream")
 	}
 	u.Scheme, u.Host = "http", in.address
@@ -342,6 +363,9 @@ func (in *instance) request(ctx context.Context, inv *sluice.Invocation) (*http.
 		header.Set("User-Agent", "") // none, instead of Go's
 	}
 	in.platform(header, inv.RequestID, control, inv.Qualifier)
+	if isHTTP && in.fetches {
+		header.Set(httpParams, encodeParams(inv.HTTP))
+	}
 	return req, nil
 }
 
@@ -405,9 +429,9 @@ func (in *instance) initialize(ctx context.Context) error {
 	ictx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	id := sluice.NewRequestID()
-	in.log(id, "FC Initialize Start RequestId: "+id)
+	in.bracket(id, "Initialize Start")
 	f := in.control(ictx, id, http.MethodPost, "/initialize")
-	in.log(id, "FC Initialize End RequestId: "+id)
+	in.bracket(id, "Initialize End")
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -453,11 +477,11 @@ func (in *instance) hook(ctx context.Context, name, path string) {
 	ctx, cancel := context.WithTimeout(ctx, hookLimit)
 	defer cancel()
 	id := sluice.NewRequestID()
-	in.log(id, "FC "+name+" Start RequestId: "+id)
+	in.bracket(id, name+" Start")
 	if f := in.control(ctx, id, http.MethodGet, path); f != nil {
 		in.log(id, name+": "+f.Message)
 	}
-	in.log(id, "FC "+name+" End RequestId: "+id)
+	in.bracket(id, name+" End")
 }
 
 // Stop runs the pre-stop hook and ends the process.
