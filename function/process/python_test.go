@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -39,9 +40,7 @@ type pythonWorld struct {
 
 func newPythonWorld(t testing.TB, change func(*function.Options, *PythonOptions)) *pythonWorld {
 	t.Helper()
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("python3 is not installed")
-	}
+	needPython(t)
 	w := &pythonWorld{world: &world{t: t, spawner: NewSpawner(Options{Log: quiet()}), logs: &logs{}}}
 	po := PythonOptions{Dir: filepath.Join(t.TempDir(), "shim"), Log: quiet()}
 	fo := function.Options{Spawner: w.spawner, Logs: w.logs, Log: quiet()}
@@ -71,6 +70,13 @@ func newPythonWorld(t testing.TB, change func(*function.Options, *PythonOptions)
 	})
 	t.Cleanup(w.stop)
 	return w
+}
+
+func needPython(t testing.TB) {
+	t.Helper()
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("python3 is not installed")
+	}
 }
 
 // deploy puts code into a file index.py of a new folder and deploys it.
@@ -137,6 +143,40 @@ func TestPythonConventions(t *testing.T) {
 		}
 	}
 }
+
+func TestPythonAWSConventions(t *testing.T) {
+	t.Parallel()
+	w := newPythonWorld(t, nil)
+	for _, c := range []struct{ name, code, payload, want, fail string }{
+		{"JSON in and out", "def handler(event, context): return {'got': event['a']}", `{"a":[1]}`, `{"got": [1]}`, ""},
+		{"nothing is null", "def handler(event, context): pass", `{}`, `null`, ""},
+		{"no event", "def handler(event, context): return event", ``, `{}`, ""},
+		{"the time that is left", "def handler(e, c): return 15000 < c.get_remaining_time_in_millis() <= 20000", `{}`, `true`, ""},
+		{"the context", "import os\ndef handler(e, c): return [len(c.aws_request_id), c.invoked_function_arn, c.memory_limit_in_mb, c.function_name, c.client_context.custom, c.identity.cognito_identity_id, os.environ['_X_AMZN_TRACE_ID']]",
+			`{}`, `[36, "arn:f", "256", "f", {"x": 1}, null, "Root=1"]`, ""},
+		{"a raise", "def handler(e, c): raise LookupError('l')", `{}`, ``, `{"errorMessage": "l", "errorType": "LookupError", "requestId": "R", "stackTrace": ["  File `},
+		{"a bad event", "def handler(e, c): pass", `{`, ``, `{"errorMessage": "Expecting property name`},
+		{"a set", "def handler(e, c): return {1}", `{}`, ``, `{"errorMessage": "Unable to marshal response: Object of type set is not JSON serializable", "errorType": "Runtime.MarshalError"`},
+		{"no handler", "", `{}`, ``, `{"errorMessage": "Handler 'handler' missing on module 'index'", "errorType": "Runtime.HandlerNotFound"`},
+		{"no module", "import not_there", `{}`, ``, `{"errorMessage": "Unable to import module 'index': No module named 'not_there'", "errorType": "Runtime.ImportModuleError"`},
+		{"syntax", "1 +* 2", `{}`, ``, `{"errorMessage": "Syntax error in module 'index': invalid syntax (index.py, line 1)", "errorType": "Runtime.UserCodeSyntaxError"`},
+	} {
+		w.deploy("f", c.code, func(v *function.Version) { v.Dialect = "aws" })
+		res, err := w.f.Invoke(t.Context(), sluice.Invocation{App: "app", Function: "f", Payload: []byte(c.payload), Attrs: map[string]string{"arn": "arn:f", "trace": "Root=1", "client": `{"custom":{"x":1}}`}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.fail != "" {
+			if body := uuid.ReplaceAllString(string(res.Failure.Body), "R"); !strings.HasPrefix(body, c.fail) {
+				t.Errorf("%s: %s", c.name, body)
+			}
+		} else if res.Failure != nil || string(res.Payload) != c.want {
+			t.Errorf("%s: %q %+v, want %q", c.name, res.Payload, res.Failure, c.want)
+		}
+	}
+}
+
+var uuid = regexp.MustCompile(`[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}`)
 
 func TestPythonContextHasBothSpellings(t *testing.T) {
 	t.Parallel()
@@ -422,8 +462,8 @@ func TestPythonInitializer(t *testing.T) {
 		{"hang", "import time\ndef init(c): time.sleep(600)\ndef handler(e, c): return 1", "InitFail: the initializer took longer than 300ms"},
 		{"module raises", "raise ValueError('top')", "InitFail: top"},
 		{"module exits", "import sys; sys.exit(2)", "InitFail: the process ended while it loaded the function: exit status 2"},
-		{"no handler", "def init(c): pass", "BadEntry: Handler 'handler' is missing on module 'index'"},
-		{"syntax", "def init(", "BadEntry: '(' was never closed (index.py, line 1)"},
+		{"no handler", "def init(c): pass", "BadEntry: Handler 'handler' missing on module 'index'"},
+		{"syntax", "1 +* 2", "BadEntry: invalid syntax (index.py, line 1)"},
 		{"no module", "import not_installed", "BadEntry: No module named 'not_installed'"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -606,6 +646,77 @@ func TestPythonInstancesAreForksAndDieWithTheirServer(t *testing.T) {
 	waitFor(t, func() bool { return w.invoke("f", "echo").Failure == nil })
 	if again := pidOf(t, w.invoke("f", "parent")); again == server {
 		t.Error("the dead server is still there")
+	}
+}
+
+// TestPythonDiesWithUs kills a supervisor, which is this test in another process.
+func TestPythonDiesWithUs(t *testing.T) {
+	if file := os.Getenv("SLUICE_TEST_PIDS"); file != "" {
+		w := newPythonWorld(t, nil)
+		w.deploy("f", misbehavingPython, nil)
+		text := fmt.Sprint(pidOf(t, w.invoke("f", "parent")), " ", pidOf(t, w.invoke("f", "pid")))
+		go w.f.Invoke(t.Context(), sluice.Invocation{App: "app", Function: "f", Payload: []byte("spin")})
+		waitFor(t, func() bool { s, _ := w.f.Status("app", "f"); return s.Stats.InFlight == 1 })
+		write(t, file+".part", text)
+		os.Rename(file+".part", file)
+		select {}
+	}
+	t.Parallel()
+	needPython(t)
+	if runtime.GOOS != "linux" {
+		t.Skip("no parent-death signal here")
+	}
+	file := filepath.Join(t.TempDir(), "pids")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestPythonDiesWithUs$")
+	cmd.Env = append(os.Environ(), "SLUICE_TEST_PIDS="+file, "TMPDIR="+t.TempDir())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var server, pid int
+	waitFor(t, func() bool {
+		b, _ := os.ReadFile(file)
+		n, _ := fmt.Sscan(string(b), &server, &pid)
+		return n == 2
+	})
+	cmd.Process.Kill()
+	cmd.Wait()
+	gone(t, server)
+	gone(t, pid)
+}
+
+// TestPythonRandomKills ends instances at random in all ways; each call is answered, and no process stays.
+func TestPythonRandomKills(t *testing.T) {
+	t.Parallel()
+	w := newPythonWorld(t, nil)
+	w.deploy("f", `
+import os, random, signal, time
+def handler(e, c):
+    r = random.random()
+    if r < 0.02: os.kill(os.getpid(), signal.SIGKILL)
+    if r < 0.04: os._exit(3)
+    time.sleep(r / 1000)
+    return e
+`, nil)
+	var ok, crashed atomic.Int64
+	var wg sync.WaitGroup
+	for k := range 4 {
+		wg.Go(func() {
+			for n := range 150 {
+				text := fmt.Sprint(k, n)
+				switch res := w.invoke("f", text); {
+				case res.Failure == nil && string(res.Payload) == text:
+					ok.Add(1)
+				case res.Failure != nil && (res.Failure.Message == "signal: killed" || res.Failure.Message == "exit status 3"):
+					crashed.Add(1)
+				default:
+					t.Errorf("call %s: %q %+v", text, res.Payload, res.Failure)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if crashed.Load() == 0 || ok.Load() < 300 {
+		t.Errorf("%d ok, %d crashed", ok.Load(), crashed.Load())
 	}
 }
 

@@ -37,7 +37,11 @@ def private(name):
 
 
 class EntryError(Exception):
-    """A handler is not there."""
+    """A handler is not there: why is malformed, module or export."""
+
+    def __init__(self, why, message):
+        super().__init__(message)
+        self.sluice_why = why
 
 
 class Call:
@@ -80,7 +84,8 @@ def answer(kind, id, meta=b'', body=b''):
 
 def failure(kind, err):
     """Words an error for ERROR and INITERR; kind is handled, crash, entry, init or big."""
-    type, message, stack, body = dialect.describe(err)
+    call = ongoing()
+    type, message, stack, body = dialect.describe(err, kind, call.rid if call else '')
     meta = {'kind': kind, 'type': type[:200], 'message': message[:4000], 'stack': []}
     room = META // 4
     for line in stack:
@@ -186,7 +191,7 @@ def capture():
         setattr(sys, name, text)
     root = logging.getLogger()
     root.addHandler(Records())
-    root.setLevel(logging.INFO)
+    root.setLevel(dialect.LEVEL)
 
 
 def leave(code):
@@ -220,7 +225,7 @@ def find(name):
     path, _, attr = name.rpartition('.')
     module = (path[2:] if path.startswith('./') else path).replace('/', '.')
     if not attr or not all(module.split('.')):
-        raise EntryError("Bad handler '%s'" % name)
+        raise EntryError('malformed', "Bad handler '%s'" % name)
     first = module.partition('.')[0]
     known = sys.modules.get(first)
     if known is not None and any(os.path.exists(os.path.join(spec['root'], first + e)) for e in ('.py', '/__init__.py')):
@@ -230,11 +235,11 @@ def find(name):
         found = importlib.import_module(module)
     except ModuleNotFoundError as err:
         if err.name and (module + '.').startswith(err.name + '.'):
-            raise EntryError("Unable to import module '%s'" % module) from None
+            raise EntryError('module', "Unable to import module '%s': %s" % (module, err)) from None
         raise
     fn = getattr(found, attr, None)
     if not callable(fn):
-        raise EntryError("Handler '%s' is missing on module '%s'" % (attr, module))
+        raise EntryError('export', "Handler '%s' missing on module '%s'" % (attr, module))
     return fn
 
 
@@ -248,6 +253,7 @@ def paths(env):
     sys.path[:] = list(dict.fromkeys(front + own))
     sys.path_importer_cache.clear()
     sys.pycache_prefix = os.path.join(HERE, 'pycache')  # the code's folder stays as it was deployed
+    sys.dont_write_bytecode = sys.version_info < (3, 8)  # which knows no prefix
 
 
 def start(load):

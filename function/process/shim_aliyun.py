@@ -1,13 +1,16 @@
 """Conventions of Alibaba Function Compute's Python runtimes (aliyun.md 3.5 and 3.10)."""
 import io
 import json
+import logging
 import os
 import sys
 import time
 import traceback
 
-spec = None
+LEVEL = logging.INFO  # of the root logger
 HERE = os.path.dirname(os.path.abspath(__file__))
+
+spec = None
 
 
 def setup(load):
@@ -123,11 +126,9 @@ def wsgi(fn, call):
     return int(str(head[0]).split()[0]), headers, b''.join(parts)
 
 
-def describe(err):
+def describe(err, kind, rid):
     """Type, message, stack and body of an error. The stack begins in the application."""
-    name = type(err).__name__
-    if name == 'EntryError' and type(err).__module__ == '__main__':  # the frame core's
-        name = 'InvalidHandlerName'
+    name = 'InvalidHandlerName' if getattr(err, 'sluice_why', '') else type(err).__name__
     try:
         message = str(err)
     except Exception:
