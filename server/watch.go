@@ -28,7 +28,7 @@ func (s *Server) Watch(ctx context.Context, dir string, changed func([]string)) 
 			if err != nil || !d.IsDir() {
 				return nil
 			}
-			if path != dir && unwatched(d.Name()) {
+			if path != dir && unwatched(d.Name()) || s.own(path) {
 				return filepath.SkipDir
 			}
 			if err := w.Add(path); err != nil {
@@ -50,7 +50,7 @@ func (s *Server) Watch(ctx context.Context, dir string, changed func([]string)) 
 				return nil
 			}
 			rel, err := filepath.Rel(dir, e.Name)
-			if err != nil || e.Op == fsnotify.Chmod || unwatched(filepath.Base(e.Name)) {
+			if err != nil || e.Op == fsnotify.Chmod || unwatched(filepath.Base(e.Name)) || s.own(e.Name) {
 				continue
 			}
 			if e.Has(fsnotify.Create) {
@@ -73,6 +73,12 @@ func (s *Server) Watch(ctx context.Context, dir string, changed func([]string)) 
 			changed(names)
 		}
 	}
+}
+
+// own reports whether a path is the data folder, which may lie in an app's.
+func (s *Server) own(path string) bool {
+	abs, err := filepath.Abs(path)
+	return err == nil && abs == s.cfg.Data
 }
 
 // unwatched names what no one means when they save: our own data, version control, installed modules,

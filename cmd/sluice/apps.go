@@ -92,8 +92,12 @@ func (t *tool) deployCommand() *cobra.Command {
 			if plan {
 				q.Set("plan", "1")
 			}
+			var server client.Ready
+			if err := c.Do(cmd.Context(), http.MethodGet, "status", nil, nil, &server); err != nil {
+				return err
+			}
 			pr, pw := io.Pipe()
-			go func() { pw.CloseWithError(pack(pw, dir)) }() // ends when the request has read it or closes pr
+			go func() { pw.CloseWithError(pack(pw, dir, server.Data)) }() // ends when the request has read it or closes pr
 			defer pr.Close()
 			p := newProgress(t, plan)
 			var failed bool

@@ -8,14 +8,20 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
-// pack writes a folder as a gzipped tar. Data folders of sluice and version control stay behind;
-// symbolic links go as links, and the server refuses those that leave the folder.
-func pack(w io.Writer, dir string) error {
+// pack writes a folder as a gzipped tar. Data folders of sluice, that of the server first of all, and
+// version control stay behind; symbolic links go as links, and the server refuses those that leave the
+// folder.
+func pack(w io.Writer, dir, data string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
 	zw, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
 	tw := tar.NewWriter(zw)
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -23,7 +29,7 @@ func pack(w io.Writer, dir string) error {
 		if rel == "." {
 			return nil
 		}
-		if d.IsDir() && (d.Name() == ".sluice" || d.Name() == ".git") {
+		if d.IsDir() && (path == data || slices.Contains([]string{".sluice", "sluice-data", ".git"}, d.Name())) {
 			return filepath.SkipDir
 		}
 		info, err := d.Info()

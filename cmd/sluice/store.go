@@ -252,7 +252,7 @@ func (t *tool) objectCommand() *cobra.Command {
 				return err
 			}
 			pr, pw := io.Pipe()
-			go func() { pw.CloseWithError(pack(pw, dir)) }() // ends when the request has read it or closes pr
+			go func() { pw.CloseWithError(pack(pw, dir, "")) }() // ends when the request has read it or closes pr
 			defer pr.Close()
 			var n struct {
 				Put     int `json:"put"`
