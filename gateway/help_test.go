@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must happen.
-const patience = 40 * time.Second 
+const patience = 40 * time.Second
 
 // both runs a test on descriptors and on streams.
 func both(t *testing.T, test func(t *testing.T, streams bool)) {
