@@ -316,7 +316,7 @@ func TestServerClosesWhenTheClientDoesNotAnswer(t *testing.T) {
 	s.Close(t.Context(), s.List(t.Context(), "", "", sluice.ConnID{}, 0)[0].ID, sluice.CloseSpec{Code: 4000, Reason: "bye"})
 	c.wantClose(4000)
 	c.wantEnd()
-	if took := time.Since(begin); took < closeTimeout-time.Second || took > closeTimeout+4*time.Second {
+	if took := time.Since(begin); took < closeTimeout-time.Second || took > closeTimeout+20*time.Second {
 		t.Errorf("hung up after %v", took)
 	}
 }

@@ -365,7 +365,7 @@ func TestPythonTimeoutReallyStops(t *testing.T) {
 			if res := w.invoke("f", how); res.Failure == nil || res.Failure.Kind != sluice.TimedOut {
 				t.Fatalf("%+v", res.Failure)
 			}
-			if d := time.Since(began); d > 4*time.Second {
+			if d := time.Since(began); d > 20*time.Second {
 				t.Errorf("answered after %v", d)
 			}
 			vanished(t, pid)

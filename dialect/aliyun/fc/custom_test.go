@@ -329,7 +329,7 @@ func TestTimeoutReallyKills(t *testing.T) {
 	if res.Failure == nil || res.Failure.Kind != sluice.TimedOut || !strings.HasPrefix(res.Failure.Message, "Function timed out after 1 seconds (maxMemoryUsage: ") {
 		t.Errorf("%+v", res.Failure)
 	}
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("took %v", took)
 	}
 	<-in.Done()
