@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/sluicehq/sluice/kv"
 )
@@ -169,6 +170,9 @@ func (s *Store) commit(b *writes) error {
 	if len(b.entries) == 0 {
 		return nil
 	}
+	if err := s.room(b.bytes); err != nil {
+		return err
+	}
 	batch := s.db.NewBatchWithSize(b.bytes + 16*len(b.entries) + 64)
 	defer batch.Close()
 	for k, e := range b.entries {
@@ -190,6 +194,26 @@ func (s *Store) commit(b *writes) error {
 	}
 	s.publish()
 	s.hot.follow(b)
+	return nil
+}
+
+// room refuses a batch that the disk may not have room for: it is written to the log and, later, to a table.
+func (s *Store) room(n int) error {
+	disk, err := vfs.Default.GetDiskUsage(s.dir)
+	if err != nil {
+		return nil // what cannot be known is left to the write itself
+	}
+	full := disk.AvailBytes < s.reserve+2*uint64(n)
+	if full != s.full {
+		if s.full = full; full {
+			s.log.Error("store: the disk is full, writes fail until it is not", "folder", s.dir, "free", disk.AvailBytes)
+		} else {
+			s.log.Info("store: the disk has room again", "folder", s.dir)
+		}
+	}
+	if full {
+		return fmt.Errorf("%w: the disk is full", kv.ErrUnavailable)
+	}
 	return nil
 }
 

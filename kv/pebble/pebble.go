@@ -37,6 +37,9 @@ type Options struct {
 	Log      *slog.Logger
 	Cache    int64 // bytes of cached blocks; 0 is 8 MiB
 	MemTable int   // bytes that one memory table grows to (from 256 KiB); 0 is 4 MiB
+	// Reserve is how many bytes of the disk writes leave free, and fail with kv.ErrUnavailable before
+	// they take them: Pebble ends the process when a disk fills under it. 0 is 16 MiB.
+	Reserve uint64
 }
 
 // limits: a key must hold the longest key of an index with every byte escaped.
@@ -58,6 +61,9 @@ type Store struct {
 	lock *pebble.Lock
 	log  *slog.Logger
 	dir  string
+
+	reserve uint64
+	full    bool // the executor's own: the disk was full at the last write
 
 	ops     chan *op
 	stopped chan struct{} // closed when the executor has ended
@@ -83,6 +89,9 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.MemTable <= 0 {
 		o.MemTable = 4 << 20
 	}
+	if o.Reserve == 0 {
+		o.Reserve = 16 << 20
+	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -98,7 +107,7 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("open store in %s: %w", dir, err)
 	}
-	s := &Store{lock: lock, log: o.Log, dir: dir, ops: make(chan *op, maxOps), hot: hot{}, stopped: make(chan struct{})}
+	s := &Store{lock: lock, log: o.Log, dir: dir, reserve: o.Reserve, ops: make(chan *op, maxOps), hot: hot{}, stopped: make(chan struct{})}
 	if s.db, err = pebble.Open(dir, settings(o, lock)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store in %s: %w", dir, err), lock.Close())
 	}

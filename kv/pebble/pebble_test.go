@@ -48,6 +48,40 @@ func TestContract(t *testing.T) {
 	})
 }
 
+func TestFullDiskFailsWritesAndNothingElse(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	put(t, s, "a", "1")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := pebble.Open(dir, pebble.Options{Log: discard, Reserve: 1 << 62})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(tx kv.Txn) error { tx.Put([]byte("b"), []byte("2")); return nil }
+	for range 2 {
+		if err := s.Update(t.Context(), kv.Locks{}, write); !errors.Is(err, kv.ErrUnavailable) {
+			t.Errorf("write on a full disk: %v", err)
+		}
+	}
+	err = s.View(t.Context(), func(r kv.Reader) error {
+		_, a, errA := r.Get([]byte("a"))
+		_, b, errB := r.Get([]byte("b"))
+		if !a || b {
+			t.Errorf("a is there: %t, b is there: %t", a, b)
+		}
+		return errors.Join(errA, errB)
+	})
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Error(err)
+	}
+	s = open(t, dir)
+	defer s.Close()
+	put(t, s, "b", "2") // the disk has room again
+}
+
 var discard = slog.New(slog.DiscardHandler)
 
 func put(t testing.TB, s kv.Store, key, val string) {
