@@ -233,7 +233,7 @@ func (a *apply) compile(ctx context.Context, f *sluice.Function, src, cached str
 	if err := os.MkdirAll(filepath.Dir(cached), 0o755); err != nil {
 		return err
 	}
-	tmp, err := os.MkdirTemp(filepath.Dir(cached), "tmp-")
+	tmp, err := os.MkdirTemp(filepath.Dir(cached), halfBuild)
 	if err != nil {
 		return err
 	}
@@ -284,6 +284,22 @@ func (d *Deployer) goVersion(ctx context.Context) (string, error) {
 	d.goIs = v
 	d.mu.Unlock()
 	return v, nil
+}
+
+// halfBuild is how the folders of builds that are under way begin.
+const halfBuild = "tmp-"
+
+// dropHalfBuilds removes what a process left that died while it built.
+func (d *Deployer) dropHalfBuilds() error {
+	left, err := filepath.Glob(filepath.Join(d.o.Dir, "_builds", halfBuild+"*"))
+	if err != nil {
+		return nil // the folder's own name is a pattern: what is left there stays
+	}
+	var errs []error
+	for _, dir := range left {
+		errs = append(errs, os.RemoveAll(dir))
+	}
+	return errors.Join(errs...)
 }
 
 // pruneBuilds drops the executables that were not used for longest.

@@ -90,6 +90,9 @@ func (d *Deployer) Remove(ctx context.Context, app sluice.AppName) error {
 // What a crash left half done is put back: sites are uploaded again and stray folders deleted. An
 // app that cannot be restored does not stop the others; the errors come back joined.
 func (d *Deployer) Restore(ctx context.Context) error {
+	if err := d.dropHalfBuilds(); err != nil {
+		return err
+	}
 	list, err := d.List(ctx)
 	if err != nil {
 		return err

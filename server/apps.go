@@ -141,9 +141,12 @@ func (a apps) Plan(ctx context.Context, in deploy.Input, say func(client.Line)) 
 	return nil
 }
 
+// uploads is the folder, in the data folder, that holds the files of deploys under way.
+const uploads = "uploads"
+
 // Upload makes a folder for the files of a deploy. Builds may run in it, so it is in the data folder.
 func (a apps) Upload() (string, func(), error) {
-	root := a.path("uploads")
+	root := a.path(uploads)
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return "", nil, err
 	}

@@ -103,7 +103,10 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	s.admin = ln
-	return s.openRooms(ctx)
+	if err := s.openRooms(ctx); err != nil {
+		return err
+	}
+	return os.RemoveAll(s.path(uploads)) // of a process that died in a deploy
 }
 
 // dialect finds a cloud by name; nil when this binary does not speak it.

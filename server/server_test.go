@@ -160,6 +160,23 @@ func TestConsoleAnswersToThisMachineOnly(t *testing.T) {
 	})
 }
 
+func TestWhatAKilledDeployLeftIsSweptAway(t *testing.T) {
+	data := t.TempDir()
+	left := []string{filepath.Join(data, "uploads", "app-1"), filepath.Join(data, "apps", "_builds", "tmp-1")}
+	for _, dir := range left {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, data, func(context.Context, *Server) {
+		for _, dir := range left {
+			if _, err := os.Stat(dir); err == nil {
+				t.Errorf("%s is still there", dir)
+			}
+		}
+	})
+}
+
 func TestASecondServerOnTheFolderIsRefused(t *testing.T) {
 	data := t.TempDir()
 	run(t, data, func(ctx context.Context, s *Server) {
