@@ -124,6 +124,8 @@ func (f *fieldSchema) of(v table.Value) []table.Value {
 		fits = v.Type == table.String
 	case fieldDate:
 		v, fits = f.date(v)
+	case fieldGeo:
+		_, fits = parsePoint(v.Str)
 	}
 	if !fits {
 		return nil
@@ -133,35 +135,54 @@ func (f *fieldSchema) of(v table.Value) []table.Value {
 
 // items are the elements of an array, which a column holds as JSON.
 func (f *fieldSchema) items(text string) []table.Value {
-	dec := json.NewDecoder(strings.NewReader(text))
-	dec.UseNumber()
-	var list []any
-	if dec.Decode(&list) != nil {
+	list, ok := parseJSON(text).([]any)
+	if !ok {
 		return nil
 	}
+	return f.fromJSON(list)
+}
+
+// fromJSON are the values in a piece of JSON: of an array those of its elements.
+func (f *fieldSchema) fromJSON(item any) []table.Value {
 	scalar := *f
 	scalar.Array = false
-	var out []table.Value
-	for _, item := range list {
-		var v table.Value
-		switch item := item.(type) {
-		case string:
-			v = table.Value{Type: table.String, Str: item}
-		case bool:
-			v.Type = table.Bool
-			if item {
-				v.Int = 1
-			}
-		case json.Number:
-			if n, err := item.Int64(); err == nil && f.Type != fieldDouble {
-				v = table.Value{Type: table.Int, Int: n}
-			} else if x, err := item.Float64(); err == nil {
-				v = table.Value{Type: table.Float, Float: x}
+	switch item := item.(type) {
+	case []any:
+		var out []table.Value
+		for _, one := range item {
+			if _, deeper := one.([]any); !deeper {
+				out = append(out, f.fromJSON(one)...)
 			}
 		}
-		out = append(out, scalar.of(v)...)
+		return out
+	case string:
+		return scalar.of(table.Value{Type: table.String, Str: item})
+	case bool:
+		v := table.Value{Type: table.Bool}
+		if item {
+			v.Int = 1
+		}
+		return scalar.of(v)
+	case json.Number:
+		if n, err := item.Int64(); err == nil && f.Type != fieldDouble {
+			return scalar.of(table.Value{Type: table.Int, Int: n})
+		}
+		if x, err := item.Float64(); err == nil {
+			return scalar.of(table.Value{Type: table.Float, Float: x})
+		}
 	}
-	return out
+	return nil
+}
+
+// parseJSON reads a text that holds one JSON value; nil when it does not.
+func parseJSON(text string) any {
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	var v any
+	if dec.Decode(&v) != nil {
+		return nil
+	}
+	return v
 }
 
 // dateWords turns the letters of a date format into Go's layout.

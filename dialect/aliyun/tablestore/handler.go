@@ -145,6 +145,10 @@ func operationNamed(name string) operation {
 		return serve((*call).getStreamRecord)
 	case "ComputeSplitPointsBySize":
 		return serve((*call).computeSplitPoints)
+	case "ComputeSplits":
+		return serve((*call).computeSplits)
+	case "ParallelScan":
+		return serve((*call).parallelScan)
 	case "ListSearchIndex":
 		return serve((*call).listSearchIndex)
 	case "CreateSearchIndex":

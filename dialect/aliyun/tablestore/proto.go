@@ -3,6 +3,7 @@ package tablestore
 import (
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -97,7 +98,33 @@ func readField(b []byte, typ protowire.Type, v reflect.Value) (bool, error) {
 			v.SetInt(int64(n))
 		}
 		return true, nil
+	case reflect.Float32:
+		if typ != protowire.Fixed32Type {
+			return false, nil
+		}
+		n, _ := protowire.ConsumeFixed32(b)
+		v.SetFloat(float64(math.Float32frombits(n)))
+		return true, nil
+	case reflect.Float64:
+		if typ != protowire.Fixed64Type {
+			return false, nil
+		}
+		n, _ := protowire.ConsumeFixed64(b)
+		v.SetFloat(math.Float64frombits(n))
+		return true, nil
 	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Float64 && typ == protowire.BytesType {
+			packed, _ := protowire.ConsumeBytes(b)
+			for len(packed) > 0 {
+				n, size := protowire.ConsumeFixed64(packed)
+				if size < 0 {
+					return false, errMessage
+				}
+				v.Set(reflect.Append(v, reflect.ValueOf(math.Float64frombits(n))))
+				packed = packed[size:]
+			}
+			return true, nil
+		}
 		if v.Type().Elem().Kind() != reflect.Uint8 {
 			item := reflect.New(v.Type().Elem()).Elem()
 			ok, err := readField(b, typ, item)
@@ -145,6 +172,10 @@ func appendField(b []byte, num protowire.Number, required bool, v reflect.Value)
 		return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), protowire.EncodeBool(v.Bool()))
 	case reflect.Int32, reflect.Int64:
 		return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), uint64(v.Int()))
+	case reflect.Float32:
+		return protowire.AppendFixed32(protowire.AppendTag(b, num, protowire.Fixed32Type), math.Float32bits(float32(v.Float())))
+	case reflect.Float64:
+		return protowire.AppendFixed64(protowire.AppendTag(b, num, protowire.Fixed64Type), math.Float64bits(v.Float()))
 	case reflect.Slice:
 		if !isBytes {
 			for i := range v.Len() {

@@ -2,6 +2,7 @@ package tablestore
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 
@@ -10,18 +11,23 @@ import (
 
 // Query types, field types and match operators on the wire.
 const (
-	queryMatch         = 1
-	queryPhrase        = 2
-	queryTerm          = 3
-	queryRange         = 4
-	queryPrefix        = 5
-	queryBool          = 6
-	queryConstScore    = 7
-	queryFunctionScore = 8
-	queryWildcard      = 10
-	queryAll           = 11
-	queryTerms         = 15
-	queryExists        = 16
+	queryMatch          = 1
+	queryPhrase         = 2
+	queryTerm           = 3
+	queryRange          = 4
+	queryPrefix         = 5
+	queryBool           = 6
+	queryConstScore     = 7
+	queryFunctionScore  = 8
+	queryNested         = 9
+	queryWildcard       = 10
+	queryAll            = 11
+	queryGeoBox         = 12
+	queryGeoDistance    = 13
+	queryGeoPolygon     = 14
+	queryTerms          = 15
+	queryExists         = 16
+	queryFunctionsScore = 18
 
 	fieldLong    = 1
 	fieldDouble  = 2
@@ -29,6 +35,7 @@ const (
 	fieldKeyword = 4
 	fieldText    = 5
 	fieldNested  = 6
+	fieldGeo     = 7
 	fieldDate    = 8
 	fieldFuzzy   = 10
 	fieldIP      = 11
@@ -36,26 +43,27 @@ const (
 	operatorAnd = 2
 )
 
+// fieldNames are the types as error texts name them.
+var fieldNames = map[int32]string{fieldLong: "long", fieldDouble: "double", fieldBoolean: "boolean", fieldKeyword: "keyword",
+	fieldText: "text", fieldNested: "nested", fieldGeo: "geo_point", fieldDate: "date", fieldFuzzy: "fuzzy_keyword", fieldIP: "ip"}
+
 // maxQueries is how many queries may be in one, nested or not.
 const maxQueries = 1024
 
-// document is a row as a search index sees it: the values of its fields.
-type document func(f *fieldSchema) []table.Value
-
-// matcher decides whether a document is a hit.
-type matcher func(d document) bool
+// matcher decides whether a document is a hit, and how good a one. Scores are not the cloud's: a text
+// scores by how often it has the words, everything else by 1.
+type matcher func(d *document) (score float64, hit bool)
 
 // queries builds matchers over the fields of one index.
 type queries struct {
-	fields []fieldSchema
+	fields fieldSet
 	budget int
+	scored bool // one of the queries tells better hits from others
 }
 
-func (q *queries) field(name string) (*fieldSchema, error) {
-	for i := range q.fields {
-		if f := &q.fields[i]; f.Name == name && (f.Index == nil || *f.Index) {
-			return f, nil
-		}
+func (q *queries) field(name string) (*field, error) {
+	if f := q.fields[name]; f != nil && (f.Index == nil || *f.Index) {
+		return f, nil
 	}
 	return nil, invalid("field [%s] is not indexed", name)
 }
@@ -66,7 +74,7 @@ func (q *queries) build(m *query) (matcher, error) {
 	}
 	switch m.Type {
 	case queryAll:
-		return func(document) bool { return true }, nil
+		return func(*document) (float64, bool) { return 1, true }, nil
 	case queryMatch, queryPhrase:
 		return q.text(m)
 	case queryTerm, queryTerms, queryPrefix, queryWildcard, queryExists:
@@ -76,11 +84,13 @@ func (q *queries) build(m *query) (matcher, error) {
 	case queryBool:
 		return q.boolean(m)
 	case queryConstScore, queryFunctionScore:
-		var w wrappingQuery
-		if err := unmarshal(m.Query, &w); err != nil {
-			return nil, badQuery(m)
-		}
-		return q.build(&w.Query)
+		return q.wrapped(m)
+	case queryFunctionsScore:
+		return q.functions(m)
+	case queryNested:
+		return q.nested(m)
+	case queryGeoBox, queryGeoDistance, queryGeoPolygon:
+		return q.geo(m)
 	}
 	return nil, invalid("query type [%d] is not supported", m.Type)
 }
@@ -88,8 +98,16 @@ func (q *queries) build(m *query) (matcher, error) {
 func badQuery(m *query) error { return invalid("parse query of type [%d] failed", m.Type) }
 
 // anyOf is a matcher that holds for one of a field's values.
-func anyOf(f *fieldSchema, holds func(table.Value) bool) matcher {
-	return func(d document) bool { return slices.ContainsFunc(d(f), holds) }
+func anyOf(f *field, holds func(table.Value) bool) matcher {
+	return func(d *document) (float64, bool) { return 1, slices.ContainsFunc(d.values(f), holds) }
+}
+
+// always is a query that need not be given.
+func (q *queries) always(m *query) (matcher, error) {
+	if m == nil {
+		m = &query{Type: queryAll}
+	}
+	return q.build(m)
 }
 
 // values builds the queries that hold single values of a field.
@@ -193,7 +211,7 @@ func (q *queries) boolean(m *query) (matcher, error) {
 		}
 		return out, nil
 	}
-	must, err := list(append(b.Must, b.Filter...))
+	must, err := list(slices.Concat(b.Must, b.Filter))
 	if err != nil {
 		return nil, err
 	}
@@ -211,21 +229,32 @@ func (q *queries) boolean(m *query) (matcher, error) {
 	} else if len(must) == 0 && len(should) > 0 {
 		minimum = 1
 	}
-	return func(d document) bool {
-		hit := func(m matcher) bool { return m(d) }
-		if slices.ContainsFunc(must, func(m matcher) bool { return !m(d) }) || slices.ContainsFunc(not, hit) {
-			return false
+	return func(d *document) (score float64, hit bool) {
+		for i, m := range must {
+			one, ok := m(d)
+			if !ok {
+				return 0, false
+			}
+			if i < len(b.Must) { // filters follow
+				score += one
+			}
+		}
+		for _, m := range not {
+			if _, ok := m(d); ok {
+				return 0, false
+			}
 		}
 		n := 0
 		for _, m := range should {
-			if n >= minimum {
+			if n >= minimum && !q.scored {
 				break
 			}
-			if m(d) {
+			if one, ok := m(d); ok {
+				score += one
 				n++
 			}
 		}
-		return n >= minimum
+		return score, n >= minimum
 	}, nil
 }
 
@@ -245,6 +274,7 @@ func (q *queries) text(m *query) (matcher, error) {
 	if f.Analyzer == "fuzzy" {
 		return anyOf(f, func(v table.Value) bool { return strings.Contains(strings.ToLower(v.Str), strings.ToLower(tq.Text)) }), nil
 	}
+	q.scored = true
 	words := f.words(tq.Text)
 	if m.Type == queryPhrase {
 		return anyOf(f, func(v table.Value) bool { return follows(f.words(v.Str), words) }), nil
@@ -255,15 +285,50 @@ func (q *queries) text(m *query) (matcher, error) {
 	} else if tq.Minimum != nil {
 		need = int(*tq.Minimum)
 	}
-	return anyOf(f, func(v table.Value) bool {
-		has, n := f.words(v.Str), 0
-		for _, w := range words {
-			if slices.Contains(has, w) {
-				n++
+	return func(d *document) (score float64, hit bool) {
+		for _, v := range d.values(f) {
+			has, n := f.words(v.Str), 0
+			for _, w := range words {
+				times := 0
+				for _, h := range has {
+					if h == w {
+						times++
+					}
+				}
+				if times > 0 {
+					n++
+					score += 1 + math.Log(float64(times))
+				}
+			}
+			hit = hit || n > 0 && n >= need
+		}
+		return score, hit
+	}, nil
+}
+
+// nested builds a query on the elements of a nested field.
+func (q *queries) nested(m *query) (matcher, error) {
+	var nq nestedQuery
+	if err := unmarshal(m.Query, &nq); err != nil {
+		return nil, badQuery(m)
+	}
+	f := q.fields[nq.Path]
+	if f == nil || f.Type != fieldNested {
+		return nil, invalid("nested path [%s] does not exist", nq.Path)
+	}
+	inner, err := q.build(&nq.Query)
+	if err != nil {
+		return nil, err
+	}
+	return func(d *document) (float64, bool) {
+		var scores []float64
+		for _, e := range d.elements(f) {
+			if score, ok := inner(e); ok {
+				scores = append(scores, score)
 			}
 		}
-		return n > 0 && n >= need
-	}), nil
+		return nestedScore(nq.Mode, scores), len(scores) > 0
+	}, nil
 }
 
 // follows reports whether the phrase occurs in words.

@@ -22,6 +22,7 @@ const (
 	maxHits       = 1000
 	maxOffset     = 10000
 	maxIndexes    = 50
+	maxNesting    = 5
 	phaseComplete = 2
 	stateRunning  = 3
 )
@@ -75,10 +76,8 @@ func (c *call) createSearchIndex(ctx context.Context, req *createSearchIndexRequ
 		// Messages that follow each other are one; this is the order that clients expect to see.
 		x.Schema = append(x.Schema, marshal(&indexSchema{Sort: &sortMessage{[]sorter{{Key: &orderOnly{}}}}})...)
 	}
-	for i, f := range schema.Fields {
-		if f.Name == "" || slices.ContainsFunc(schema.Fields[:i], func(o fieldSchema) bool { return o.Name == f.Name }) {
-			return nil, invalid("field [%s] is empty or duplicated", f.Name)
-		}
+	if err := checkFields(schema.Fields, 1); err != nil {
+		return nil, err
 	}
 	_, err := c.alter(ctx, req.Table, func(_ *table.Spec, e *extra) error {
 		if e.searchIndex(x.Name) != nil {
@@ -161,16 +160,35 @@ func (c *call) describeSearchIndex(ctx context.Context, req *searchIndexRequest)
 	}, nil
 }
 
-// search is one Search on its way.
+// checkFields checks the fields of an index, or of a nested field.
+func checkFields(fields []fieldSchema, depth int) error {
+	if depth > maxNesting {
+		return invalid("nested fields are deeper than %d", maxNesting)
+	}
+	for i, f := range fields {
+		if f.Name == "" || slices.ContainsFunc(fields[:i], func(o fieldSchema) bool { return o.Name == f.Name }) {
+			return invalid("field [%s] is empty or duplicated", f.Name)
+		}
+		if err := checkFields(f.Fields, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// search is one Search or ParallelScan on its way.
 type search struct {
-	spec    *table.Spec
-	fields  []fieldSchema
-	matches matcher
-	sorters []sorter
-	after   *cursor // hits up to this one were on earlier pages
-	offset  int
-	limit   int
-	count   bool
+	spec     *table.Spec
+	queries  *queries
+	matches  matcher
+	columns  *searchColumns
+	order    *ordering
+	after    *cursor // hits up to this one were on earlier pages
+	collapse *field  // only the best hit of each of its values is shown
+	offset   int
+	limit    int
+	count    bool
+	summary  *summary // nil when nothing is to be summed up
 }
 
 // cursor is where a page ended; it travels in tokens.
@@ -183,25 +201,36 @@ type cursor struct {
 // hit is a row that matches, with the values of its sorters.
 type hit struct {
 	row    table.Row
+	doc    *document
+	score  float64
 	values [][]table.Value
 }
 
-func (c *call) search(ctx context.Context, req *searchRequest) (*searchResponse, error) {
-	spec, err := c.searched(ctx, req.Table)
+// openSearch finds an index and reads its schema.
+func (c *call) openSearch(ctx context.Context, tableName, index string) (*search, *indexSchema, error) {
+	spec, err := c.searched(ctx, tableName)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	e := extraOf(spec)
-	x := e.searchIndex(req.Index)
+	x := e.searchIndex(index)
 	if x == nil {
-		return nil, noSearchIndex(req.Index)
+		return nil, nil, noSearchIndex(index)
 	}
-	var schema indexSchema
-	if err := unmarshal(x.Schema, &schema); err != nil {
+	schema := &indexSchema{}
+	if err := unmarshal(x.Schema, schema); err != nil {
+		return nil, nil, err
+	}
+	return &search{spec: spec, queries: &queries{fields: newFields(schema.Fields), budget: maxQueries}}, schema, nil
+}
+
+func (c *call) search(ctx context.Context, req *searchRequest) (*searchResponse, error) {
+	s, schema, err := c.openSearch(ctx, req.Table, req.Index)
+	if err != nil {
 		return nil, err
 	}
-	s, err := newSearch(spec, &schema, req.Query)
-	if err != nil {
+	s.columns = req.Columns
+	if err := s.read(schema, req.Query); err != nil {
 		return nil, err
 	}
 	total, hits, more, err := s.run(ctx, c.Tables)
@@ -214,87 +243,92 @@ func (c *call) search(ctx context.Context, req *searchRequest) (*searchResponse,
 	}
 	size := 0
 	for _, h := range hits {
-		row := s.shown(&h.row, req.Columns)
+		row := s.shown(&h.row)
 		size += row.size()
 		resp.Rows = append(resp.Rows, appendRow(appendHeader(nil), row))
+		if s.order.scored {
+			resp.Hits = append(resp.Hits, searchHit{&h.score})
+		}
 	}
-	if more && len(hits) > 0 {
+	if more && len(hits) > 0 && s.collapse == nil {
 		last := hits[len(hits)-1]
-		resp.Next, err = json.Marshal(cursor{marshal(&sortMessage{s.sorters}), last.values, last.row.Key})
+		resp.Next, err = json.Marshal(cursor{marshal(&sortMessage{s.order.sorters}), last.values, last.row.Key})
+	}
+	if aggs, groups := s.summary.results(); aggs != nil || groups != nil {
+		if aggs != nil {
+			resp.Aggs = marshal(aggs)
+		}
+		if groups != nil {
+			resp.Groups = marshal(groups)
+		}
 	}
 	resp.Consumed = readUnits(size)
 	return resp, err
 }
 
-// newSearch reads a SearchQuery.
-func newSearch(spec *table.Spec, schema *indexSchema, b []byte) (*search, error) {
+// read reads a SearchQuery.
+func (s *search) read(schema *indexSchema, b []byte) error {
 	var m searchQuery
 	if err := unmarshal(b, &m); err != nil {
-		return nil, invalid("Cannot deserialize the request data.")
-	}
-	if len(m.Aggs) > 0 || len(m.Groups) > 0 || len(m.Collapse) > 0 {
-		return nil, invalid("aggregations, group by and collapse are not supported")
+		return invalid("Cannot deserialize the request data.")
 	}
 	if m.Query == nil {
-		return nil, invalid("query is not set")
+		return invalid("query is not set")
 	}
-	s := &search{spec: spec, fields: schema.Fields, offset: int(m.Offset), limit: defaultHits, count: m.Count}
+	s.offset, s.limit, s.count = int(m.Offset), defaultHits, m.Count
 	if m.Limit != nil {
 		s.limit = int(*m.Limit)
 	}
 	switch {
 	case s.limit < 0 || s.limit > maxHits:
-		return nil, invalid("limit must be in range [0, %d]", maxHits)
+		return invalid("limit must be in range [0, %d]", maxHits)
 	case s.offset < 0 || s.offset+s.limit > maxOffset:
-		return nil, invalid("offset + limit must be in range [0, %d]", maxOffset)
+		return invalid("offset + limit must be in range [0, %d]", maxOffset)
 	}
-	q := &queries{fields: schema.Fields, budget: maxQueries}
 	var err error
-	if s.matches, err = q.build(m.Query); err != nil {
-		return nil, err
+	if s.matches, err = s.queries.build(m.Query); err != nil {
+		return err
+	}
+	if m.Collapse != nil {
+		if len(m.Token) > 0 {
+			return invalid("collapse can not be used with token")
+		}
+		if s.collapse, err = s.measurable("collapse", m.Collapse.Field); err != nil {
+			return err
+		}
 	}
 	sort := m.Sort
 	if sort == nil {
 		sort = schema.Sort
 	}
+	if sort == nil && s.queries.scored {
+		sort = &sortMessage{[]sorter{{Score: &scoreSort{}}}}
+	}
 	if len(m.Token) > 0 {
 		s.after, sort = &cursor{}, &sortMessage{}
-		if json.Unmarshal(m.Token, s.after) != nil || unmarshal(s.after.Sort, sort) != nil || len(s.after.Key) != len(spec.Key) {
-			return nil, invalid("token is invalid")
+		if json.Unmarshal(m.Token, s.after) != nil || unmarshal(s.after.Sort, sort) != nil || len(s.after.Key) != len(s.spec.Key) {
+			return invalid("token is invalid")
 		}
 		s.offset = 0
 	}
-	if sort != nil {
-		s.sorters = sort.Sorters
+	if s.order, err = s.queries.ordering(sort); err != nil {
+		return err
 	}
-	for _, o := range s.sorters {
-		if o.Geo != nil {
-			return nil, invalid("geo distance sort is not supported")
-		}
-		if o.Field == nil {
-			continue
-		}
-		if _, err := q.field(o.Field.Field); err != nil {
-			return nil, err
-		}
-		if _, err := variantValue(o.Field.Missing); err != nil && len(o.Field.Missing) > 0 {
-			return nil, invalid("missing value of sort by field [%s] is invalid", o.Field.Field)
-		}
+	if s.after != nil && len(s.after.Values) != len(s.order.sorters) {
+		return invalid("token is invalid")
 	}
-	for n := len(s.sorters); n > 0 && s.sorters[n-1].idle(); n-- {
-		s.sorters = s.sorters[:n-1]
-	}
-	if s.after != nil && len(s.after.Values) != len(s.sorters) {
-		return nil, invalid("token is invalid")
-	}
-	return s, nil
+	left := maxSummarized
+	plan, err := s.summarize(m.Aggs, m.Groups, 0, &left)
+	s.summary = plan.start()
+	return err
 }
 
 // run walks the table: how many rows match, those of the page in order, and whether there are more.
 // It holds no more hits than a page ends at, twice over.
 func (s *search) run(ctx context.Context, tables *table.Tables) (total int, hits []hit, more bool, err error) {
 	rg := table.Range{Table: s.spec, From: table.Key{{Type: table.Min}}, To: table.Key{{Type: table.Max}}}
-	if s.after != nil && len(s.sorters) == 0 && !s.count {
+	whole := len(s.order.sorters) > 0 || s.count || s.summary != nil // the first hits are not enough
+	if s.after != nil && !whole {
 		rg.From = append(slices.Clone(s.after.Key), table.Value{Type: table.Max})
 	}
 	need := s.offset + s.limit + 1 // one more tells whether there are more
@@ -304,14 +338,19 @@ func (s *search) run(ctx context.Context, tables *table.Tables) (total int, hits
 			return 0, nil, false, err
 		}
 		for i := range page.Rows {
-			row := &page.Rows[i]
-			d := s.document(row)
-			if !s.matches(d) {
+			h := hit{row: page.Rows[i]}
+			h.doc = s.document(&h.row)
+			var ok bool
+			if h.score, ok = s.matches(h.doc); !ok {
 				continue
 			}
+			h.score = finite(h.score) // JSON has no infinity
 			total++
-			h := hit{*row, s.sortValues(d)}
-			if s.after != nil && s.order(&h, &hit{table.Row{Key: s.after.Key}, s.after.Values}) <= 0 {
+			if err := s.summary.add(&h); err != nil {
+				return 0, nil, false, err
+			}
+			h.values = s.order.values(&h)
+			if s.after != nil && s.order.compare(&h, &hit{row: table.Row{Key: s.after.Key}, values: s.after.Values}) <= 0 {
 				continue
 			}
 			if hits = append(hits, h); len(hits) >= 2*need {
@@ -319,7 +358,7 @@ func (s *search) run(ctx context.Context, tables *table.Tables) (total int, hits
 			}
 		}
 		// In the order of keys the first hits are the best ones.
-		if page.Next == nil || len(s.sorters) == 0 && !s.count && len(hits) >= need {
+		if page.Next == nil || !whole && s.collapse == nil && len(hits) >= need {
 			break
 		}
 		rg.From = page.Next
@@ -330,101 +369,34 @@ func (s *search) run(ctx context.Context, tables *table.Tables) (total int, hits
 	return total, hits, more, nil
 }
 
-// best are the first n hits in order.
+// best are the first n hits in order, of those that collapse into one the first.
 func (s *search) best(hits []hit, n int) []hit {
-	slices.SortFunc(hits, func(a, b hit) int { return s.order(&a, &b) })
+	if s.collapse == nil {
+		return s.order.best(hits, n)
+	}
+	hits = s.order.best(hits, len(hits))
+	seen := map[string]bool{}
+	hits = slices.DeleteFunc(hits, func(h hit) bool {
+		var id []byte
+		for _, v := range h.doc.values(s.collapse) {
+			id = appendVariant(id, variantOf(v.Type), v)
+		}
+		again := seen[string(id)]
+		seen[string(id)] = true
+		return again
+	})
 	return hits[:min(n, len(hits))]
 }
 
-// document shows a row's fields: columns of the same name, or the sources of a virtual field.
-func (s *search) document(row *table.Row) document {
-	return func(f *fieldSchema) []table.Value {
-		names := []string{f.Name}
-		if f.Virtual {
-			names = f.Sources
-		}
-		var values []table.Value
-		for _, name := range names {
-			if cells := columnsOf(s.spec.Key, row.Key, row)(name); len(cells) > 0 {
-				values = append(values, f.of(cells[0].Value)...) // the newest version alone
-			}
-		}
-		return values
-	}
-}
-
-// sortValues are a row's values for each sorter; none for those that go by key.
-func (s *search) sortValues(d document) [][]table.Value {
-	values := make([][]table.Value, len(s.sorters))
-	for i, o := range s.sorters {
-		if o.Field == nil {
-			continue
-		}
-		for _, name := range []string{o.Field.Field, o.Field.MissingField} {
-			for j := range s.fields {
-				if len(values[i]) == 0 && s.fields[j].Name == name {
-					values[i] = o.Field.pick(d(&s.fields[j]))
-				}
-			}
-		}
-		if v, err := variantValue(o.Field.Missing); err == nil && len(values[i]) == 0 {
-			values[i] = []table.Value{v}
-		}
-	}
-	return values
-}
-
-// idle reports whether the sorter changes nothing where keys decide after it.
-func (o *sorter) idle() bool {
-	return o.Field == nil && (o.Key == nil || o.Key.Order == 0)
-}
-
-// pick takes the value by which a row with several is sorted: the least, unless the mode or, without
-// one, the descending order asks for the greatest.
-func (o *fieldSort) pick(values []table.Value) []table.Value {
-	if len(values) < 2 {
-		return values
-	}
-	byValue := func(a, b table.Value) int { n, _ := compareValues(a, b); return n }
-	greatest := o.Order == 1
-	if o.Mode != nil {
-		greatest = *o.Mode == 1
-	}
-	if greatest {
-		return []table.Value{slices.MaxFunc(values, byValue)}
-	}
-	return []table.Value{slices.MinFunc(values, byValue)}
-}
-
-// order compares two hits: by the sorters, rows without a value last, and then by key.
-func (s *search) order(a, b *hit) int {
-	for i, o := range s.sorters {
-		n, descending := 0, false
-		switch {
-		case o.Field != nil:
-			x, y := a.values[i], b.values[i]
-			if len(x) == 0 || len(y) == 0 {
-				n = len(y) - len(x)
-			} else {
-				n, _ = compareValues(x[0], y[0])
-				descending = o.Field.Order == 1
-			}
-		case o.Key != nil:
-			n, descending = table.CompareKeys(a.row.Key, b.row.Key), o.Key.Order == 1
-		}
-		if descending {
-			n = -n
-		}
-		if n != 0 {
-			return n
-		}
-	}
-	return table.CompareKeys(a.row.Key, b.row.Key)
+// document is a row as the queries see it.
+func (s *search) document(row *table.Row) *document {
+	return &document{fields: s.queries.fields, columns: columnsOf(s.spec.Key, row.Key, row)}
 }
 
 // shown is the part of a row that the search asks for; the key alone unless it says otherwise.
-func (s *search) shown(row *table.Row, want *searchColumns) wireRow {
+func (s *search) shown(row *table.Row) wireRow {
 	out := wireRow{Key: keyCells(s.spec.Key, row.Key)}
+	want := s.columns
 	if want == nil {
 		return out
 	}
@@ -434,7 +406,7 @@ func (s *search) shown(row *table.Row, want *searchColumns) wireRow {
 		case returnSpecified:
 			wanted = slices.Contains(want.Names, c.Name)
 		case returnFromIndex:
-			wanted = slices.ContainsFunc(s.fields, func(f fieldSchema) bool { return f.Name == c.Name })
+			wanted = s.queries.fields[c.Name] != nil
 		}
 		if wanted {
 			out.Cells = append(out.Cells, attributeCell(c.Name, c.Cells[0]))

@@ -53,15 +53,16 @@ type indexSchema struct {
 }
 
 type fieldSchema struct {
-	Name      string   `pb:"1"`
-	Type      int32    `pb:"2"`
-	Analyzer  string   `pb:"4"`
-	Index     *bool    `pb:"5"`
-	Array     bool     `pb:"9"`
-	Parameter []byte   `pb:"10"`
-	Virtual   bool     `pb:"11"`
-	Sources   []string `pb:"12"`
-	Dates     []string `pb:"13"` // formats
+	Name      string        `pb:"1"`
+	Type      int32         `pb:"2"`
+	Analyzer  string        `pb:"4"`
+	Index     *bool         `pb:"5"`
+	Fields    []fieldSchema `pb:"8"` // of a nested field
+	Array     bool          `pb:"9"`
+	Parameter []byte        `pb:"10"`
+	Virtual   bool          `pb:"11"`
+	Sources   []string      `pb:"12"`
+	Dates     []string      `pb:"13"` // formats
 }
 
 type searchRequest struct {
@@ -80,20 +81,31 @@ type searchResponse struct {
 	Total    int64            `pb:"1!"`
 	Rows     [][]byte         `pb:"2"`
 	All      bool             `pb:"3!"`
+	Hits     []searchHit      `pb:"5"` // none, or one a row
 	Next     []byte           `pb:"6"`
+	Aggs     []byte           `pb:"7"` // an aggResults
+	Groups   []byte           `pb:"8"` // a groupResults
 	Consumed consumedCapacity `pb:"9!"`
+}
+
+type searchHit struct {
+	Score *float64 `pb:"3"`
 }
 
 type searchQuery struct {
 	Offset   int32        `pb:"1"`
 	Limit    *int32       `pb:"2"`
 	Query    *query       `pb:"4"`
-	Collapse []byte       `pb:"5"`
+	Collapse *fieldName   `pb:"5"`
 	Sort     *sortMessage `pb:"6"`
 	Count    bool         `pb:"8"`
 	Token    []byte       `pb:"9"`
-	Aggs     []byte       `pb:"10"`
-	Groups   []byte       `pb:"11"`
+	Aggs     *aggList     `pb:"10"`
+	Groups   *groupList   `pb:"11"`
+}
+
+type fieldName struct {
+	Field string `pb:"1"`
 }
 
 type query struct {
@@ -133,7 +145,27 @@ type boolQuery struct {
 
 // wrappingQuery is ConstScoreQuery and FunctionScoreQuery.
 type wrappingQuery struct {
-	Query query `pb:"1"`
+	Query  query      `pb:"1"`
+	Factor *fieldName `pb:"2"`
+}
+
+type nestedQuery struct {
+	Path  string `pb:"1"`
+	Query query  `pb:"2"`
+	Mode  int32  `pb:"3"`
+}
+
+// geoQuery is GeoPolygonQuery, and GeoBoundingBoxQuery as a polygon of two corners.
+type geoQuery struct {
+	Field       string   `pb:"1"`
+	Points      []string `pb:"2"`
+	BottomRight string   `pb:"3"`
+}
+
+type geoDistanceQuery struct {
+	Field    string  `pb:"1"`
+	Center   string  `pb:"2"`
+	Distance float64 `pb:"3"` // meters
 }
 
 type sortMessage struct {
@@ -142,20 +174,74 @@ type sortMessage struct {
 
 type sorter struct {
 	Field *fieldSort `pb:"1"`
-	Geo   []byte     `pb:"2"`
-	Score *orderOnly `pb:"3"`
+	Geo   *geoSort   `pb:"2"`
+	Score *scoreSort `pb:"3"`
 	Key   *orderOnly `pb:"4"`
 	Doc   *orderOnly `pb:"5"`
 }
 
 type fieldSort struct {
-	Field        string `pb:"1"`
-	Order        int32  `pb:"2"`
-	Mode         *int32 `pb:"3"`
-	Missing      []byte `pb:"5"` // a value
-	MissingField string `pb:"6"`
+	Field        string        `pb:"1"`
+	Order        int32         `pb:"2"`
+	Mode         *int32        `pb:"3"`
+	Filter       *nestedFilter `pb:"4"`
+	Missing      []byte        `pb:"5"` // a value
+	MissingField string        `pb:"6"`
+}
+
+type nestedFilter struct {
+	Path  string `pb:"1"`
+	Query query  `pb:"2"`
+}
+
+type geoSort struct {
+	Field  string        `pb:"1"`
+	Points []string      `pb:"2"`
+	Order  int32         `pb:"3"`
+	Mode   *int32        `pb:"4"`
+	Filter *nestedFilter `pb:"6"`
+}
+
+type scoreSort struct {
+	Order *int32 `pb:"1"` // descending unless it says otherwise
 }
 
 type orderOnly struct {
 	Order int32 `pb:"1"`
+}
+
+type computeSplitsRequest struct {
+	Table string      `pb:"1"`
+	Index *splitIndex `pb:"2"`
+}
+
+type splitIndex struct {
+	Name string `pb:"1"`
+}
+
+type computeSplitsResponse struct {
+	Session []byte `pb:"1!"`
+	Splits  int32  `pb:"2!"`
+}
+
+type parallelScanRequest struct {
+	Table   string         `pb:"1"`
+	Index   string         `pb:"2"`
+	Columns *searchColumns `pb:"3"`
+	Session []byte         `pb:"4"`
+	Query   []byte         `pb:"5"` // a scanQuery
+}
+
+type scanQuery struct {
+	Query    *query `pb:"1"`
+	Limit    *int32 `pb:"2"`
+	Alive    *int32 `pb:"3"` // seconds
+	Token    []byte `pb:"4"`
+	ID       *int32 `pb:"5"`
+	Parallel *int32 `pb:"6"`
+}
+
+type parallelScanResponse struct {
+	Rows [][]byte `pb:"1"`
+	Next []byte   `pb:"2"`
 }

@@ -2,6 +2,7 @@ package tablestore
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -126,7 +127,7 @@ func TestQueriesFind(t *testing.T) {
 		{"should", queryOf(queryBool, &boolQuery{Should: []query{year49, term("id", textValue("d"))}}), "bd"},
 		{"should, two", queryOf(queryBool, &boolQuery{Should: []query{orwell, year49}, Minimum: new(int32(2))}), "b"},
 		{"must, should does not matter", queryOf(queryBool, &boolQuery{Must: []query{orwell}, Should: []query{year49}}), "bc"},
-		{"constant score", queryOf(queryConstScore, &wrappingQuery{orwell}), "bc"},
+		{"constant score", queryOf(queryConstScore, &wrappingQuery{Query: orwell}), "bc"},
 	}
 	for _, tc := range cases {
 		if got, total, _ := c.found(searchQuery{Query: &tc.q, Count: true}); got != tc.want || int(total) != len(tc.want) {
@@ -154,7 +155,7 @@ func TestHitsAreSortedAndPaged(t *testing.T) {
 		{"by author, then by year", &sortMessage{[]sorter{by("author", 0), by("year", 0)}}, "acbed"},
 		{"by the least score", &sortMessage{[]sorter{by("scores", 0)}}, "ceabd"},
 		{"by the greatest score", &sortMessage{[]sorter{by("scores", 1)}}, "ceabd"},
-		{"by score, which all share", &sortMessage{[]sorter{{Score: &orderOnly{1}}}}, "abcde"},
+		{"by score, which all share", &sortMessage{[]sorter{{Score: &scoreSort{new(int32(1))}}}}, "abcde"},
 	}
 	for _, tc := range cases {
 		for _, limit := range []int32{1, 2, 3, 5, 100} {
@@ -244,13 +245,13 @@ func TestSearchFaults(t *testing.T) {
 	q := all()
 	deep := all()
 	for range maxQueries {
-		deep = queryOf(queryConstScore, &wrappingQuery{deep})
+		deep = queryOf(queryConstScore, &wrappingQuery{Query: deep})
 	}
 	create := func(name string, fields ...fieldSchema) *createSearchIndexRequest {
 		return &createSearchIndexRequest{Table: "t", Index: name, Schema: marshal(&indexSchema{Fields: fields})}
 	}
 	bad := query{queryTerm, []byte{1}}
-	unknown, hidden, geo := term("x", intValue(1)), term("hidden", intValue(1)), query{Type: 13}
+	unknown, hidden, geo := term("x", intValue(1)), term("hidden", intValue(1)), query{Type: 17}
 	for _, tc := range []faultCase{
 		{"no table", "Search", &searchRequest{Table: "u", Index: "books"}, invalid("table [u] does not exist")},
 		{"no index", "Search", &searchRequest{Table: "t", Index: "i"}, noSearchIndex("i")},
@@ -258,16 +259,14 @@ func TestSearchFaults(t *testing.T) {
 		{"a broken query", "Search", search(searchQuery{Query: &bad}), invalid("parse query of type [3] failed")},
 		{"an unknown field", "Search", search(searchQuery{Query: &unknown}), invalid("field [x] is not indexed")},
 		{"a field that is not indexed", "Search", search(searchQuery{Query: &hidden}), invalid("field [hidden] is not indexed")},
-		{"a query of later", "Search", search(searchQuery{Query: &geo}), invalid("query type [13] is not supported")},
+		{"a query of later", "Search", search(searchQuery{Query: &geo}), invalid("query type [17] is not supported")},
 		{"a very deep query", "Search", search(searchQuery{Query: &deep}), invalid("The number of queries exceeds the limit: 1024.")},
 		{"sorted by an unknown field", "Search", search(searchQuery{Query: &q, Sort: &sortMessage{[]sorter{{Field: &fieldSort{Field: "x"}}}}}), invalid("field [x] is not indexed")},
-		{"sorted by distance", "Search", search(searchQuery{Query: &q, Sort: &sortMessage{[]sorter{{Geo: []byte{}}}}}), invalid("geo distance sort is not supported")},
 		{"too many", "Search", search(searchQuery{Query: &q, Limit: new(int32(1001))}), invalid("limit must be in range [0, 1000]")},
 		{"too far", "Search", search(searchQuery{Query: &q, Offset: 9991}), invalid("offset + limit must be in range [0, 10000]")},
 		{"a token of another", "Search", search(searchQuery{Query: &q, Token: []byte("x")}), invalid("token is invalid")},
 		{"a token without a key", "Search", search(searchQuery{Query: &q, Token: []byte("{}")}), invalid("token is invalid")},
 		{"a token of other values", "Search", search(searchQuery{Query: &q, Token: []byte(`{"Values":[[]],"Key":[{"Type":5}]}`)}), invalid("token is invalid")},
-		{"aggregations", "Search", search(searchQuery{Query: &q, Aggs: []byte{0}}), invalid("aggregations, group by and collapse are not supported")},
 		{"an index again", "CreateSearchIndex", create("books", fieldSchema{Name: "a"}), searchIndexExists("books")},
 		{"an index of nothing", "CreateSearchIndex", create("i"), invalid("schema of search index [i] has no fields")},
 		{"an index of a field twice", "CreateSearchIndex", create("i", fieldSchema{Name: "a"}, fieldSchema{Name: "a"}), invalid("field [a] is empty or duplicated")},
@@ -323,19 +322,36 @@ func FuzzSearch(f *testing.F) {
 	q := queryOf(queryBool, &boolQuery{Should: []query{term("a", intValue(1)), queryOf(queryWildcard, &fieldQuery{"a", [][]byte{[]byte("*a?")}})}})
 	f.Add(marshal(&searchQuery{Query: &q, Sort: &sortMessage{[]sorter{{Field: &fieldSort{Field: "a"}}}}}))
 	f.Add(marshal(&searchQuery{Query: &q, Token: []byte(`{"Values":[],"Key":[{"Type":5}]}`)}))
-	spec := &table.Spec{Key: []table.KeyColumn{{Name: "id", Type: table.String}}}
-	schema := &indexSchema{Fields: []fieldSchema{{Name: "a", Type: fieldText}, {Name: "id", Type: fieldKeyword}}}
+	whole := summarized()
+	f.Add(marshal(&whole))
+	schema := &indexSchema{Fields: []fieldSchema{
+		{Name: "a", Type: fieldText}, {Name: "id", Type: fieldKeyword}, {Name: "year", Type: fieldLong}, {Name: "place", Type: fieldGeo},
+		{Name: "price", Type: fieldDouble}, {Name: "day", Type: fieldDate},
+		{Name: "parts", Type: fieldNested, Fields: []fieldSchema{{Name: "name", Type: fieldKeyword}, {Name: "pages", Type: fieldLong}}},
+	}}
+	row := table.Row{Key: table.Key{textValue("k")}}
+	for name, v := range map[string]table.Value{"a": textValue("some words"), "year": intValue(1949), "place": textValue("30.1,120"),
+		"price": floatValue(7), "day": intValue(1700000000000), "parts": textValue(`[{"name":"x","pages":3},{"pages":[1,{"name":2}]}]`)} {
+		row.Columns = append(row.Columns, table.Column{Name: name, Cells: []table.Cell{{Value: v}}})
+	}
+	slices.SortFunc(row.Columns, func(a, b table.Column) int { return strings.Compare(a.Name, b.Name) })
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := newSearch(spec, schema, b)
-		if err != nil {
+		s := &search{
+			spec:    &table.Spec{Key: []table.KeyColumn{{Name: "id", Type: table.String}}},
+			queries: &queries{fields: newFields(schema.Fields), budget: maxQueries},
+		}
+		if err := s.read(schema, b); err != nil {
 			return
 		}
-		row := &table.Row{Key: table.Key{textValue("k")}, Columns: []table.Column{{Name: "a", Cells: []table.Cell{{Value: textValue("some words")}}}}}
-		d := s.document(row)
-		s.matches(d)
-		h := hit{*row, s.sortValues(d)}
+		h := hit{row: row, doc: s.document(&row)}
+		h.score, _ = s.matches(h.doc)
+		h.values = s.order.values(&h)
 		if s.after != nil {
-			s.order(&h, &hit{table.Row{Key: s.after.Key}, s.after.Values})
+			s.order.compare(&h, &hit{row: table.Row{Key: s.after.Key}, values: s.after.Values})
 		}
+		if s.summary.add(&h) == nil {
+			s.summary.results()
+		}
+		s.best([]hit{h, h}, 1)
 	})
 }

@@ -22,9 +22,10 @@ var start = time.Date(2024, 1, 2, 3, 4, 5, 0, time.UTC)
 // server is a handler over tables in memory, with its clock in the test's hands.
 type server struct {
 	*httptest.Server
-	t    *testing.T
-	keys *access.Keys
-	ms   atomic.Int64 // the time
+	t      *testing.T
+	keys   *access.Keys
+	tables *table.Tables
+	ms     atomic.Int64 // the time
 }
 
 func (s *server) now() time.Time { return time.UnixMilli(s.ms.Load()).UTC() }
@@ -42,6 +43,7 @@ func newServer(t *testing.T, change func(*Options)) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.tables = tables
 	if s.keys, err = access.Open(t.Context(), store); err != nil {
 		t.Fatal(err)
 	}
