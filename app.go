@@ -20,6 +20,7 @@ type App struct {
 	Actions   []Action   `json:"actions,omitempty"` // run before (and after) the rest, in order
 	Outputs   []Output   `json:"outputs,omitempty"`
 	Warnings  []Notice   `json:"warnings,omitempty"` // repairs and ignored parts, each one line
+	Spec      []byte     `json:"spec,omitempty"`     // JSON, the dialect's own: what its API told of an app without a template
 }
 
 // Notice is one line for the person who deploys.
@@ -59,6 +60,8 @@ type Function struct {
 	MinInstances int               `json:"minInstances,omitempty"`
 	HTTP         *HTTPTrigger      `json:"http,omitempty"` // the function is reachable by HTTP
 	Timers       []Timer           `json:"timers,omitempty"`
+	Async        *AsyncCalls       `json:"async,omitempty"` // nil is the dialect's defaults
+	Health       *HealthCheck      `json:"health,omitempty"`
 	Description  string            `json:"description,omitempty"`
 	At           Place             `json:"at"`
 }
@@ -78,6 +81,23 @@ type HTTPTrigger struct {
 	Methods []string `json:"methods,omitempty"` // empty is any
 	Auth    string   `json:"auth,omitempty"`    // "anonymous" or "function"
 	Hosts   []string `json:"hosts,omitempty"`   // custom domains
+	Routes  []Route  `json:"routes,omitempty"`  // parts of custom domains
+}
+
+// Route is a part of a custom domain that shows a function. Of several that match a request, the one
+// with the longest path gets it.
+type Route struct {
+	Host    string    `json:"host"`
+	Path    string    `json:"path"`              // "/a", or "/a/*" for all below; "/*" and "" are everything
+	Methods []string  `json:"methods,omitempty"` // empty is any
+	Rewrite []Rewrite `json:"rewrite,omitempty"` // the first that matches changes the path
+}
+
+// Rewrite changes the path that a function sees.
+type Rewrite struct {
+	Kind  string `json:"kind"`  // "equal", "wildcard" (each * is any text) or "regex"
+	Match string `json:"match"` // the whole path, without the query
+	To    string `json:"to"`    // $1 … are what the wildcards or groups of Match have matched
 }
 
 // Timer calls a function on a schedule.
@@ -86,6 +106,24 @@ type Timer struct {
 	Schedule string `json:"schedule"` // as the dialect spells it
 	Payload  string `json:"payload,omitempty"`
 	Disabled bool   `json:"disabled,omitempty"`
+}
+
+// AsyncCalls says how calls are made whose results nobody waits for.
+type AsyncCalls struct {
+	Retries   int           `json:"retries"`             // after the function's own failures
+	MaxAge    time.Duration `json:"maxAge,omitempty"`    // a call is given up after so long; 0 is the dialect's default
+	OnSuccess string        `json:"onSuccess,omitempty"` // what is told of the result, as the dialect names it
+	OnFailure string        `json:"onFailure,omitempty"` // what is told of a call that is given up
+}
+
+// HealthCheck asks the server of a custom runtime how it is.
+type HealthCheck struct {
+	Path    string        `json:"path"`              // that is well when its status is 200 to 399
+	Delay   time.Duration `json:"delay,omitempty"`   // before the first
+	Every   time.Duration `json:"every,omitempty"`   // default 3 s
+	Timeout time.Duration `json:"timeout,omitempty"` // of one; default 1 s
+	Good    int           `json:"good,omitempty"`    // in a row that make an instance well; default 1
+	Bad     int           `json:"bad,omitempty"`     // in a row that end it; default 3
 }
 
 // Endpoint is one API that clients reach on the public listener: WebSocket, HTTP or both. What its

@@ -5,7 +5,8 @@
 // start another instance. A Starter knows how an instance of one family of runtimes is started and
 // spoken to; this package knows only when to start, use, drain and stop one.
 //
-// It does not know any cloud's wire format, does not retry a call, and keeps nothing on disk.
+// It does not know any cloud's wire format, does not retry a call, and keeps nothing on disk but one
+// row a timer: Timers finds out when functions are due, and their dialect makes the calls.
 //
 // Goroutines: one ticker (Run), one per start, one per live instance (it waits for the instance's
 // end), one per call whose caller has left early (or may, where the instance's calls cannot be left).

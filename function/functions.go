@@ -43,6 +43,7 @@ type Functions struct {
 	mu      sync.RWMutex // guards the fields below
 	pools   map[key]*pool
 	stopped bool
+	change  chan struct{} // closed with the next deploy or removal
 }
 
 type key struct {
@@ -67,6 +68,8 @@ func New(o Options) *Functions {
 		tails: &tails{next: o.Logs, open: map[string]*tail{}},
 		boots: make(chan struct{}, o.ColdParallel),
 		pools: map[key]*pool{},
+
+		change: make(chan struct{}),
 	}
 	f.base, f.halt = context.WithCancel(context.Background())
 	return f
@@ -133,6 +136,7 @@ func (f *Functions) Deploy(ctx context.Context, v *Version) error {
 	}
 	old := f.pools[k]
 	f.pools[k] = p
+	f.tell()
 	if old != nil {
 		old.retire(p)
 	}
@@ -154,6 +158,7 @@ func (f *Functions) Remove(ctx context.Context, app sluice.AppName, name sluice.
 	f.mu.Lock()
 	p := f.pools[key{app, name}]
 	delete(f.pools, key{app, name})
+	f.tell()
 	f.mu.Unlock()
 	if p == nil {
 		return nil
@@ -162,6 +167,19 @@ func (f *Functions) Remove(ctx context.Context, app sluice.AppName, name sluice.
 		w.ready <- grant{err: missing(app, name)}
 	}
 	return nil
+}
+
+// tell wakes those who wait for a change; mu is held.
+func (f *Functions) tell() {
+	close(f.change)
+	f.change = make(chan struct{})
+}
+
+// changed is closed when a function is deployed or removed from now on.
+func (f *Functions) changed() <-chan struct{} {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.change
 }
 
 func missing(app sluice.AppName, name sluice.FunctionName) error {

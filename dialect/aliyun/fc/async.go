@@ -2,6 +2,7 @@ package fc
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -9,10 +10,12 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/kv"
 )
 
@@ -33,7 +36,7 @@ var asyncSpace = []byte("Q/fc/")
 // dies between. Put may be called before Run and while it runs.
 type Queue struct {
 	store     kv.Store
-	functions Invoker
+	functions Functions
 	log       *slog.Logger
 	wake      chan struct{} // holds one token when there is something new to do
 
@@ -46,6 +49,7 @@ type waiting struct {
 	App      sluice.AppName      `json:"app"`
 	Function sluice.FunctionName `json:"fn"`
 	Request  string              `json:"request"`
+	HTTP     *sluice.HTTPRequest `json:"http,omitempty"`
 	Payload  []byte              `json:"payload,omitempty"`
 	Since    int64               `json:"since"` // unix ms
 	Tries    int                 `json:"tries,omitempty"`
@@ -53,7 +57,7 @@ type waiting struct {
 }
 
 // NewQueue makes a queue in a store. log may be nil.
-func NewQueue(store kv.Store, f Invoker, log *slog.Logger) *Queue {
+func NewQueue(store kv.Store, f Functions, log *slog.Logger) *Queue {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -62,9 +66,22 @@ func NewQueue(store kv.Store, f Invoker, log *slog.Logger) *Queue {
 
 // Put makes a call that will be made. It is durable when Put returns.
 func (q *Queue) Put(ctx context.Context, inv sluice.Invocation) error {
+	return q.PutWith(ctx, inv, nil, nil)
+}
+
+// PutWith is Put in one transaction with also, which decides on key; when also fails there is no call,
+// and its error comes back.
+func (q *Queue) PutWith(ctx context.Context, inv sluice.Invocation, key []byte, also func(tx kv.Txn) error) error {
 	now := time.Now()
-	w := waiting{App: inv.App, Function: inv.Function, Request: inv.RequestID, Payload: inv.Payload, Since: now.UnixMilli()}
-	if err := q.replace(ctx, nil, &w, now); err != nil {
+	w := &waiting{App: inv.App, Function: inv.Function, Request: inv.RequestID, Payload: inv.Payload, Since: now.UnixMilli()}
+	if inv.Kind == sluice.InvokeHTTP {
+		w.HTTP = inv.HTTP
+	}
+	c := change{also: also, add: []*waiting{w}, due: now}
+	if key != nil {
+		c.locks = [][]byte{key}
+	}
+	if err := q.commit(ctx, c); err != nil {
 		return fmt.Errorf("queue a call of function %q: %w", inv.Function, err)
 	}
 	q.nudge()
@@ -78,27 +95,39 @@ func (q *Queue) nudge() {
 	}
 }
 
-// replace takes the row at old away and puts w for due; a nil old or w is none.
-func (q *Queue) replace(ctx context.Context, old []byte, w *waiting, due time.Time) error {
-	var key, val []byte
-	var locks kv.Locks
-	if old != nil {
-		locks.Keys = append(locks.Keys, old)
-	}
-	if w != nil {
-		key = binary.BigEndian.AppendUint64(bytes.Clone(asyncSpace), uint64(due.UnixMilli()))
+// change is what one transaction does to the queue.
+type change struct {
+	done  []byte     // key of a call that is taken away; nil is none
+	add   []*waiting // calls that are due
+	due   time.Time
+	locks [][]byte // the keys that also decides on
+	also  func(tx kv.Txn) error
+}
+
+func (q *Queue) commit(ctx context.Context, c change) error {
+	keys, vals := make([][]byte, len(c.add)), make([][]byte, len(c.add))
+	for i, w := range c.add {
+		keys[i] = binary.BigEndian.AppendUint64(bytes.Clone(asyncSpace), uint64(c.due.UnixMilli()))
 		var tail [8]byte
 		rand.Read(tail[:])
-		key = append(key, tail[:]...)
-		val, _ = json.Marshal(w) // texts, numbers and bytes always marshal
-		locks.Keys = append(locks.Keys, key)
+		keys[i] = append(keys[i], tail[:]...)
+		vals[i], _ = json.Marshal(w) // texts, numbers and bytes always marshal
+	}
+	locks := kv.Locks{Keys: slices.Concat(c.locks, keys)}
+	if c.done != nil {
+		locks.Keys = append(locks.Keys, c.done)
 	}
 	return q.store.Update(ctx, locks, func(tx kv.Txn) error {
-		if old != nil {
-			tx.Delete(old)
+		if c.also != nil {
+			if err := c.also(tx); err != nil {
+				return err
+			}
 		}
-		if w != nil {
-			tx.Put(key, val)
+		if c.done != nil {
+			tx.Delete(c.done)
+		}
+		for i := range keys {
+			tx.Put(keys[i], vals[i])
 		}
 		return nil
 	})
@@ -186,37 +215,60 @@ func (q *Queue) serve(ctx context.Context, key, val []byte) {
 	var w waiting
 	if err := json.Unmarshal(val, &w); err != nil {
 		q.log.Error("drop an unreadable asynchronous call", "err", err)
-		q.settle(ctx, key, nil, 0)
+		q.settle(ctx, change{done: key})
 		return
 	}
 	log := q.log.With("app", w.App, "function", w.Function, "request", w.Request)
-	res, err := q.functions.Invoke(ctx, sluice.Invocation{App: w.App, Function: w.Function, RequestID: w.Request, Payload: w.Payload})
+	inv := sluice.Invocation{App: w.App, Function: w.Function, RequestID: w.Request, Payload: w.Payload}
+	if w.HTTP != nil {
+		inv.Kind, inv.HTTP = sluice.InvokeHTTP, w.HTTP
+	}
+	res, err := q.functions.Invoke(ctx, inv)
 	if ctx.Err() != nil {
 		return // it is made again after the next start
 	}
 	w.Tries++
+	v, _ := q.functions.Version(w.App, w.Function)
+	rules := asyncRules(v)
 	pause := min(asyncPause<<min(w.Tries-1, 20), asyncLongest)
+	c := change{done: key, due: time.Now()}
+	old := c.due.Add(pause).Sub(time.UnixMilli(w.Since)) > rules.MaxAge
 	switch {
 	case err == nil && res.Failure == nil:
-		q.settle(ctx, key, nil, 0)
-		return
+		c.add = q.tell(log, v, rules.OnSuccess, outcome(v, &w, res, ""))
 	case err == nil:
-		if w.Failures++; w.Failures > asyncRetries {
-			log.Warn("drop an asynchronous call that keeps failing", "err", res.Failure.Message, "tries", w.Tries)
-			q.settle(ctx, key, nil, 0)
-			return
+		if w.Failures++; w.Failures <= rules.Retries && !old {
+			c.add, c.due = []*waiting{&w}, c.due.Add(pause)
+			break
 		}
-	case sluice.KindOf(err) == sluice.Missing || time.Since(time.UnixMilli(w.Since)) > asyncAge:
-		log.Warn("drop an asynchronous call that cannot be made", "err", err, "tries", w.Tries)
-		q.settle(ctx, key, nil, 0)
-		return
+		log.Warn("give up an asynchronous call that keeps failing", "err", res.Failure.Message, "tries", w.Tries)
+		why := "RetriesExhausted"
+		if old {
+			why = "EventAgeExceeded"
+		}
+		c.add = q.tell(log, v, rules.OnFailure, outcome(v, &w, res, why))
+	case sluice.KindOf(err) == sluice.Missing || old:
+		log.Warn("give up an asynchronous call that cannot be made", "err", err, "tries", w.Tries)
+		c.add = q.tell(log, v, rules.OnFailure, outcome(v, &w, res, "EventAgeExceeded"))
+	default:
+		c.add, c.due = []*waiting{&w}, c.due.Add(pause)
 	}
-	q.settle(ctx, key, &w, pause)
+	q.settle(ctx, c)
 }
 
 // settle records what became of a call. When it cannot, the call is made again: at least once.
-func (q *Queue) settle(ctx context.Context, key []byte, w *waiting, pause time.Duration) {
-	if err := q.replace(ctx, key, w, time.Now().Add(pause)); err != nil && ctx.Err() == nil {
+func (q *Queue) settle(ctx context.Context, c change) {
+	if err := q.commit(ctx, c); err != nil && ctx.Err() == nil {
 		q.log.Error("record an asynchronous call", "err", err)
 	}
+}
+
+// asyncRules are those of a function, or of one that says nothing.
+func asyncRules(v *function.Version) sluice.AsyncCalls {
+	r := sluice.AsyncCalls{Retries: asyncRetries}
+	if v != nil && v.Spec.Async != nil {
+		r = *v.Spec.Async
+	}
+	r.MaxAge = cmp.Or(r.MaxAge, asyncAge)
+	return r
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/kv"
 	"github.com/sluicehq/sluice/kv/memory"
 )
@@ -36,6 +37,12 @@ type invokeFunc func(ctx context.Context, inv sluice.Invocation) (sluice.Result,
 
 func (f invokeFunc) Invoke(ctx context.Context, inv sluice.Invocation) (sluice.Result, error) {
 	return f(ctx, inv)
+}
+
+func (f invokeFunc) List(sluice.AppName) []function.Status { return nil }
+
+func (f invokeFunc) Version(sluice.AppName, sluice.FunctionName) (*function.Version, bool) {
+	return nil, false
 }
 
 func TestAsynchronousCallsAreMade(t *testing.T) {
