@@ -125,7 +125,7 @@ func (d *Deployer) survey(ctx context.Context, app *sluice.App, early bool) (*Re
 		e := app.Endpoints[i]
 		r.Prints["endpoint/"+e.Name] = fingerprint{Settings: hashOf(e.Name, e.Hosts, string(e.Spec))}
 	}
-	r.Prints["app/"+string(app.Name)] = fingerprint{Settings: hashOf(app.Title, app.Dialect, app.Region, app.Domains)}
+	r.Prints["app/"+string(app.Name)] = fingerprint{Settings: hashOf(app.Title, app.Dialect, app.Region, app.Domains, string(app.Spec))}
 	return r, nil
 }
 

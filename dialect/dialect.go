@@ -26,6 +26,8 @@ type Rooms struct {
 	Objects   *object.Store
 	Keys      *access.Keys
 	Log       *slog.Logger
+	// Apps deploys what clients describe to a cloud's API; nil: they cannot.
+	Apps Apps
 	// Admin is the address of the admin listener, "http://127.0.0.1:4566": the clouds' APIs are there.
 	Admin string
 	// Public is the host[:port] under which clients and functions of this machine reach an app.
@@ -45,6 +47,18 @@ type Sockets interface {
 	PushGroup(ctx context.Context, grp gateway.Group, f sluice.Frame, except ...sluice.ConnID) (sent int)
 	Join(ctx context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome
 	Leave(ctx context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome
+}
+
+// Apps is the deploy room for clouds' APIs, whose clients describe their functions one by one.
+type Apps interface {
+	// List is every app as it is deployed now.
+	List(ctx context.Context) ([]*sluice.App, error)
+	// History is the kept revisions of an app, newest first.
+	History(ctx context.Context, app sluice.AppName) ([]*sluice.App, error)
+	// Deploy puts an app into service in place of what has its name. A failed one changes nothing.
+	Deploy(ctx context.Context, app *sluice.App) error
+	// Remove takes an app and its keys away. Its tables and objects stay.
+	Remove(ctx context.Context, app sluice.AppName) error
 }
 
 // Dialect is one cloud. A nil field means that the cloud has no such thing.

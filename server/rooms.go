@@ -68,6 +68,7 @@ func (s *Server) openFunctions() error {
 	})
 	var err error
 	s.dialects, err = all.Dialects(dialect.Rooms{
+		Apps:      made{s},
 		Functions: s.functions,
 		Sockets:   s.gateway,
 		Tables:    s.tables,

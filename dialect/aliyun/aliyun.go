@@ -63,7 +63,10 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 	if err != nil {
 		return dialect.Dialect{}, fmt.Errorf("address of the admin listener: %w", err)
 	}
-	c := &cloud{r: r, modules: &fc.Modules{Dir: filepath.Join(r.Dir, "nodejs"), Log: r.Log}, fc: fc.Options{Functions: r.Functions, Keys: r.Keys, Log: r.Log}}
+	c := &cloud{r: r, modules: &fc.Modules{Dir: filepath.Join(r.Dir, "nodejs"), Log: r.Log}, fc: fc.Options{Functions: r.Functions, Keys: r.Keys, Objects: r.Objects, Public: r.Public, Log: r.Log}}
+	if r.Dir != "" && r.Apps != nil {
+		c.fc.Apps, c.fc.Dir = r.Apps, r.Dir
+	}
 	var run func(context.Context) error
 	if r.Store != nil {
 		c.fc.Later = fc.NewQueue(r.Store, r.Functions, r.Log)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -23,7 +24,8 @@ type front struct {
 	groups   apigateway.Groups
 	byHost   map[string]*fc.Trigger
 	byName   map[target]*fc.Trigger
-	fallback *fc.Trigger // the only trigger of an app without API groups
+	domains  map[string]http.Handler // made through the API
+	fallback *fc.Trigger             // the only trigger of an app without API groups
 }
 
 // target names a function with an HTTP trigger.
@@ -59,6 +61,11 @@ func (c *cloud) front(ctx context.Context, app *sluice.App) (*dialect.Front, err
 			Name: string(fn.Name), Value: "http://" + base + "/2016-08-15/proxy/" + service + "/" + string(fn.Name) + "/",
 		})
 	}
+	var err error
+	if f.domains, err = fc.Domains(c.fc, app); err != nil {
+		return nil, err
+	}
+	out.Hosts = slices.AppendSeq(out.Hosts, maps.Keys(f.domains))
 	if triggers != 1 || len(app.Endpoints) > 0 {
 		f.fallback = nil
 	}
@@ -158,6 +165,10 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
+	}
+	if d := f.domains[strings.ToLower(host)]; d != nil {
+		d.ServeHTTP(w, r)
+		return
 	}
 	if t := f.byHost[strings.ToLower(host)]; t != nil {
 		t.ServeHTTP(w, r)

@@ -37,14 +37,21 @@ type Functions interface {
 type Options struct {
 	Functions Functions
 	Keys      Keys
-	Later     *Queue           // for asynchronous calls; nil refuses them
-	Log       *slog.Logger     // nil discards
-	Now       func() time.Time // nil is time.Now
+	Later     *Queue                          // for asynchronous calls; nil refuses them
+	Apps      Apps                            // for functions made through the API; nil refuses them
+	Objects   Objects                         // needed with Apps
+	Dir       string                          // where code packages are kept, absolute; needed with Apps
+	Public    func(app sluice.AppName) string // host[:port] of an app; may be nil
+	Log       *slog.Logger                    // nil discards
+	Now       func() time.Time                // nil is time.Now
 }
 
-// API serves the part of Function Compute's API with which functions are called (sections 3.11, 3.12).
-// The principal that signs sees the functions of its own app; the operator sees all.
-type API struct{ o Options }
+// API serves Function Compute's API (sections 3.11, 3.12): functions are made, altered and called. The
+// principal that signs sees the functions of its own app; the operator sees all.
+type API struct {
+	o        Options
+	changing chan struct{} // holds a token while what is deployed is changed
+}
 
 // New makes the API's handler.
 func New(o Options) *API {
@@ -54,7 +61,7 @@ func New(o Options) *API {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &API{o}
+	return &API{o, make(chan struct{}, 1)}
 }
 
 // Claims reports whether a request on a shared listener is for Function Compute.
@@ -77,6 +84,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *API) serve(w http.ResponseWriter, r *http.Request, id string) error {
 	if strings.HasPrefix(r.URL.Path, proxyPrefix) {
 		return a.proxy(w, r, id)
+	}
+	if !strings.HasSuffix(r.URL.Path, "/invocations") {
+		return a.manage(w, r)
 	}
 	body, err := readBody(w, r)
 	if err != nil {
@@ -101,7 +111,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, id string) error {
 	}
 	v, err := find(a.o.Functions, who.App, service, name, qualifier)
 	if err != nil {
-		return err
+		return a.notFound(r.Context(), who, service, name, err)
 	}
 	inv := sluice.Invocation{App: v.App, Function: v.Spec.Name, Qualifier: qualifier, RequestID: id, Payload: body}
 	switch kind := r.Header.Get("X-Fc-Invocation-Type"); kind {
@@ -186,7 +196,15 @@ func find(all Functions, app sluice.AppName, service, name, qualifier string) (*
 	}
 	services := false
 	list := all.List(app)
-	slices.SortFunc(list, func(a, b function.Status) int { return cmp.Compare(a.App, b.App) })
+	other := func(f function.Status) int { // without a service, those that have none go first
+		if f.Group != service {
+			return 1
+		}
+		return 0
+	}
+	slices.SortFunc(list, func(a, b function.Status) int {
+		return cmp.Or(cmp.Compare(other(a), other(b)), cmp.Compare(a.App, b.App))
+	})
 	for _, f := range list {
 		if service != "" && f.Group != service {
 			continue

@@ -36,6 +36,16 @@ var statuses = map[string]int{
 	"ResourceExhausted":   http.StatusTooManyRequests,
 	"InternalServerError": http.StatusInternalServerError,
 	"ServiceUnavailable":  http.StatusServiceUnavailable,
+
+	"ServiceAlreadyExists":    http.StatusConflict,
+	"FunctionAlreadyExists":   http.StatusConflict,
+	"TriggerAlreadyExists":    http.StatusConflict,
+	"DomainNameAlreadyExists": http.StatusConflict,
+	"ConcurrentUpdateError":   http.StatusConflict,
+	"ServiceNotEmpty":         http.StatusPreconditionFailed,
+	"PreconditionFailed":      http.StatusPreconditionFailed,
+	"VersionNotFound":         http.StatusNotFound,
+	"AsyncConfigNotExists":    http.StatusNotFound,
 }
 
 func faultf(code, format string, args ...any) error {
