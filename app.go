@@ -21,7 +21,6 @@ type App struct {
 	Outputs   []Output   `json:"outputs,omitempty"`
 	Warnings  []Notice   `json:"warnings,omitempty"` // repairs and ignored parts, each one line
 	Spec      []byte     `json:"spec,omitempty"`     // JSON, the dialect's own: what its API told of an app without a template
-	Spec      []byte     `json:"spec,omitempty"`     // JSON, the dialect's own: what its API told of an app without a template
 }
 
 // Notice is one line for the person who deploys.
