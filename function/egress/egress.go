@@ -97,6 +97,7 @@ func (e *Egress) CAFile() string { return filepath.Join(e.o.Dir, "ca.pem") }
 type Hook struct {
 	Hosts []string `json:"hosts"` // patterns: "name" or "*.suffix"
 	Addr  string   `json:"addr"`  // host:port
+	CA    string   `json:"ca"`    // the certificate's file, for clients that bring roots of their own
 }
 
 // Environment is what makes a process reach us. addr is where Serve listens; domains are the apps' own
@@ -104,7 +105,7 @@ type Hook struct {
 func (e *Egress) Environment(addr string, domains []string, proxy bool) map[string]string {
 	bundle := filepath.Join(e.o.Dir, "bundle.pem")
 	hosts := append(append([]string{"*.localhost"}, e.o.Vendors...), domains...)
-	hook, _ := json.Marshal(Hook{Hosts: hosts, Addr: addr}) // strings always marshal
+	hook, _ := json.Marshal(Hook{Hosts: hosts, Addr: addr, CA: e.CAFile()}) // strings always marshal
 	env := map[string]string{
 		"NODE_EXTRA_CA_CERTS": e.CAFile(),
 		"AWS_CA_BUNDLE":       bundle,

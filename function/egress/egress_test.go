@@ -256,7 +256,7 @@ func TestEnvironmentLeadsToUs(t *testing.T) {
 	if _, ok := env["HTTP_PROXY"]; ok {
 		t.Error("proxy without being asked")
 	}
-	if want := fmt.Sprintf(`{"hosts":["*.localhost","*.vendor.test","exact.test","shop.test"],"addr":%q}`, w.addr); env["SLUICE_EGRESS"] != want {
+	if want := fmt.Sprintf(`{"hosts":["*.localhost","*.vendor.test","exact.test","shop.test"],"addr":%q,"ca":%q}`, w.addr, w.e.CAFile()); env["SLUICE_EGRESS"] != want {
 		t.Errorf("hook %s", env["SLUICE_EGRESS"])
 	}
 	env = w.e.Environment(w.addr, nil, true)

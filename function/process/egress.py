@@ -1,8 +1,41 @@
 """Connects hosts that are ours to our own address, whatever library asks: names are resolved by
-socket.getaddrinfo or by connect. Names stay as they are, so certificates and Host headers fit."""
+socket.getaddrinfo or by connect. Names stay as they are, so certificates and Host headers fit, and who
+loads roots of his own (most SDKs bring certifi's) gets ours as well."""
+import importlib.util
 import socket
+import sys
 
 PORTS = (80, 443, '80', '443', 'http', 'https', b'80', b'443', b'http', b'https')
+
+
+class Trust:
+    """Waits for the import of ssl, which is too slow for functions that need none."""
+
+    def __init__(self, ca):
+        self.ca = ca
+
+    def find_spec(self, name, path=None, target=None):
+        if name != 'ssl':
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        execute = spec.loader.exec_module
+
+        def exec_module(module):
+            execute(module)
+            self.extend(module.SSLContext)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+    def extend(self, context):
+        load, ca = context.load_verify_locations, self.ca
+
+        def load_verify_locations(self, *args, **kwargs):
+            load(self, *args, **kwargs)
+            load(self, ca)
+
+        context.load_verify_locations = load_verify_locations
 
 
 def install(egress):
@@ -48,5 +81,6 @@ def install(egress):
 
         setattr(socket.socket, name, connect_to)
 
+    sys.meta_path.insert(0, Trust(egress['ca']))
     wrap('connect')
     wrap('connect_ex')

@@ -196,7 +196,7 @@ func (p *Python) kindOf(v *function.Version) (serverKind, error) {
 // withLibraries are the folders of a path list that hold shared libraries.
 func withLibraries(list string) string {
 	return strings.Join(slices.DeleteFunc(filepath.SplitList(list), func(dir string) bool {
-		found, _ := filepath.Glob(filepath.Join(dir, "*.so*"))
+		found, _ := filepath.Glob(filepath.Join(dir, "lib*.so*"))
 		return len(found) == 0
 	}), string(filepath.ListSeparator))
 }

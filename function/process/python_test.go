@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"maps"
@@ -771,6 +772,8 @@ func TestUnmodifiedPythonReachesUs(t *testing.T) {
 	defer public.Close()
 	other := httptest.NewServer(say("other"))
 	defer other.Close()
+	foreign := httptest.NewTLSServer(nil)
+	defer foreign.Close()
 	e, err := egress.Open(egress.Options{Dir: t.TempDir(), Vendors: []string{"*.vendor.test"}, Handler: say("vendor"),
 		App: func(h string) bool { return h == "shop.test" }, Public: public.Listener.Addr().String(), Log: quiet()})
 	if err != nil {
@@ -786,9 +789,9 @@ func TestUnmodifiedPythonReachesUs(t *testing.T) {
 	defer wg.Wait()
 	defer cancel()
 	code := `
-import asyncio, http.client, json, socket, ssl, urllib.request
-def get(url, data=None):
-    with urllib.request.urlopen(url, data) as r: return r.read().decode()
+import asyncio, http.client, json, os, socket, ssl, urllib.request
+def get(url, data=None, **more):
+    with urllib.request.urlopen(url, data, **more) as r: return r.read().decode()
 def raw(s):
     with s: s.sendall(b'GET / HTTP/1.0\r\nHost: raw.vendor.test\r\n\r\n'); return s.makefile().read().split('\n\n')[1]
 def connect(host, port):
@@ -802,13 +805,16 @@ def handler(event, context):
     port = event.decode()
     return [get('https://a.vendor.test/x'), get('http://b.vendor.test/x'), get('https://c.vendor.test:443/x', b'body'),
         get('http://shop.test/notify'), get('http://chat.localhost/notify'), get('http://chat.localhost:' + port + '/'), get('http://127.0.0.1:' + port + '/'),
-        raw(socket.create_connection(('RAW.vendor.test', 80))), raw(connect('raw.vendor.test', 80)), asyncio.run(aget())]
+        raw(socket.create_connection(('RAW.vendor.test', 80))), raw(connect('raw.vendor.test', 80)), asyncio.run(aget()),
+        get('https://own.vendor.test/x', context=ssl.create_default_context(cafile=os.environ['ROOTS']))]
 `
 	port := other.Listener.Addr().(*net.TCPAddr).Port
 	for _, proxy := range []bool{false, true} {
 		w := newPythonWorld(t, nil)
 		w.deploy("f", code, func(v *function.Version) {
 			maps.Copy(v.Env, e.Environment(ln.Addr().String(), []string{"shop.test"}, proxy))
+			v.Env["ROOTS"] = filepath.Join(v.Root, "roots.pem") // of somebody else
+			write(t, v.Env["ROOTS"], string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: foreign.Certificate().Raw})))
 		})
 		res := w.invoke("f", fmt.Sprint(port))
 		if res.Failure != nil {
@@ -823,6 +829,7 @@ def handler(event, context):
 			"public shop.test tls=false ", "public chat.localhost tls=false ",
 			fmt.Sprintf("other chat.localhost:%d tls=false ", port), fmt.Sprintf("other 127.0.0.1:%d tls=false ", port),
 			"vendor raw.vendor.test tls=false ", "vendor raw.vendor.test tls=false ", "vendor a.vendor.test tls=true ",
+			"vendor own.vendor.test tls=true ",
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error("proxy", proxy, diff)

@@ -71,7 +71,7 @@ func (s *signature) checkTime(now time.Time, q map[string][]string) error {
 		}
 		if now.After(end) {
 			return refuse(403, "AccessDenied", "Request has expired.").
-				with("Expires", end.UTC().Format(stamp)).with("ServerTime", now.UTC().Format(stamp))
+				with("Expires", stamp(end)).with("ServerTime", stamp(now))
 		}
 		if !s.v4 {
 			return nil
@@ -84,7 +84,7 @@ func (s *signature) checkTime(now time.Time, q map[string][]string) error {
 	if d := now.Sub(t); d < -maxSkew || d > maxSkew && !s.query {
 		return refuse(403, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.").
 			with("MaxAllowedSkewMilliseconds", fmt.Sprint(maxSkew.Milliseconds())).
-			with("RequestTime", t.UTC().Format(stamp)).with("ServerTime", now.UTC().Format(stamp))
+			with("RequestTime", stamp(t)).with("ServerTime", stamp(now))
 	}
 	return nil
 }

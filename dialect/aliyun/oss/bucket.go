@@ -43,7 +43,7 @@ type bucketXML struct {
 
 func (c *call) bucketXML(b *object.Bucket) bucketXML {
 	region := cmp.Or(b.Region, c.h.Region)
-	return bucketXML{b.Created.UTC().Format(stamp), "oss-" + region + ".aliyuncs.com", "oss-" + region + "-internal.aliyuncs.com",
+	return bucketXML{stamp(b.Created), "oss-" + region + ".aliyuncs.com", "oss-" + region + "-internal.aliyuncs.com",
 		"oss-" + region, b.Name, region, "Standard"}
 }
 

@@ -98,7 +98,7 @@ func (c *call) listObjects() error {
 	}
 	for i := range page.Objects {
 		o := &page.Objects[i]
-		r.Contents = append(r.Contents, contentXML{enc(o.Key), o.Modified.UTC().Format(stamp), etag(o.ETag), kindName(o),
+		r.Contents = append(r.Contents, contentXML{enc(o.Key), stamp(o.Modified), etag(o.ETag), kindName(o),
 			o.Size, "Standard", who})
 	}
 	for _, p := range page.Prefixes {
@@ -197,7 +197,7 @@ func (c *call) listUploads() error {
 		NextKeyMarker: enc(page.NextKey), NextUploadIdMarker: showID(page.NextID), Delimiter: enc(in.Delimiter),
 		Prefix: enc(in.Prefix), MaxUploads: limit, IsTruncated: page.Truncated}
 	for _, u := range page.Uploads {
-		r.Upload = append(r.Upload, uploadXML{enc(u.Key), showID(u.ID), "Standard", u.Started.UTC().Format(stamp)})
+		r.Upload = append(r.Upload, uploadXML{enc(u.Key), showID(u.ID), "Standard", stamp(u.Started)})
 	}
 	for _, p := range page.Prefixes {
 		r.CommonPrefixes = append(r.CommonPrefixes, prefixXML{enc(p)})
@@ -249,7 +249,7 @@ func (c *call) listParts() error {
 		MaxParts: limit, IsTruncated: more}
 	for _, p := range parts {
 		r.NextPartNumberMarker = p.Number
-		r.Part = append(r.Part, partXML{p.Number, p.Modified.UTC().Format(stamp), etag(p.ETag), strconv.FormatUint(p.CRC64, 10), p.Size})
+		r.Part = append(r.Part, partXML{p.Number, stamp(p.Modified), etag(p.ETag), strconv.FormatUint(p.CRC64, 10), p.Size})
 	}
 	return c.answer(r)
 }

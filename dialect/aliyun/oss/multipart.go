@@ -99,7 +99,7 @@ func (c *call) copyPart(id string, number int, in object.PutInput) error {
 		XMLName      xml.Name `xml:"CopyPartResult"`
 		LastModified string
 		ETag         string
-	}{LastModified: p.Modified.UTC().Format(stamp), ETag: etag(p.ETag)})
+	}{LastModified: stamp(p.Modified), ETag: etag(p.ETag)})
 }
 
 func (c *call) completeUpload() error {

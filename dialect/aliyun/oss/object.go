@@ -187,7 +187,7 @@ func (c *call) copyObject() error {
 	}
 	c.set("ETag", etag(o.ETag))
 	c.set("x-oss-hash-crc64ecma", strconv.FormatUint(o.CRC64, 10))
-	return c.answer(copyResult{LastModified: o.Modified.Format(stamp), ETag: etag(o.ETag)})
+	return c.answer(copyResult{LastModified: stamp(o.Modified), ETag: etag(o.ETag)})
 }
 
 func (c *call) getObject() error {

@@ -15,8 +15,8 @@ import (
 // This file is what any XML-over-HTTP front of the object room needs: no signature, no vendor's header
 // and no error code is in it.
 
-// stamp is how XML writes times.
-const stamp = "2006-01-02T15:04:05.000Z"
+// stamp is how XML writes times: in whole seconds, whose fraction some SDKs compare with .000 by the letter.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05") + ".000Z" }
 
 var errMalformed = errors.New("malformed XML")
 
