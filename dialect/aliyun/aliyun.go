@@ -21,6 +21,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/access"
 	"github.com/sluicehq/sluice/dialect"
@@ -70,7 +72,13 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 	var run func(context.Context) error
 	if r.Store != nil {
 		c.fc.Later = fc.NewQueue(r.Store, r.Functions, r.Log)
-		run = c.fc.Later.Run
+		timers := fc.NewTimers(r.Store, r.Functions, c.fc.Later, r.Log)
+		run = func(ctx context.Context) error {
+			g, ctx := errgroup.WithContext(ctx)
+			g.Go(func() error { return c.fc.Later.Run(ctx) })
+			g.Go(func() error { return timers.Run(ctx) })
+			return g.Wait()
+		}
 	}
 	c.oss = oss.New(oss.Options{Objects: r.Objects, Keys: r.Keys, Log: r.Log, Hosts: []string{admin.Hostname()}})
 	// Headers and hosts are surer signs than a path, which in OSS may be anything.

@@ -1,0 +1,47 @@
+package fc
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/dialect/aliyun/cron"
+	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/kv"
+)
+
+// NewTimers makes the timer triggers of all functions (section 3.14): their calls are asynchronous ones of
+// the queue. log may be nil.
+func NewTimers(store kv.Store, f *function.Functions, q *Queue, log *slog.Logger) *function.Timers {
+	return function.NewTimers(function.TimerOptions{
+		Store: store, Functions: f, Dialect: "aliyun", Log: log,
+		Schedule: func(text string) (func(time.Time) time.Time, error) {
+			s, err := cron.Parse(text)
+			if err != nil {
+				return nil, err
+			}
+			return s.Next, nil
+		},
+		Call: func(ctx context.Context, v *function.Version, t sluice.Timer, at time.Time, key []byte, also func(tx kv.Txn) error) error {
+			return q.PutWith(ctx, sluice.Invocation{
+				App: v.App, Function: v.Spec.Name, RequestID: sluice.NewRequestID(), Payload: timerEvent(t, at),
+			}, key, also)
+		},
+	})
+}
+
+// timerEvent is what a function gets from its timer.
+func timerEvent(t sluice.Timer, at time.Time) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.Encode(struct { // texts only
+		Time    string `json:"triggerTime"`
+		Name    string `json:"triggerName"`
+		Payload string `json:"payload"`
+	}{at.UTC().Format("2006-01-02T15:04:05Z"), t.Name, t.Payload})
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
