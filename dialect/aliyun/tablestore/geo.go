@@ -101,10 +101,9 @@ func (q *queries) geo(m *query) (matcher, error) {
 		if box {
 			fits = func(p point) bool {
 				top, bottom := corners[0], corners[1]
-				low, high := edges(p.lat, bottom.lat, top.lat, 180)
-				right, left := edges(p.lon, top.lon, bottom.lon, 360)
+				right, left := p.lon >= top.lon, p.lon <= bottom.lon
 				// A box whose left side is east of its right one spans the date line.
-				return low && high && (right && left || top.lon > bottom.lon && (right || left))
+				return p.lat <= top.lat && p.lat >= bottom.lat && (right && left || top.lon > bottom.lon && (right || left))
 			}
 		}
 	}
@@ -114,17 +113,15 @@ func (q *queries) geo(m *query) (matcher, error) {
 	}
 	return anyOf(f, func(v table.Value) bool {
 		p, ok := parsePoint(v.Str)
-		return ok && fits(p)
+		return ok && fits(p.stored())
 	}), nil
 }
 
-// edges tells whether a coordinate is not below the one edge of a box, and not above the other. The cloud
-// keeps points in steps of 2^-32 of the whole way, rounded down: one that is just on a lower edge is
-// most often outside.
-func edges(x, low, high, whole float64) (above, below bool) {
-	step := whole / (1 << 32)
-	at := math.Floor(x / step)
-	return at >= math.Ceil(low/step), at <= math.Floor(high/step)
+// stored is the point as the cloud's index keeps it: in steps of 2^-32 of the whole way, rounded down.
+// It decides on which side of an edge a point is that lies on it.
+func (p point) stored() point {
+	down := func(x, whole float64) float64 { return math.Floor(x/whole*(1<<32)) / (1 << 32) * whole }
+	return point{down(p.lat, 180), down(p.lon, 360)}
 }
 
 // distances are those between each value and the nearest of some points.

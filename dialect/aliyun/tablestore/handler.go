@@ -38,7 +38,9 @@ type Options struct {
 	// MaxTables is how many tables one instance may have; 0 is 64, as on the cloud.
 	MaxTables int
 	// Strict refuses, as the cloud's documents say, to overwrite an existing row of a table with an
-	// auto-increment key without expecting it to exist. Otherwise such a write is an ordinary one.
+	// auto-increment key without expecting it to exist, and local transactions on a table that was made
+	// without asking for them. Otherwise such a write is an ordinary one, and the first transaction
+	// switches them on unless the table was made with an explicit no.
 	Strict bool
 }
 

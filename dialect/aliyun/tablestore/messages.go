@@ -91,7 +91,7 @@ type createTableRequest struct {
 	Stream     *streamSpec        `pb:"5"`
 	SSE        *sseSpec           `pb:"6"`
 	Indexes    []indexMeta        `pb:"7"`
-	LocalTxn   bool               `pb:"8"`
+	LocalTxn   *bool              `pb:"8"`
 }
 
 type listTableResponse struct {

@@ -33,6 +33,7 @@ type extra struct {
 	Write        int32           `json:"write,omitempty"`
 	LastIncrease int64           `json:"lastIncrease,omitempty"` // unix s
 	LastDecrease int64           `json:"lastDecrease,omitempty"`
+	LocalTxn     *bool           `json:"localTxn,omitempty"` // as asked for; nil when nothing was said
 	Search       []searchIndex   `json:"search,omitempty"`
 }
 
@@ -68,14 +69,14 @@ func (e extra) allowsUpdate() bool {
 
 // specOf makes a table's description from the request that creates it.
 func specOf(scope string, req *createTableRequest, now time.Time) (*table.Spec, error) {
-	spec := &table.Spec{Scope: scope, Name: req.Meta.Name, MaxVersions: 1, TTL: -1, Sessions: req.LocalTxn}
+	spec := &table.Spec{Scope: scope, Name: req.Meta.Name, MaxVersions: 1, TTL: -1, Sessions: req.LocalTxn != nil && *req.LocalTxn}
 	if err := checkTableName(spec.Name); err != nil {
 		return nil, err
 	}
 	if err := setKey(spec, req.Meta.Key); err != nil {
 		return nil, err
 	}
-	e := extra{LastIncrease: now.Unix()}
+	e := extra{LocalTxn: req.LocalTxn, LastIncrease: now.Unix()}
 	if err := e.define(spec, req.Meta.Defined); err != nil {
 		return nil, err
 	}

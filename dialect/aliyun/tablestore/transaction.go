@@ -121,6 +121,16 @@ func (c *call) startTransaction(ctx context.Context, req *startTransactionReques
 	if err != nil {
 		return nil, err
 	}
+	if !spec.Sessions && extraOf(spec).LocalTxn == nil && !c.Strict {
+		// Most SDKs cannot ask for local transactions when they make a table.
+		spec, err = c.alter(ctx, req.Table, func(spec *table.Spec, _ *extra) error {
+			spec.Sessions = true
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
 	if !spec.Sessions {
 		return nil, invalid("Try to call method using explicit transaction on explicit-transaction-disabled table")
 	}

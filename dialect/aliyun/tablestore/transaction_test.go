@@ -14,7 +14,7 @@ import (
 func ledger(t *testing.T) *client {
 	c := newServer(t, nil).operator("inst")
 	key := []keySchema{{Name: "gid", Type: keyInteger}, {Name: "id", Type: keyString}}
-	c.do("CreateTable", &createTableRequest{Meta: tableMeta{Name: "t", Key: key}, LocalTxn: true}, nil)
+	c.do("CreateTable", &createTableRequest{Meta: tableMeta{Name: "t", Key: key}, LocalTxn: new(true)}, nil)
 	return c
 }
 
@@ -106,7 +106,13 @@ func TestATransactionIsSeenWholeOrNotAtAll(t *testing.T) {
 func TestTransactionFaults(t *testing.T) {
 	t.Parallel()
 	c := ledger(t)
-	c.createTable("plain", nil, keySchema{Name: "gid", Type: keyInteger})
+	for _, name := range []string{"never", "maybe"} {
+		req := &createTableRequest{Meta: tableMeta{Name: name, Key: []keySchema{{Name: "gid", Type: keyInteger}}}}
+		if name == "never" {
+			req.LocalTxn = new(false)
+		}
+		c.do("CreateTable", req, nil)
+	}
 	id := c.begin(1)
 	row := func(gid int64) *rowRequest {
 		return put(ignore, wireRow{Key: ledgerKey(gid, "a"), Cells: []cell{intCell("n", 1)}})
@@ -130,7 +136,9 @@ func TestTransactionFaults(t *testing.T) {
 		{"another type", "StartLocalTransaction", start("t", textCell("gid", "1")), badKey("Validate PK type fail. Input: VT_STRING, Meta: VT_INTEGER.")},
 		{"no key", "StartLocalTransaction", &startTransactionRequest{Table: "t"}, invalid("Cell data broken, mismatch header")},
 		{"no table", "StartLocalTransaction", start("x", intCell("gid", 1)), faultMissing},
-		{"a table without", "StartLocalTransaction", start("plain", intCell("gid", 1)), invalid("Try to call method using explicit transaction on explicit-transaction-disabled table")},
+		{"a table without", "StartLocalTransaction", start("never", intCell("gid", 1)), invalid("Try to call method using explicit transaction on explicit-transaction-disabled table")},
+		{"a table that did not say", "StartLocalTransaction", start("maybe", intCell("gid", 1)), nil},
+		{"a table that did not say, twice", "StartLocalTransaction", start("maybe", intCell("gid", 1)), faultConflict},
 		{"a write beside it", "PutRow", row(1), faultConflict},
 		{"a write elsewhere", "PutRow", row(2), nil},
 		{"a write outside of it", "PutRow", in(id, row(2)), outside("2")},
@@ -198,10 +206,20 @@ func TestATransactionFillsInNoKeys(t *testing.T) {
 	t.Parallel()
 	c := newServer(t, nil).operator("inst")
 	key := []keySchema{{Name: "gid", Type: keyInteger}, {Name: "id", Type: keyInteger, Option: autoIncr}}
-	c.do("CreateTable", &createTableRequest{Meta: tableMeta{Name: "t", Key: key}, LocalTxn: true}, nil)
+	c.do("CreateTable", &createTableRequest{Meta: tableMeta{Name: "t", Key: key}, LocalTxn: new(true)}, nil)
 	row := put(ignore, wireRow{Key: []cell{intCell("gid", 1), autoCell("id")}, Cells: []cell{intCell("n", 1)}})
 	want := invalid("PKAutoIncr can't be used in local transaction.")
 	if diff := cmp.Diff(want, c.try("PutRow", in(c.begin(1), row), nil)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestStrictTransactionsHaveToBeAskedFor(t *testing.T) {
+	t.Parallel()
+	c := newServer(t, func(o *Options) { o.Strict = true }).operator("inst")
+	c.createTable("t", nil, keySchema{Name: "gid", Type: keyInteger})
+	want := invalid("Try to call method using explicit transaction on explicit-transaction-disabled table")
+	if diff := cmp.Diff(want, c.try("StartLocalTransaction", &startTransactionRequest{"t", keyRow(intCell("gid", 1))}, nil)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
