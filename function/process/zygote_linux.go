@@ -97,17 +97,17 @@ func (z *zygote) run() {
 	<-z.proc.Exited() // now its children have been sent SIGKILL
 	z.mu.Lock()
 	z.lost = true
+	asked, live := z.asked, z.live
+	z.asked, z.live = nil, nil
+	z.mu.Unlock()
 	close(z.gone)
-	for _, f := range z.asked {
+	for _, f := range asked {
 		f.got <- nil
 	}
-	clear(z.asked)
-	for pid, ended := range z.live {
+	for pid, ended := range live {
 		killed(pid)
 		ended <- "signal: killed"
 	}
-	clear(z.live)
-	z.mu.Unlock()
 	z.over.Wait()
 	z.conn.Close()
 }
