@@ -112,6 +112,9 @@ func (s *Server) Deploy(ctx context.Context, in deploy.Input, say func(client.Li
 		}
 		say(client.Line{Event: event, Text: text})
 	}
+	if domain, other := s.hosts.rival(app); other != "" {
+		say(client.Line{Event: "warning", Text: fmt.Sprintf("app %q claims %s, too: it answers for whichever of the two comes first by name", other, domain)})
+	}
 	plan, err := s.deploys.Plan(ctx, app)
 	if err != nil {
 		return nil, err

@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -78,11 +80,19 @@ func (h *hosts) replace(app sluice.AppName, m *mounted) {
 	if m != nil {
 		next.apps[app] = m
 	}
-	for n, o := range next.apps {
-		for _, host := range append(append([]string{string(n) + ".localhost"}, o.app.Domains...), o.front.Hosts...) {
-			next.byHost[strings.ToLower(bareHost(host))] = o
+	names := slices.Sorted(maps.Keys(next.apps))
+	for _, n := range names {
+		next.byHost[string(n)+".localhost"] = next.apps[n] // nobody takes it away
+		next.only = next.apps[n]
+	}
+	for _, n := range names {
+		o := next.apps[n]
+		for _, host := range slices.Concat(o.app.Domains, o.front.Hosts) {
+			host = strings.ToLower(bareHost(host))
+			if next.byHost[host] == nil { // of two that claim a host the first by name has it; Deploy warns
+				next.byHost[host] = o
+			}
 		}
-		next.only = o
 	}
 	if len(next.apps) != 1 {
 		next.only = nil
@@ -106,6 +116,20 @@ func (h *hosts) find(host string) *mounted {
 func (h *hosts) owns(host string) bool {
 	t := h.table.Load()
 	return t != nil && t.byHost[strings.ToLower(bareHost(host))] != nil
+}
+
+// rival is another app that has claimed one of an app's domains.
+func (h *hosts) rival(app *sluice.App) (domain string, other sluice.AppName) {
+	t := h.table.Load()
+	if t == nil {
+		return "", ""
+	}
+	for _, d := range app.Domains {
+		if m := t.byHost[strings.ToLower(bareHost(d))]; m != nil && m.app.Name != app.Name {
+			return d, m.app.Name
+		}
+	}
+	return "", ""
 }
 
 func (h *hosts) app(name sluice.AppName) *mounted {

@@ -160,6 +160,39 @@ func TestConsoleAnswersToThisMachineOnly(t *testing.T) {
 	})
 }
 
+func TestADomainOfTwoAppsIsTheFirstOnesAndWarnedOf(t *testing.T) {
+	run(t, t.TempDir(), func(ctx context.Context, s *Server) {
+		var warned []string
+		for _, name := range []string{"two", "one"} {
+			in := site(t, name, name)
+			file := filepath.Join(in.Dir, "s.yaml")
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := strings.Replace(string(b), "groupName:", "customerDomain: [shop.example, two.localhost]\n      groupName:", 1)
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Deploy(ctx, in, func(l client.Line) {
+				if l.Event == "warning" {
+					warned = append(warned, l.Text)
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(warned) != 1 || !strings.Contains(warned[0], `app "two" claims shop.example`) {
+			t.Errorf("warnings: %q", warned)
+		}
+		for host, want := range map[string]string{"shop.example": "one", "two.localhost": "two"} {
+			if _, body := get(t, s, host); body != want {
+				t.Errorf("%s shows %q", host, body)
+			}
+		}
+	})
+}
+
 func TestWhatAKilledDeployLeftIsSweptAway(t *testing.T) {
 	data := t.TempDir()
 	left := []string{filepath.Join(data, "uploads", "app-1"), filepath.Join(data, "apps", "_builds", "tmp-1")}

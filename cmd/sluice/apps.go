@@ -133,7 +133,10 @@ func folder(args []string) (string, error) {
 		return "", err
 	}
 	st, err := os.Stat(abs)
-	if err != nil || !st.IsDir() {
+	if err == nil && !st.IsDir() {
+		return "", &sluice.Error{Code: sluice.Invalid, Msg: dir + " is a file", Hint: "name the folder that holds it; another template than the usual is chosen with --template"}
+	}
+	if err != nil {
 		return "", &sluice.Error{Code: sluice.Missing, Msg: fmt.Sprintf("folder %s does not exist", dir), Hint: "name the folder that holds the template"}
 	}
 	return abs, nil
