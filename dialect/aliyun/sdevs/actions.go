@@ -25,6 +25,7 @@ func (r *reading) actions() {
 		for _, a := range r.actionItems(m.body.get("actions"), m) {
 			r.addAction(a, m)
 		}
+		r.install(m)
 	}
 	for _, a := range global {
 		if a.when == "post" {
@@ -77,6 +78,7 @@ func (r *reading) addAction(a action, m *module) {
 	if !keep {
 		return
 	}
+	run = r.unlocked(a, run)
 	if a.allow {
 		run = "( " + run + " ) || true"
 	}

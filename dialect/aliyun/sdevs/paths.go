@@ -154,6 +154,9 @@ func (r *reading) actionItems(block *value, m *module) []action {
 			allow := r.vars.see(it.get("allow_failure"), m)
 			a.allow = allow.isMap() || allow != nil && allow.data == true
 			if a.run == "" {
+				a = r.buildCall(a, it, m)
+			}
+			if a.run == "" {
 				for _, other := range []string{"component", "plugin"} {
 					if v := it.get(other); v != nil {
 						r.warn(v.at, "action %s %q does not run here and is skipped", other, r.vars.text(v, m))

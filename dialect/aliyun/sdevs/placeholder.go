@@ -3,6 +3,7 @@ package sdevs
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -162,7 +163,7 @@ func (r *reading) derive(name, app string) (string, bool) {
 		return app + ".localhost", true
 	case "oss_bucketname", "bucketname", "bucket_name":
 		return app, true
-	case "tablestore_instance", "instance":
+	case "tablestore_instance", "tablestore_instancename", "instance":
 		return app, true
 	case "tablestore_endpoint", "endpoint":
 		if r.in.Endpoint != nil {
@@ -173,7 +174,7 @@ func (r *reading) derive(name, app string) (string, bool) {
 		return "", false
 	}
 	if v, ok := r.published(name); ok {
-		return v, true
+		return strings.ReplaceAll(v, defaultSuffix, suffix(app)), true
 	}
 	switch normal(name) {
 	case "region":
@@ -184,15 +185,26 @@ func (r *reading) derive(name, app string) (string, bool) {
 	return "", false
 }
 
+// defaultSuffix is what the official tool puts four random characters for when it copies a template.
+const defaultSuffix = "${default-suffix}"
+
+// suffix takes them from the app's name, so that what is called so is found at the next deploy.
+func suffix(app string) string {
+	h := fnv.New32a()
+	h.Write([]byte(app))
+	return fmt.Sprintf("%04x", h.Sum32()&0xffff)
+}
+
 // published is the default, or the first choice, of a parameter in publish.yaml beside the template
 // or one folder above.
 func (r *reading) published(name string) (string, bool) {
-	for _, dir := range []string{r.in.Dir, filepath.Dir(r.in.Dir)} {
-		b, err := readLimited(filepath.Join(dir, "publish.yaml"))
+	above := filepath.Dir(r.in.Dir)
+	for _, path := range []string{filepath.Join(r.in.Dir, "publish.yaml"), filepath.Join(r.in.Dir, "publish.yml"), filepath.Join(above, "publish.yaml"), filepath.Join(above, "publish.yml")} {
+		b, err := readLimited(path)
 		if err != nil {
 			continue
 		}
-		doc, err := parse("publish.yaml", b)
+		doc, err := parse(filepath.Base(path), b)
 		if err != nil {
 			continue
 		}

@@ -1,7 +1,6 @@
 package sdevs
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -68,18 +67,11 @@ func (r *reading) vacated() {
 		if !strings.HasPrefix(f.Runtime, "nodejs") {
 			continue
 		}
-		text, err := readLimited(filepath.Join(f.Code, "package.json"))
-		if err != nil {
-			continue
-		}
-		var manifest struct{ Dependencies, DevDependencies map[string]string }
-		if json.Unmarshal(text, &manifest) != nil {
-			continue // npm says what is wrong with it
-		}
+		needs := manifestOf(f.Code)
 		var gone []string
 		for _, name := range []string{"@serverless-devs/dk", "@serverless-devs/sandbox"} {
-			_, runs := manifest.Dependencies[name]
-			_, develops := manifest.DevDependencies[name]
+			_, runs := needs.Dependencies[name]
+			_, develops := needs.DevDependencies[name]
 			if runs || develops {
 				gone = append(gone, name)
 			}

@@ -259,6 +259,13 @@ func (s *resolver) environment(args []string, at sluice.Place) (*value, *trouble
 	if len(args) > 1 {
 		return &value{at: at, data: literal(args[1]), text: args[1]}, nil
 	}
+	switch normal(name) {
+	case "tablestore_endpoint", "tablestore_instance", "tablestore_instancename":
+		if v, ok := s.r.derive(name, string(s.r.app.Name)); ok {
+			s.r.note(at, "${env(%s)} is taken as %q, for it is not set in the environment", name, v)
+			return &value{at: at, data: v, text: v}, nil
+		}
+	}
 	return nil, troublef("export "+name+"=…, or write it into .env beside the template", "is not set in the environment")
 }
 
