@@ -232,9 +232,28 @@ func (in *instance) environment(own map[string]string) []string {
 	maps.Copy(env, codePaths(in.v.Root)) // a copy of the folder that the template names
 	list := make([]string, 0, len(env))
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		list = append(list, name+"="+env[name])
+		list = append(list, name+"="+here(env[name], in.v.Root))
 	}
 	return list
+}
+
+// here is a variable's value with root for /code, where the cloud unpacks code, in every path of it to
+// something that is there.
+func here(value, root string) string {
+	if !strings.Contains(value, "/code") {
+		return value
+	}
+	paths := strings.Split(value, ":")
+	for i, p := range paths {
+		rest, ok := strings.CutPrefix(p, "/code")
+		if !ok || rest != "" && rest[0] != '/' {
+			continue
+		}
+		if _, err := os.Stat(root + rest); err == nil {
+			paths[i] = root + rest
+		}
+	}
+	return strings.Join(paths, ":")
 }
 
 // credentials are those that come with a call, renewed long before they end.

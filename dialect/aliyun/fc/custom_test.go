@@ -509,3 +509,23 @@ func TestCommands(t *testing.T) {
 		}
 	}
 }
+
+func TestPathsToTheCodeLeadToItInTheEnvironment(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "python"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for value, want := range map[string]string{
+		"/code":                         root,
+		"/code/python":                  root + "/python",
+		"/usr/bin:/code/python/:/code/": "/usr/bin:" + root + "/python/:" + root + "/",
+		"/code/callback":                "/code/callback", // nothing there: a path of something else
+		"/coder":                        "/coder",
+		"https://h/code":                "https://h/code",
+		"":                              "",
+	} {
+		if got := here(value, root); got != want {
+			t.Errorf("%q: got %q, want %q", value, got, want)
+		}
+	}
+}
