@@ -117,7 +117,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, id string) error {
 	switch kind := r.Header.Get("X-Fc-Invocation-Type"); kind {
 	case "", "Sync":
 	case "Async":
-		return a.later(w, r, inv)
+		return later(w, r, a.o, inv)
 	default:
 		return faultf("InvalidArgument", "invocation type %q is not supported", kind)
 	}
@@ -148,14 +148,14 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, id string) error {
 }
 
 // later queues a call whose result nobody waits for.
-func (a *API) later(w http.ResponseWriter, r *http.Request, inv sluice.Invocation) error {
+func later(w http.ResponseWriter, r *http.Request, o Options, inv sluice.Invocation) error {
 	switch {
-	case a.o.Later == nil:
+	case o.Later == nil:
 		return faultf("ServiceUnavailable", "this server keeps no queue for asynchronous calls")
 	case len(inv.Payload) > maxAsync:
 		return faultf("InvalidArgument", "the payload of an asynchronous call exceeds %d bytes", maxAsync)
 	}
-	if err := a.o.Later.Put(r.Context(), inv); err != nil {
+	if err := o.Later.Put(r.Context(), inv); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Length", "0")

@@ -1,6 +1,7 @@
 package fc
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -65,20 +66,42 @@ func (d document) domain() (*domainFields, error) {
 		case r.ServiceName != f.Config.Routes[0].ServiceName:
 			return nil, faultf("InvalidArgument", "the paths of domain '%s' lead to several services, which is not supported", f.Name)
 		}
-		for j := range r.Rewrite.Wildcard {
-			w := &r.Rewrite.Wildcard[j]
-			w.pattern = regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(w.Match), `\*`, "(.*)") + "$")
-		}
-		for j := range r.Rewrite.Regex {
-			w := &r.Rewrite.Regex[j]
-			var err error
-			if w.pattern, err = regexp.Compile(w.Match); err != nil {
-				return nil, faultf("InvalidArgument", "regular expression %q of domain '%s': %v", w.Match, f.Name, err)
-			}
+		if err := r.compile(); err != nil {
+			return nil, faultf("InvalidArgument", "path %q of domain '%s': %v", r.Path, f.Name, err)
 		}
 	}
 	return f, nil
 }
+
+// compile makes the patterns of rules ready. A wildcard rule matches the end of a path, or with ^ all of it.
+func (r *domainRoute) compile() error {
+	for j := range r.Rewrite.Wildcard {
+		w := &r.Rewrite.Wildcard[j]
+		match, whole := strings.CutPrefix(w.Match, "^")
+		text := strings.ReplaceAll(regexp.QuoteMeta(match), `\*`, "(.*)") + "$"
+		if whole {
+			text = "^" + text
+		} else {
+			text = "^.*?" + text
+		}
+		w.pattern = regexp.MustCompile(text)
+		w.Replacement = braced(w.Replacement)
+	}
+	for j := range r.Rewrite.Regex {
+		w := &r.Rewrite.Regex[j]
+		var err error
+		if w.pattern, err = regexp.Compile(w.Match); err != nil {
+			return fmt.Errorf("regular expression %q: %w", w.Match, err)
+		}
+		w.Replacement = braced(w.Replacement)
+	}
+	return nil
+}
+
+var dollar = regexp.MustCompile(`\$(\d)`)
+
+// braced writes $1 as ${1}: what follows it is not part of a name.
+func braced(replacement string) string { return dollar.ReplaceAllString(replacement, "$${$1}") }
 
 // domain serves one custom domain on the public listener.
 type domain struct {
@@ -88,22 +111,49 @@ type domain struct {
 	routes []domainRoute // the longest path first
 }
 
-// Domains are the handlers of the custom domains that an app got through the API, by host name.
+// Domains are the handlers of the custom domains that an app got through the API, and of those whose
+// paths its template tells apart, by host name.
 func Domains(o Options, app *sluice.App) (map[string]http.Handler, error) {
-	if len(app.Spec) == 0 {
-		return nil, nil
-	}
+	o = New(o).o
 	m := &made{}
-	if err := json.Unmarshal(app.Spec, m); err != nil {
-		return nil, fmt.Errorf("read the description of app %q: %w", app.Name, err)
-	}
-	triggers := map[string]*Trigger{}
-	for i := range app.Functions {
-		if f := &app.Functions[i]; f.HTTP != nil {
-			triggers[string(f.Name)] = NewTrigger(o, app.Name, f)
+	if len(app.Spec) > 0 {
+		if err := json.Unmarshal(app.Spec, m); err != nil {
+			return nil, fmt.Errorf("read the description of app %q: %w", app.Name, err)
 		}
 	}
-	out := map[string]http.Handler{}
+	domains := map[string]*domain{}
+	triggers := map[string]*Trigger{}
+	for i := range app.Functions {
+		f := &app.Functions[i]
+		if f.HTTP == nil {
+			continue
+		}
+		t := NewTrigger(o, app.Name, f)
+		triggers[string(f.Name)] = t
+		for _, route := range f.HTTP.Routes {
+			r, err := routeOf(&route, t)
+			if err != nil {
+				return nil, &sluice.Error{Code: sluice.Invalid, Msg: fmt.Sprintf("host %q of function %q: %v", route.Host, f.Name, err), At: f.At, Err: err}
+			}
+			d := domains[strings.ToLower(route.Host)]
+			if d == nil {
+				d = &domain{o: o, v3: f.Group == "", name: route.Host}
+				domains[strings.ToLower(route.Host)] = d
+			}
+			d.routes = append(d.routes, *r)
+		}
+	}
+	for i := range app.Functions { // who has all of a host has what others leave
+		f := &app.Functions[i]
+		if f.HTTP == nil {
+			continue
+		}
+		for _, host := range f.HTTP.Hosts {
+			if d := domains[strings.ToLower(host)]; d != nil {
+				d.routes = append(d.routes, domainRoute{Path: "/*", FunctionName: string(f.Name), trigger: triggers[string(f.Name)]})
+			}
+		}
+	}
 	for _, doc := range m.Domains {
 		f, err := doc.domain()
 		if err != nil {
@@ -113,10 +163,33 @@ func Domains(o Options, app *sluice.App) (map[string]http.Handler, error) {
 		for i := range d.routes {
 			d.routes[i].trigger = triggers[d.routes[i].FunctionName]
 		}
+		domains[strings.ToLower(f.Name)] = d
+	}
+	out := map[string]http.Handler{}
+	for host, d := range domains {
 		slices.SortStableFunc(d.routes, func(a, b domainRoute) int { return len(b.Path) - len(a.Path) })
-		out[strings.ToLower(f.Name)] = d
+		out[host] = d
 	}
 	return out, nil
+}
+
+// routeOf is a template's route.
+func routeOf(route *sluice.Route, t *Trigger) (*domainRoute, error) {
+	r := &domainRoute{Path: cmp.Or(route.Path, "/*"), FunctionName: string(t.f.Name), Methods: route.Methods, trigger: t}
+	for _, w := range route.Rewrite {
+		rule := rewrite{Match: w.Match, Replacement: w.To}
+		switch w.Kind {
+		case "equal":
+			r.Rewrite.Equal = append(r.Rewrite.Equal, rule)
+		case "wildcard":
+			r.Rewrite.Wildcard = append(r.Rewrite.Wildcard, rule)
+		case "regex":
+			r.Rewrite.Regex = append(r.Rewrite.Regex, rule)
+		default:
+			return nil, fmt.Errorf("rewriting by %q is not known", w.Kind)
+		}
+	}
+	return r, r.compile()
 }
 
 // ServeHTTP calls the function that the request's path leads to.
@@ -141,7 +214,11 @@ func (d *domain) serve(w http.ResponseWriter, r *http.Request) error {
 		}
 		if to := route.rewritten(r.URL.Path); to != r.URL.Path {
 			r = r.Clone(r.Context())
-			r.URL.Path, r.URL.RawPath = to, ""
+			path, query, _ := strings.Cut(to, "?")
+			r.URL.Path, r.URL.RawPath = path, ""
+			if query != "" {
+				r.URL.RawQuery = strings.TrimSuffix(query+"&"+r.URL.RawQuery, "&")
+			}
 		}
 		route.trigger.ServeHTTP(w, r)
 		return nil
@@ -157,16 +234,7 @@ func (r *domainRoute) rewritten(path string) string {
 			return w.Replacement
 		}
 	}
-	for _, w := range r.Rewrite.Wildcard {
-		if m := w.pattern.FindStringSubmatch(path); m != nil {
-			to := w.Replacement
-			for _, part := range m[1:] {
-				to = strings.Replace(to, "*", part, 1)
-			}
-			return to
-		}
-	}
-	for _, w := range r.Rewrite.Regex {
+	for _, w := range slices.Concat(r.Rewrite.Wildcard, r.Rewrite.Regex) {
 		if w.pattern.MatchString(path) {
 			return w.pattern.ReplaceAllString(path, w.Replacement)
 		}

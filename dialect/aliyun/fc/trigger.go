@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,6 +111,9 @@ func invokeHTTP(w http.ResponseWriter, r *http.Request, o Options, c call) error
 			Method: r.Method, Path: c.path, RawQuery: r.URL.RawQuery, Host: r.Host, Header: h, Remote: remote, URI: r.URL.RequestURI(),
 		}
 	}
+	if strings.EqualFold(r.Header.Get("X-Fc-Invocation-Type"), "Async") {
+		return later(w, r, o, inv)
+	}
 	res, err := o.Functions.Invoke(r.Context(), inv)
 	if err != nil {
 		return err
@@ -179,12 +183,16 @@ func encodeEvent(r *http.Request, c call, remote string, now time.Time) []byte {
 		host = h
 	}
 	prefix, _, _ := strings.Cut(host, ".")
+	path, err := url.PathUnescape(c.path) // without what leads to the function
+	if err != nil {
+		path = c.path
+	}
 	ev := event{
-		Version: "v1", RawPath: r.URL.Path, Headers: map[string]string{}, QueryParameters: map[string]string{},
+		Version: "v1", RawPath: path, Headers: map[string]string{}, QueryParameters: map[string]string{},
 		RequestContext: eventContext{
 			AccountID: Account, TriggerID: c.f.HTTP.Name, DomainName: host, DomainPrefix: prefix, RequestID: c.id,
 			Time: now.UTC().Format("2006-01-02T15:04:05Z"), TimeEpoch: strconv.FormatInt(now.UnixMilli(), 10),
-			HTTP: eventHTTP{Method: r.Method, Path: r.URL.Path, Protocol: r.Proto, SourceIP: remote, UserAgent: r.UserAgent()},
+			HTTP: eventHTTP{Method: r.Method, Path: path, Protocol: r.Proto, SourceIP: remote, UserAgent: r.UserAgent()},
 		},
 	}
 	for name, vals := range r.Header {
