@@ -250,7 +250,11 @@ func toJSON(v table.Value) any {
 // fromJSON reads what toJSON writes. want decides where JSON does not say (a key's type); Null takes
 // what the JSON looks like.
 func fromJSON(v any, want table.Type) (table.Value, error) {
-	bad := fmt.Errorf("%v is no %s", v, want)
+	text, _ := json.Marshal(v) // it was JSON
+	bad := fmt.Errorf("%s is no %s", text, want)
+	if want == table.Null {
+		bad = fmt.Errorf(`%s is no value: want a text, a number, true, false or {"$binary":"base64"}`, text)
+	}
 	switch x := v.(type) {
 	case nil:
 		return table.Value{}, nil

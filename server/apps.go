@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/client"
@@ -171,10 +173,29 @@ func (a apps) Upload() (string, func(), error) {
 func (a apps) Remove(ctx context.Context, app sluice.AppName) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if rev, err := a.deploys.Current(ctx, app); err == nil && rev != nil {
+		a.hangUp(ctx, app, farewell) // while its functions can still be told
+	}
 	if err := a.deploys.Remove(ctx, app); err != nil {
 		return err
 	}
+	a.hangUp(ctx, app, 0) // who came meanwhile
 	return a.keys.Drop(ctx, app)
+}
+
+// farewell is how long clients of an app that is removed may take to go.
+const farewell = 2 * time.Second
+
+// hangUp closes all connections of an app and waits until they have gone, no longer than limit.
+func (s *Server) hangUp(ctx context.Context, app sluice.AppName, limit time.Duration) {
+	for end := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
+		for _, c := range s.gateway.List(ctx, app, "", sluice.ConnID{}, math.MaxInt32) {
+			s.gateway.Close(ctx, c.ID, sluice.CloseSpec{Code: 1001, Reason: "the app was removed"})
+		}
+		if s.gateway.Count(ctx, app) == 0 || time.Now().After(end) || ctx.Err() != nil {
+			return
+		}
+	}
 }
 
 // Rollback puts the previous revision of an app into service.

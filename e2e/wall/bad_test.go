@@ -332,6 +332,9 @@ func TestTwoAppsShareAServerByHost(t *testing.T) {
 		}
 	}
 	s.must(t, "remove", "one")
+	if f, err := ws.ReadFrame(one); err != nil || f.Header.OpCode != ws.OpClose {
+		t.Errorf("a socket of an app that is removed gets %v, %v", f.Header.OpCode, err)
+	}
 	if status, _, body := s.get(t, "two.localhost", "/"); status != 200 || body != "I am two" {
 		t.Errorf("after the other was removed: %d %q", status, body)
 	}
