@@ -41,12 +41,31 @@ type fields struct {
 		Command []string `json:"command"`
 		Args    []string `json:"args"`
 		Port    int      `json:"port"`
+		Health  health   `json:"healthCheckConfig"`
 	} `json:"customRuntimeConfig"`
-	Life struct {
+	Health health `json:"customHealthCheckConfig"` // FC 2.0
+	Life   struct {
 		Initializer hook `json:"initializer"`
 		PreStop     hook `json:"preStop"`
 		PreFreeze   hook `json:"preFreeze"`
 	} `json:"instanceLifecycleConfig"`
+}
+
+// health is a custom runtime's health check, in seconds (section 3.8).
+type health struct {
+	Path    string `json:"httpGetUrl"`
+	Delay   int    `json:"initialDelaySeconds"`
+	Period  int    `json:"periodSeconds"`
+	Timeout int    `json:"timeoutSeconds"`
+	Bad     int    `json:"failureThreshold"`
+	Good    int    `json:"successThreshold"`
+}
+
+func (h *health) check() error {
+	if h.Delay < 0 || h.Delay > 120 || h.Period < 0 || h.Period > 120 || h.Timeout < 0 || h.Timeout > 3 || h.Bad < 0 || h.Good < 0 {
+		return faultf("InvalidArgument", "the health check is not valid: delay and period are at most 120 s, the timeout 3 s")
+	}
+	return nil
 }
 
 type hook struct {
@@ -87,7 +106,11 @@ func (d document) check() (*fields, error) {
 			return nil, faultf("InvalidArgument", "environment variable %s begins with FC_, as only the platform's own do", name)
 		}
 	}
+	if f.Health.Path == "" {
+		f.Health = f.Custom.Health
+	}
 	return f, cmp.Or(
+		f.Health.check(),
 		between("memorySize", f.MemorySize, 128, 32768),
 		between("timeout", f.Timeout, 1, 86400),
 		between("instanceConcurrency", f.InstanceConcurrency, 1, 200),
@@ -127,6 +150,15 @@ func (f *madeFunction) build(service string) (*sluice.Function, error) {
 			fn.Command = []string{"./bootstrap"}
 		}
 		fn.Port = cmp.Or(fn.Port, 9000)
+		if h := d.Health; h.Path != "" {
+			fn.Health = &sluice.HealthCheck{Path: h.Path, Delay: time.Duration(h.Delay) * time.Second, Every: time.Duration(h.Period) * time.Second,
+				Timeout: time.Duration(h.Timeout) * time.Second, Good: h.Good, Bad: h.Bad}
+		}
+	}
+	if f.Async != nil {
+		if fn.Async, err = f.Async.asyncCalls(); err != nil {
+			return nil, err
+		}
 	}
 	for _, t := range f.Triggers {
 		if err := t.build(fn); err != nil {
@@ -380,6 +412,38 @@ func (a *API) exists(ctx context.Context, q *query) (err error) {
 	return err
 }
 
+// asyncCalls reads a configuration of asynchronous calls (section 3.11).
+func (d document) asyncCalls() (*sluice.AsyncCalls, error) {
+	type destination struct {
+		Name string `json:"destination"`
+	}
+	var c struct {
+		Age   *int64 `json:"maxAsyncEventAgeInSeconds"`
+		Tries *int   `json:"maxAsyncRetryAttempts"`
+		To    struct {
+			OnSuccess destination `json:"onSuccess"`
+			OnFailure destination `json:"onFailure"`
+		} `json:"destinationConfig"`
+	}
+	if err := d.read(&c); err != nil {
+		return nil, err
+	}
+	out := &sluice.AsyncCalls{Retries: asyncRetries, OnSuccess: c.To.OnSuccess.Name, OnFailure: c.To.OnFailure.Name}
+	if c.Age != nil {
+		if *c.Age < 1 || *c.Age > 2592000 {
+			return nil, faultf("InvalidArgument", "maxAsyncEventAgeInSeconds %d is not between 1 and 2592000", *c.Age)
+		}
+		out.MaxAge = time.Duration(*c.Age) * time.Second
+	}
+	if c.Tries != nil {
+		if *c.Tries < 0 || *c.Tries > 8 {
+			return nil, faultf("InvalidArgument", "maxAsyncRetryAttempts %d is not between 0 and 8", *c.Tries)
+		}
+		out.Retries = *c.Tries
+	}
+	return out, nil
+}
+
 func (a *API) putAsyncConfig(ctx context.Context, q *query) (any, error) {
 	m, f, err := a.function(ctx, q, true)
 	if err != nil {
@@ -389,18 +453,8 @@ func (a *API) putAsyncConfig(ctx context.Context, q *query) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var known struct {
-		Age   *int64 `json:"maxAsyncEventAgeInSeconds"`
-		Tries *int64 `json:"maxAsyncRetryAttempts"`
-	}
-	if err := d.read(&known); err != nil {
+	if _, err := d.asyncCalls(); err != nil {
 		return nil, err
-	}
-	switch {
-	case known.Age != nil && (*known.Age < 1 || *known.Age > 2592000):
-		return nil, faultf("InvalidArgument", "maxAsyncEventAgeInSeconds %d is not between 1 and 2592000", *known.Age)
-	case known.Tries != nil && (*known.Tries < 0 || *known.Tries > 8):
-		return nil, faultf("InvalidArgument", "maxAsyncRetryAttempts %d is not between 0 and 8", *known.Tries)
 	}
 	now := stamp(a.o.Now())
 	d.set("createdTime", cmp.Or(f.Async.text("createdTime"), now))

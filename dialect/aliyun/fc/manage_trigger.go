@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/dialect/aliyun/cron"
 )
 
 // triggerTypes are the accepted ones. Those but http and timer never fire here (section 3.14).
@@ -46,8 +47,8 @@ func (t *madeTrigger) build(f *sluice.Function) error {
 		if err := config.read(&c); err != nil {
 			return err
 		}
-		if c.Cron == "" {
-			return faultf("InvalidArgument", "timer '%s' has no cronExpression", name)
+		if _, err := cron.Parse(c.Cron); err != nil {
+			return faultf("InvalidArgument", "cronExpression of timer '%s': %v", name, err)
 		}
 		f.Timers = append(f.Timers, sluice.Timer{Name: name, Schedule: c.Cron, Payload: c.Payload, Disabled: !c.Enable})
 	}

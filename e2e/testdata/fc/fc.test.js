@@ -95,7 +95,7 @@ test('2016-08-15: a service, its functions and their triggers', async (t) => {
   assert.deepStrictEqual((await client.listTriggers('Shop_1', 'web')).data.triggers.map((x) => x.triggerName), ['http']);
 
   const domain = { domainName: 'shop.example.com', protocol: 'HTTP', routeConfig: { routes: [
-    { path: '/w/*', serviceName: 'Shop_1', functionName: 'web', rewriteConfig: { wildcardRules: [{ match: '/w/*', replacement: '/*' }] } },
+    { path: '/w/*', serviceName: 'Shop_1', functionName: 'web', rewriteConfig: { wildcardRules: [{ match: '/w/*', replacement: '/$1' }] } },
     { path: '/w/deep/*', serviceName: 'Shop_1', functionName: 'hello' },
   ] } };
   assert.strictEqual((await client.createCustomDomain('shop.example.com', domain)).data.domainName, 'shop.example.com');
