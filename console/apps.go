@@ -69,7 +69,7 @@ func (a *api) deploy(w http.ResponseWriter, r *http.Request) error {
 	s := newStream(w)
 	say := func(l client.Line) {
 		l.Text = strings.ReplaceAll(strings.ReplaceAll(l.Text, dir+"/", ""), dir, "the folder") // the client knows another name for it
-		s.send(l) // when the client has gone, the deploy still ends well
+		s.send(l)                                                                               // when the client has gone, the deploy still ends well
 	}
 	if q.Get("plan") != "" {
 		if err := a.Apps.Plan(r.Context(), in, say); err != nil {
