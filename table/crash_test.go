@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sluicehq/sluice/kv/pebble"
 	"github.com/sluicehq/sluice/table"
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 // victim puts rows with counted keys for ever, and deletes every third again. It prints "+n" for an
-// acknowledged row and "-n" for an acknowledged delete.
+// acknowledged row and "-n" for an acknowledged delete. Beside that it writes pairs of rows in sessions.
 func victim(dir string) error {
 	ctx := context.Background() // it works until it is killed
 	store, err := pebble.Open(dir, pebble.Options{Log: discard})
@@ -49,8 +50,34 @@ func victim(dir string) error {
 	if err != nil {
 		return err
 	}
+	ledger, err := tables.Lookup(ctx, "inst", "ledger")
+	if isMissing(err) {
+		want := held()
+		want.Name = "ledger"
+		ledger, err = tables.Create(ctx, want)
+	}
+	if err != nil {
+		return err
+	}
 	errs := make(chan error, 1)
 	var wg sync.WaitGroup
+	wg.Go(func() {
+		mine := str(fmt.Sprint(os.Getpid())) // what a killed process held is held for its minute
+		for i := int64(0); ; i += 2 {
+			s, err := tables.Begin(ctx, ledger, mine, time.Minute)
+			for n := range int64(2) {
+				if err == nil {
+					_, err = s.Apply(ctx, []table.Op{put(ledger, table.Key{mine, num(i + n)}, cols(1, "n", num(i))...)})
+				}
+			}
+			if err == nil {
+				err = s.Commit(ctx)
+			}
+			if err != nil {
+				errs <- err
+			}
+		}
+	})
 	for w := range int64(16) {
 		wg.Go(func() {
 			for i := 0; ; i++ {
@@ -141,6 +168,19 @@ func inspect(t *testing.T, dir string, there map[int64]bool) {
 		t.Errorf("%d acknowledged rows are lost, more than 16 writers can have been deleting", lost)
 	}
 	sameIndex(t, tables, "inst", "chat")
+	ledger, err := tables.Lookup(t.Context(), "inst", "ledger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pairs := map[string]int{}
+	for _, row := range all(t, tables, table.Range{Table: ledger}) {
+		pairs[fmt.Sprint(row.Key[0].Str, " ", value(&row))]++
+	}
+	for pair, n := range pairs {
+		if n != 2 {
+			t.Errorf("session %s left %d of its two rows", pair, n)
+		}
+	}
 	// The stream is whole, and playing it gives the table; so a row that is not there was deleted.
 	played := map[int64]bool{}
 	next := uint64(1)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 func TestMessagesReadAsTheSDKsSendThem(t *testing.T) {
@@ -60,8 +61,12 @@ func FuzzMessages(f *testing.F) {
 	f.Add(marshal(&createTableRequest{Meta: tableMeta{Name: "t", Key: []keySchema{{Name: "id", Type: 1}}}, Options: &tableOptions{}, Stream: &streamSpec{}}))
 	f.Add(marshal(&batchWriteRequest{Tables: []batchWriteTable{{"t", []batchWriteRow{{Type: 1, Return: &returnContent{}}}}}}))
 	f.Add(marshal(&getRangeRequest{Table: "t", Time: &timeRange{Start: new(int64(1))}, Columns: []string{"a", "b"}}))
+	f.Add(marshal(&percentilesBody{Field: "a", Percentiles: []float64{50, 99.9}}))
+	f.Add(protowire.AppendBytes(protowire.AppendTag(nil, 2, protowire.BytesType), make([]byte, 16))) // packed
+	f.Add(marshal(&functionsQuery{Functions: []scoreFunction{{Weight: new(float32(2)), Random: &none{}, Decay: &decayFunction{Field: "a"}}}}))
+	f.Add(marshal(&groupDateBody{Field: "a", Interval: dateValue{1, 2}, Sort: &groupSort{[]groupSorter{{Key: &orderOnly{}}}}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, msg := range []any{&createTableRequest{}, &updateTableRequest{}, &batchWriteRequest{}, &batchGetRequest{}, &getRangeRequest{}, &rowRequest{}} {
+		for _, msg := range []any{&percentilesBody{}, &functionsQuery{}, &groupDateBody{}, &groupCompositeBody{}, &scanQuery{}, &streamRecordRequest{}, &createTableRequest{}, &updateTableRequest{}, &batchWriteRequest{}, &batchGetRequest{}, &getRangeRequest{}, &rowRequest{}} {
 			if unmarshal(b, msg) != nil {
 				continue
 			}
