@@ -65,7 +65,7 @@ func (r *reading) fc2(m *module) {
 		Timeout:     fn.at("timeout").seconds(3, 1, 86400),
 		Concurrency: fn.at("instanceConcurrency").num(1, 1, 200),
 		Description: fn.at("description").str(),
-		Initializer: fn.at("initializer").str(),
+		Initializer: fn.at("initializer").or(fn.at("instanceLifecycleConfig", "initializer", "handler").str()),
 		PreStop:     fn.at("instanceLifecycleConfig", "preStop", "handler").str(),
 		PreFreeze:   fn.at("instanceLifecycleConfig", "preFreeze", "handler").str(),
 		Port:        fn.at("caPort").num(0, 1, 65535),
@@ -79,6 +79,8 @@ func (r *reading) fc2(m *module) {
 	}
 	r.common(m, f, fn, fn.at("codeUri"))
 	r.provision(f, fn)
+	r.async(f, fn.at("asyncConfiguration"))
+	r.health(f, fn.at("customHealthCheckConfig"))
 	for _, t := range p.at("triggers").items() {
 		r.trigger(m, f, t.at("name").str(), t.at("type").str(), t.at("config"), t)
 	}
@@ -113,6 +115,8 @@ func (r *reading) fc3(m *module) {
 	}
 	r.common(m, f, p, p.at("code"))
 	r.provision(f, p)
+	r.async(f, p.at("asyncInvokeConfig"))
+	r.health(f, p.at("customRuntimeConfig", "healthCheckConfig"))
 	for _, t := range p.at("triggers").items() {
 		r.trigger(m, f, t.at("triggerName").str(), t.at("triggerType").str(), t.at("triggerConfig"), t)
 	}
@@ -259,13 +263,7 @@ func (r *reading) trigger(m *module, f *sluice.Function, name, typ string, confi
 			f.HTTP.Auth = "function"
 		}
 	case "timer":
-		t := sluice.Timer{Name: name, Schedule: config.at("cronExpression").str(), Payload: config.at("payload").str()}
-		if t.Schedule == "" && config.at("cronExpression").missing() {
-			r.fail(config.place(), `cronExpression is "@every 5m" or "0 0 8 * * *"`, "timer %q of function %q has no schedule", name, f.Name)
-		}
-		enable := config.at("enable")
-		t.Disabled = !enable.v.isNull() && !enable.yes()
-		f.Timers = append(f.Timers, t)
+		r.timer(f, name, config, w)
 	case "":
 		r.fail(w.place(), "", "a trigger of function %q has no type", f.Name)
 	default:
@@ -279,18 +277,11 @@ func (r *reading) customDomain(m *module, f *sluice.Function, d, routes view) {
 	if host == "" { // auto: the one that every function has anyway
 		return
 	}
-	for _, route := range routes.items() {
-		if path := route.at("path").str(); path != "" && path != "/*" && path != "/" {
-			r.warn(route.place(), "host %s shows function %q for every path, not for %s alone", host, f.Name, path)
-		}
-	}
 	if f.HTTP == nil {
 		r.warn(d.place(), "function %q has a custom domain but no http trigger; it gets one", f.Name)
 		f.HTTP = &sluice.HTTPTrigger{Name: "http", Auth: "anonymous"}
 	}
-	if !slices.Contains(f.HTTP.Hosts, host) {
-		f.HTTP.Hosts = append(f.HTTP.Hosts, host)
-	}
+	r.show(f, host, d.place(), routes.items())
 	r.owners.host(host, string(f.Name))
 }
 
@@ -318,9 +309,6 @@ func (r *reading) fcDomain(m *module) {
 			continue
 		}
 		f := &r.app.Functions[o.index]
-		if path := route.at("path").str(); path != "" && path != "/*" && path != "/" && len(routes) > 1 && host != "" {
-			r.warn(route.place(), "path %s of host %s is not told apart from its others", path, host)
-		}
 		if f.HTTP == nil {
 			group := f.Group
 			if group == "" {
@@ -328,8 +316,8 @@ func (r *reading) fcDomain(m *module) {
 			}
 			f.HTTP, o.http = &sluice.HTTPTrigger{Name: "http", Auth: "anonymous", Hosts: []string{localHost(o.name, group)}}, true
 		}
-		if host != "" && r.owners.hosts[host] == "" {
-			f.HTTP.Hosts = append(f.HTTP.Hosts, host)
+		if host != "" && r.owners.buckets[host] == "" {
+			r.show(f, host, route.place(), []view{route})
 			r.owners.host(host, string(f.Name))
 		}
 	}
