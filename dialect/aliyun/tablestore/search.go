@@ -3,6 +3,7 @@ package tablestore
 import (
 	"context"
 	"encoding/json"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/sluicehq/sluice"
@@ -24,6 +25,7 @@ const (
 	maxIndexes    = 50
 	maxNesting    = 5
 	phaseComplete = 2
+	reindexSuffix = "_reindex"
 	stateRunning  = 3
 )
 
@@ -33,6 +35,9 @@ type searchIndex struct {
 	Schema  []byte `json:"schema"` // as it came
 	TTL     int32  `json:"ttl"`    // seconds; echoed
 	Created int64  `json:"created"`
+
+	Source  string       `json:"source,omitempty"`  // the index whose schema this one shall replace
+	Weights []flowWeight `json:"weights,omitempty"` // how queries are shared with that other one
 }
 
 func (e *extra) searchIndex(name string) *searchIndex {
@@ -60,10 +65,10 @@ func (c *call) createSearchIndex(ctx context.Context, req *createSearchIndexRequ
 	if _, err := c.searched(ctx, req.Table); err != nil {
 		return nil, err
 	}
-	if req.Source != "" {
-		return nil, invalid("source_index_name is not supported")
+	if req.Source != "" && req.Index != req.Source+reindexSuffix {
+		return nil, invalid("index of source [%s] must be named [%s]", req.Source, req.Source+reindexSuffix)
 	}
-	x := searchIndex{Name: req.Index, Schema: req.Schema, TTL: -1, Created: c.Now().UnixMilli()}
+	x := searchIndex{Name: req.Index, Schema: req.Schema, TTL: -1, Created: c.Now().UnixMilli(), Source: req.Source}
 	if req.TTL != nil {
 		x.TTL = *req.TTL
 	}
@@ -86,6 +91,9 @@ func (c *call) createSearchIndex(ctx context.Context, req *createSearchIndexRequ
 		if len(e.Search) >= maxIndexes {
 			return invalid("Number of search indexes exceeds the limit: %d.", maxIndexes)
 		}
+		if x.Source != "" && e.searchIndex(x.Source) == nil {
+			return noSearchIndex(x.Source)
+		}
 		e.Search = append(e.Search, x)
 		return nil
 	})
@@ -93,8 +101,8 @@ func (c *call) createSearchIndex(ctx context.Context, req *createSearchIndexRequ
 }
 
 func (c *call) updateSearchIndex(ctx context.Context, req *updateSearchIndexRequest) (*none, error) {
-	if req.Switch != "" || req.TTL == nil {
-		return nil, invalid("only time_to_live of a search index can be updated")
+	if req.Switch == "" && req.TTL == nil && len(req.Weights) == 0 {
+		return nil, invalid("nothing of search index [%s] is updated", req.Index)
 	}
 	if _, err := c.searched(ctx, req.Table); err != nil {
 		return nil, err
@@ -104,10 +112,50 @@ func (c *call) updateSearchIndex(ctx context.Context, req *updateSearchIndexRequ
 		if x == nil {
 			return noSearchIndex(req.Index)
 		}
-		x.TTL = *req.TTL
-		return nil
+		if req.TTL != nil {
+			x.TTL = *req.TTL
+		}
+		return e.exchange(x, req)
 	})
 	return &none{}, err
+}
+
+// exchange shares the queries of an index with the one that shall replace it, or switches the two.
+func (e *extra) exchange(x *searchIndex, req *updateSearchIndexRequest) error {
+	if req.Switch == "" && len(req.Weights) == 0 {
+		return nil
+	}
+	other := e.searchIndex(e.brother(x))
+	if other == nil || other.Source != x.Name || req.Switch != "" && req.Switch != other.Name {
+		return invalid("search index [%s] can not be switched with [%s]", x.Name, req.Switch)
+	}
+	sum := int32(0)
+	for _, w := range req.Weights {
+		if w.Weight < 0 || w.Index != x.Name && w.Index != other.Name {
+			sum = -1
+			break
+		}
+		sum += w.Weight
+	}
+	if len(req.Weights) > 0 && sum != 100 {
+		return invalid("query flow weights must be of the two indexes and add up to 100")
+	}
+	x.Weights = req.Weights
+	if req.Switch != "" {
+		x.Schema, other.Schema = other.Schema, x.Schema
+		x.Weights = nil
+	}
+	return nil
+}
+
+// brother is the name of the index that an index is to replace, or to be replaced by; "" when there is none.
+func (e *extra) brother(x *searchIndex) string {
+	for _, o := range e.Search {
+		if o.Name == x.Source || o.Source == x.Name {
+			return o.Name
+		}
+	}
+	return ""
 }
 
 func (c *call) deleteSearchIndex(ctx context.Context, req *searchIndexRequest) (*none, error) {
@@ -154,6 +202,8 @@ func (c *call) describeSearchIndex(ctx context.Context, req *searchIndexRequest)
 	return &describeSearchIndexResponse{
 		Schema:  x.Schema,
 		Sync:    syncStat{phaseComplete, c.Now().UnixNano()},
+		Brother: e.brother(x),
+		Weights: x.Weights,
 		Created: x.Created,
 		TTL:     x.TTL,
 		Status:  indexStatus{stateRunning},
@@ -216,6 +266,16 @@ func (c *call) openSearch(ctx context.Context, tableName, index string) (*search
 	x := e.searchIndex(index)
 	if x == nil {
 		return nil, nil, noSearchIndex(index)
+	}
+	if len(x.Weights) > 0 {
+		at := rand.Int32N(100)
+		for _, w := range x.Weights {
+			if other := e.searchIndex(w.Index); at < w.Weight && other != nil {
+				x = other
+				break
+			}
+			at -= w.Weight
+		}
 	}
 	schema := &indexSchema{}
 	if err := unmarshal(x.Schema, schema); err != nil {

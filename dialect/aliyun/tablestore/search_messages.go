@@ -11,10 +11,17 @@ type createSearchIndexRequest struct {
 }
 
 type updateSearchIndexRequest struct {
-	Table  string `pb:"1"`
-	Index  string `pb:"2"`
-	Switch string `pb:"3"`
-	TTL    *int32 `pb:"5"`
+	Table   string       `pb:"1"`
+	Index   string       `pb:"2"`
+	Switch  string       `pb:"3"`
+	Weights []flowWeight `pb:"4"`
+	TTL     *int32       `pb:"5"`
+}
+
+// flowWeight is QueryFlowWeight: the percentage of queries that an index answers.
+type flowWeight struct {
+	Index  string `pb:"1!" json:"index"`
+	Weight int32  `pb:"2!" json:"weight"`
 }
 
 type searchIndexRequest struct {
@@ -31,11 +38,13 @@ type listSearchIndexResponse struct {
 }
 
 type describeSearchIndexResponse struct {
-	Schema  []byte      `pb:"1!"`
-	Sync    syncStat    `pb:"2!"`
-	Created int64       `pb:"6"` // unix ms
-	TTL     int32       `pb:"7!"`
-	Status  indexStatus `pb:"8!"` // the Node SDK fails without it
+	Schema  []byte       `pb:"1!"`
+	Sync    syncStat     `pb:"2!"`
+	Brother string       `pb:"4"`
+	Weights []flowWeight `pb:"5"`
+	Created int64        `pb:"6"` // unix ms
+	TTL     int32        `pb:"7!"`
+	Status  indexStatus  `pb:"8!"` // the Node SDK fails without it
 }
 
 type syncStat struct {

@@ -270,14 +270,53 @@ func TestSearchFaults(t *testing.T) {
 		{"an index again", "CreateSearchIndex", create("books", fieldSchema{Name: "a"}), searchIndexExists("books")},
 		{"an index of nothing", "CreateSearchIndex", create("i"), invalid("schema of search index [i] has no fields")},
 		{"an index of a field twice", "CreateSearchIndex", create("i", fieldSchema{Name: "a"}, fieldSchema{Name: "a"}), invalid("field [a] is empty or duplicated")},
+		{"an index for another of no name", "CreateSearchIndex", &createSearchIndexRequest{Table: "t", Index: "i", Source: "books", Schema: marshal(&indexSchema{Fields: []fieldSchema{{Name: "a"}}})}, invalid("index of source [books] must be named [books_reindex]")},
+		{"an index for none", "CreateSearchIndex", &createSearchIndexRequest{Table: "t", Index: "i_reindex", Source: "i", Schema: marshal(&indexSchema{Fields: []fieldSchema{{Name: "a"}}})}, noSearchIndex("i")},
+		{"switched with nothing", "UpdateSearchIndex", &updateSearchIndexRequest{Table: "t", Index: "books", Switch: "i"}, invalid("search index [books] can not be switched with [i]")},
 		{"not there, described", "DescribeSearchIndex", &searchIndexRequest{"t", "i"}, noSearchIndex("i")},
 		{"not there, deleted", "DeleteSearchIndex", &searchIndexRequest{"t", "i"}, noSearchIndex("i")},
 		{"not there, updated", "UpdateSearchIndex", &updateSearchIndexRequest{Table: "t", Index: "i", TTL: one}, noSearchIndex("i")},
-		{"updated with nothing", "UpdateSearchIndex", &updateSearchIndexRequest{Table: "t", Index: "books"}, invalid("only time_to_live of a search index can be updated")},
+		{"updated with nothing", "UpdateSearchIndex", &updateSearchIndexRequest{Table: "t", Index: "books"}, invalid("nothing of search index [books] is updated")},
 	} {
 		if diff := cmp.Diff(tc.want, c.try(tc.op, tc.req, nil)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
 		}
+	}
+}
+
+func TestAnIndexIsReplacedByAnother(t *testing.T) {
+	t.Parallel()
+	c := library(t)
+	schema := marshal(&indexSchema{Fields: []fieldSchema{{Name: "pages", Type: fieldLong}}})
+	c.do("CreateSearchIndex", &createSearchIndexRequest{Table: "t", Index: "books_reindex", Source: "books", Schema: schema}, nil)
+	knows := func(field string) bool {
+		q := queryOf(queryExists, &fieldQuery{Field: field})
+		return c.try("Search", &searchRequest{Table: "t", Index: "books", Query: marshal(&searchQuery{Query: &q})}, nil) == nil
+	}
+	weights := func(old, new int32) []flowWeight { return []flowWeight{{"books", old}, {"books_reindex", new}} }
+	var d describeSearchIndexResponse
+	for _, new := range []int32{0, 100} {
+		c.do("UpdateSearchIndex", &updateSearchIndexRequest{Table: "t", Index: "books", Weights: weights(100-new, new)}, nil)
+		c.do("DescribeSearchIndex", &searchIndexRequest{"t", "books"}, &d)
+		if diff := cmp.Diff(weights(100-new, new), d.Weights); diff != "" || d.Brother != "books_reindex" {
+			t.Errorf("described as %+v", d)
+		}
+		if knows("year") != (new == 0) || knows("pages") != (new == 100) {
+			t.Errorf("with weight %d queries go elsewhere", new)
+		}
+		d = describeSearchIndexResponse{}
+	}
+	want := invalid("query flow weights must be of the two indexes and add up to 100")
+	for _, w := range [][]flowWeight{weights(1, 1), {{"x", 100}}, weights(-1, 101)} {
+		if diff := cmp.Diff(want, c.try("UpdateSearchIndex", &updateSearchIndexRequest{Table: "t", Index: "books", Weights: w}, nil)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	c.do("UpdateSearchIndex", &updateSearchIndexRequest{Table: "t", Index: "books", Switch: "books_reindex"}, nil)
+	c.do("DeleteSearchIndex", &searchIndexRequest{"t", "books_reindex"}, nil)
+	c.do("DescribeSearchIndex", &searchIndexRequest{"t", "books"}, &d)
+	if !knows("pages") || knows("year") || d.Brother != "" {
+		t.Errorf("after the switch: %+v", d)
 	}
 }
 
