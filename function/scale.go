@@ -189,8 +189,8 @@ func (p *pool) startFailed(err error, now time.Time) {
 	}
 	p.health.fail(now, err)
 	p.f.o.Log.Warn("function does not start", "app", p.v.App, "function", p.v.Spec.Name, "err", err, "failures", p.health.starts)
-	if len(p.members) > 0 {
-		return // they will serve the queue
+	if len(p.members)+p.starting > 0 {
+		return // they will serve the queue; a server with a port of its own lets no second one start
 	}
 	n := min(p.conc, len(p.queue))
 	if p.health.parked(now) {

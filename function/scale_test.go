@@ -102,6 +102,32 @@ func TestShortQueuesWaitRatherThanStart(t *testing.T) {
 	})
 }
 
+// A server that listens on a port of its own lets no second one start.
+func TestCallsWaitForTheStartThatGoesWell(t *testing.T) {
+	s := &fakes{invoke: slow(time.Second), start: func(_ context.Context, _ *Version, nth int) error {
+		if nth > 1 {
+			return failing(sluice.Crashed, "address in use")
+		}
+		time.Sleep(2 * time.Second)
+		return nil
+	}}
+	room(t, s, Options{NoPrewarm: true}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", func(s *sluice.Function) { s.Timeout = time.Minute }))
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				if res, err := call(f, "f", ""); err != nil || res.Failure != nil {
+					t.Error(err, res.Failure)
+				}
+			})
+		}
+		wg.Wait()
+		if n, live := s.count(); n < 2 || live != 1 {
+			t.Errorf("%d starts, %d instances", n, live)
+		}
+	})
+}
+
 func TestFailedStartsBackOffAndPark(t *testing.T) {
 	s := &fakes{start: func(context.Context, *Version, int) error { return failing(sluice.InitFail, "no table") }}
 	room(t, s, Options{NoPrewarm: true}, func(t *testing.T, f *Functions) {
