@@ -68,8 +68,12 @@ func (t *tool) devCommand() *cobra.Command {
 					if !t.json {
 						fmt.Fprintf(t.out, "%s  reload     %s\n", time.Now().Format(time.TimeOnly), strings.Join(changed, " "))
 					}
-					if _, err := t.devDeploy(ctx, s, in, cfg.Data); err != nil && ctx.Err() == nil && !errors.Is(err, errSilent) {
+					app, err := t.devDeploy(ctx, s, in, cfg.Data)
+					switch {
+					case err != nil && ctx.Err() == nil && !errors.Is(err, errSilent):
 						printError(t.err, err) // the running revision stays
+					case err == nil && t.json:
+						t.line(client.Line{Event: "done", App: app})
 					}
 				})
 			})

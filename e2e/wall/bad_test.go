@@ -266,6 +266,8 @@ func TestSavingReloadsAndKeepsSockets(t *testing.T) {
 	eventually(t, 30*time.Second, "the new Node code", says("/node/well", "second"))
 	eventually(t, 30*time.Second, "the new Go code", says("/custom/well", "second"))
 
+	eventually(t, 30*time.Second, "a line that tells the reload", func() bool { return strings.Contains(s.said(), `"event":"done"`) })
+
 	// What does not compile, and a template that is none, change nothing.
 	edit("custom/main.go", "func main() {", "func main() { oops")
 	eventually(t, 30*time.Second, "an error that names the line", func() bool { return strings.Contains(s.said(), "main.go:13") })
