@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"strings"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/bus"
@@ -58,6 +59,15 @@ func (r relay) Request(ctx context.Context, node uint16, body []byte) ([]byte, e
 	return answer, err
 }
 
+// adminPlaceholder stands for the admin listener's address in what a revision keeps, so that a restart on
+// another port leaves nothing stale in it.
+const adminPlaceholder = "admin.sluice.invalid"
+
+// place puts today's address where the placeholder is.
+func (s *Server) place(text string) string {
+	return strings.ReplaceAll(text, adminPlaceholder, reach(s.admin.Addr()))
+}
+
 // environment is everything that a function finds in its environment. Nothing of ours is inherited
 // but what every program needs: a user's shell must not change what a function does.
 func (s *Server) environment(ctx context.Context, app *sluice.App, f *sluice.Function, root string) (map[string]string, error) {
@@ -68,7 +78,9 @@ func (s *Server) environment(ctx context.Context, app *sluice.App, f *sluice.Fun
 		}
 	}
 	maps.Copy(env, s.egressEnv(app.Domains))
-	maps.Copy(env, f.Env)
+	for name, v := range f.Env {
+		env[name] = s.place(v)
+	}
 	if d := s.dialect(app.Dialect); d != nil && d.Environment != nil {
 		placed := *f
 		placed.Code = root // where it runs, not where it came from

@@ -83,8 +83,26 @@ func (s *Server) read(ctx context.Context, in deploy.Input) (*sluice.App, error)
 			continue
 		}
 		in.Public = s.publicHost
-		in.Endpoint = func(string) string { return "http://" + reach(s.admin.Addr()) }
-		return d.Reader.Read(ctx, in)
+		in.Endpoint = func(string) string { return "http://" + adminPlaceholder }
+		app, err := d.Reader.Read(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		// What happens now gets today's address; what stays in the revision gets it at every start.
+		for i := range app.Actions {
+			a := &app.Actions[i]
+			a.Run = s.place(a.Run)
+			for name, text := range a.Files {
+				a.Files[name] = s.place(text)
+			}
+		}
+		for i := range app.Outputs {
+			app.Outputs[i].Value = s.place(app.Outputs[i].Value)
+		}
+		for i := range app.Warnings {
+			app.Warnings[i].Text = s.place(app.Warnings[i].Text)
+		}
+		return app, nil
 	}
 	return nil, &sluice.Error{Code: sluice.Missing, Msg: fmt.Sprintf("%s holds no template", in.Dir),
 		Hint: "want s.yaml or s.yml (Serverless Devs); name another file with --template"}

@@ -20,7 +20,8 @@ import (
 // every deploy, so that a request sees one state of it.
 type hosts struct {
 	dialect func(name string) *dialect.Dialect
-	mounted chan struct{} // gets a value when an app has been mounted
+	place   func(text string) string // fills in our own addresses
+	mounted chan struct{}            // gets a value when an app has been mounted
 
 	mu    sync.Mutex // one Mount or Unmount at a time
 	table atomic.Pointer[hostTable]
@@ -45,7 +46,12 @@ func (h *hosts) Mount(ctx context.Context, app *sluice.App, revision string) err
 	if d == nil || d.Front == nil {
 		return fmt.Errorf("dialect %q has no endpoints", app.Dialect)
 	}
-	f, err := d.Front(ctx, app)
+	placed := *app
+	placed.Endpoints = slices.Clone(app.Endpoints)
+	for i := range placed.Endpoints {
+		placed.Endpoints[i].Spec = []byte(h.place(string(app.Endpoints[i].Spec)))
+	}
+	f, err := d.Front(ctx, &placed)
 	if err != nil {
 		return err
 	}

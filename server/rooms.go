@@ -40,7 +40,7 @@ func (s *Server) openRooms(ctx context.Context) error {
 	if s.objects, err = object.Open(ctx, store, bodies, object.Options{Log: s.log}); err != nil {
 		return fmt.Errorf("open objects: %w", err)
 	}
-	s.hosts = &hosts{dialect: s.dialect, mounted: make(chan struct{}, 1)}
+	s.hosts = &hosts{dialect: s.dialect, place: s.place, mounted: make(chan struct{}, 1)}
 	s.gateway = gateway.New(gateway.Options{Node: s.cfg.Node, Store: store, Router: s.hosts, Plain: recovering(s.hosts, s.log), Log: s.log, Relay: relay{s.bus}})
 	s.bus.Serve(s.gateway.ServeRelay)
 	if err := s.openFunctions(); err != nil {

@@ -224,3 +224,30 @@ func TestASecondServerOnTheFolderIsRefused(t *testing.T) {
 		}
 	})
 }
+
+func TestRevisionsKeepNoAddressOfOurs(t *testing.T) {
+	run(t, t.TempDir(), func(ctx context.Context, s *Server) {
+		in := site(t, "one", "x")
+		f := filepath.Join(in.Dir, "s.yaml")
+		b, _ := os.ReadFile(f)
+		os.WriteFile(f, append(b, []byte(`  fn:
+    component: fc
+    props:
+      region: cn-hangzhou
+      service: {name: one}
+      function: {name: fn, runtime: nodejs18, handler: index.handler, codeUri: ./site, environmentVariables: {endpoint: '{{ endpoint }}'}}
+`)...), 0o644)
+		app, err := s.read(ctx, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := s.admin.Addr().String()
+		if kept, _ := json.Marshal(app.Functions); strings.Contains(string(kept), port) {
+			t.Errorf("the revision would keep %s: %s", port, kept)
+		}
+		env, err := s.environment(ctx, app, &app.Functions[0], in.Dir)
+		if err != nil || env["endpoint"] != "http://"+port {
+			t.Errorf("the function finds %q at its endpoint, want http://%s (%v)", env["endpoint"], port, err)
+		}
+	})
+}
