@@ -131,6 +131,9 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, id string) error {
 	}
 	h := w.Header()
 	resultHeader(h, res)
+	if sum := checksumOf(v.Spec.Code); sum != "" {
+		h.Set("X-Fc-Code-Checksum", sum)
+	}
 	h.Set("Content-Type", "application/octet-stream")
 	if tail {
 		h.Set("X-Fc-Log-Result", base64.StdEncoding.EncodeToString(res.LogTail))

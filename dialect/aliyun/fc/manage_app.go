@@ -224,7 +224,7 @@ func (a *API) build(m *made) (*sluice.App, error) {
 		if err != nil {
 			return nil, err
 		}
-		fn.Code = a.codeFile(f.Code.Hash)
+		fn.Code = a.codeFile(f.Code)
 		app.Functions = append(app.Functions, *fn)
 	}
 	return app, nil

@@ -42,8 +42,21 @@ type pack struct {
 	Checksum string `json:"checksum"` // CRC-64/ECMA, decimal
 }
 
-func (a *API) codeDir() string             { return filepath.Join(a.o.Dir, "fc") }
-func (a *API) codeFile(hash string) string { return filepath.Join(a.codeDir(), hash+".zip") }
+func (a *API) codeDir() string { return filepath.Join(a.o.Dir, "fc") }
+
+// codeFile tells the checksum, too, for calls to answer.
+func (a *API) codeFile(p pack) string {
+	return filepath.Join(a.codeDir(), p.Hash+"."+p.Checksum+".zip")
+}
+
+// checksumOf is the checksum of the code package in a file; "" when it is none of ours.
+func checksumOf(code string) string {
+	p := strings.Split(filepath.Base(code), ".")
+	if len(p) != 3 || len(p[0]) != hex.EncodedLen(sha256.Size) || p[2] != "zip" {
+		return ""
+	}
+	return p[1]
+}
 
 // take keeps the code package that a request brings or names.
 func (a *API) take(ctx context.Context, who access.Principal, raw json.RawMessage) (pack, error) {
@@ -134,7 +147,7 @@ func (a *API) keep(from io.Reader) (p pack, err error) {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return p, fmt.Errorf("write code package: %w", err)
 	}
-	return p, os.Rename(f.Name(), a.codeFile(p.Hash))
+	return p, os.Rename(f.Name(), a.codeFile(p))
 }
 
 // sweep removes the code packages that no kept revision names.
@@ -219,7 +232,7 @@ func (a *API) download(ctx context.Context, q *query) (any, error) {
 		for _, f := range m.Functions {
 			if f.Code.Hash == q.args["hash"] && !m.Template {
 				q.w.Header().Set("Content-Type", "application/zip")
-				return os.Open(a.codeFile(f.Code.Hash))
+				return os.Open(a.codeFile(f.Code))
 			}
 		}
 	}

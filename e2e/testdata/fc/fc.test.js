@@ -59,6 +59,7 @@ test('2016-08-15: a service, its functions and their triggers', async (t) => {
 
   const sync = await client.invokeFunction('Shop_1', 'hello', 'event', { 'x-fc-log-type': 'Tail' });
   assert.strictEqual(sync.data, 'first one event');
+  assert.strictEqual(sync.headers['x-fc-code-checksum'], FC_CRC1);
   assert.match(Buffer.from(sync.headers['x-fc-log-result'], 'base64').toString(), /a line of log/);
   assert.strictEqual((await client.invokeFunction('Shop_1', 'hello', 'event', {}, 'LATEST')).data, 'first one event');
   const later = await client.invokeFunction('Shop_1', 'hello', 'later', { 'x-fc-invocation-type': 'Async' });
