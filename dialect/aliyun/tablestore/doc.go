@@ -7,8 +7,8 @@
 // a change of a row, filter decides on rows, plainbuffer and proto are the two codecs. errors has every
 // code the cloud knows.
 //
-// A search walks its table: document is a row as an index sees it, query (with geo and score) decides
-// whether it is a hit, sort orders hits, aggregate and groupby sum them up.
+// A search walks its table, or the rows that postings name: document is a row as an index sees it, query
+// (with geo and score) decides whether it is a hit, sort orders hits, aggregate and groupby sum them up.
 //
 // An instance is the scope of its tables. It belongs to the app of the same name, or else to the first
 // app that uses it; the operator may use every instance and claims none.

@@ -222,6 +222,9 @@ func (e *extra) indexColumn(spec *table.Spec, name string) (table.KeyColumn, err
 func indexesOf(spec *table.Spec) []indexMeta {
 	var list []indexMeta
 	for _, x := range spec.Indexes {
+		if isPostings(&x) {
+			continue
+		}
 		var e indexExtra
 		json.Unmarshal(x.Extra, &e)
 		m := indexMeta{Name: x.Name, Key: e.Key, Defined: x.Project, Mode: e.Mode, Type: e.Type, Phase: phaseSynced}
@@ -236,6 +239,9 @@ func indexesOf(spec *table.Spec) []indexMeta {
 func indexNames(spec *table.Spec) []string {
 	var names []string
 	for _, x := range spec.Indexes {
+		if isPostings(&x) {
+			continue
+		}
 		names = append(names, x.Name)
 	}
 	return names
@@ -244,7 +250,7 @@ func indexNames(spec *table.Spec) []string {
 // indexWith is an index that has the column; nil when none has.
 func indexWith(spec *table.Spec, column string) *table.Index {
 	for i := range spec.Indexes {
-		if x := &spec.Indexes[i]; hasColumn(x.Key, column) || slices.Contains(x.Project, column) {
+		if x := &spec.Indexes[i]; !isPostings(x) && (hasColumn(x.Key, column) || slices.Contains(x.Project, column)) {
 			return x
 		}
 	}
@@ -287,7 +293,7 @@ func (c *call) createIndex(ctx context.Context, req *createIndexRequest) (*none,
 
 func (c *call) dropIndex(ctx context.Context, req *dropIndexRequest) (*none, error) {
 	_, err := c.alter(ctx, req.Table, func(spec *table.Spec, _ *extra) error {
-		i := slices.IndexFunc(spec.Indexes, func(x table.Index) bool { return x.Name == req.Index })
+		i := slices.IndexFunc(spec.Indexes, func(x table.Index) bool { return x.Name == req.Index && !isPostings(&x) })
 		if i < 0 {
 			return faultMissing
 		}

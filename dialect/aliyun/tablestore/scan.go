@@ -71,6 +71,7 @@ func (c *call) parallelScan(ctx context.Context, req *parallelScanRequest) (*par
 	case len(req.Session) > 0 && string(req.Session) != scanSession:
 		return nil, faultExpired
 	}
+	s.query = m.Query
 	if s.matches, err = s.queries.build(m.Query); err != nil {
 		return nil, err
 	}

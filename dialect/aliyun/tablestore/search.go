@@ -10,8 +10,9 @@ import (
 	"github.com/sluicehq/sluice/table"
 )
 
-// A search walks its table and holds every row against the query. So it is exact and never behind
-// the writes, but its time grows with the table, not with the hits.
+// A search holds rows against the query: those that postings name, or else all of the table. So it is
+// exact and never behind the writes, but without postings its time grows with the table, not with the
+// hits.
 
 // What a search returns of rows, limits, and the states of an index.
 const (
@@ -84,7 +85,7 @@ func (c *call) createSearchIndex(ctx context.Context, req *createSearchIndexRequ
 	if err := checkFields(schema.Fields, 1); err != nil {
 		return nil, err
 	}
-	_, err := c.alter(ctx, req.Table, func(_ *table.Spec, e *extra) error {
+	_, err := c.alter(ctx, req.Table, func(spec *table.Spec, e *extra) error {
 		if e.searchIndex(x.Name) != nil {
 			return searchIndexExists(x.Name)
 		}
@@ -95,6 +96,7 @@ func (c *call) createSearchIndex(ctx context.Context, req *createSearchIndexRequ
 			return noSearchIndex(x.Source)
 		}
 		e.Search = append(e.Search, x)
+		e.post(spec)
 		return nil
 	})
 	return &none{}, err
@@ -162,11 +164,12 @@ func (c *call) deleteSearchIndex(ctx context.Context, req *searchIndexRequest) (
 	if _, err := c.searched(ctx, req.Table); err != nil {
 		return nil, err
 	}
-	_, err := c.alter(ctx, req.Table, func(_ *table.Spec, e *extra) error {
+	_, err := c.alter(ctx, req.Table, func(spec *table.Spec, e *extra) error {
 		if e.searchIndex(req.Index) == nil {
 			return noSearchIndex(req.Index)
 		}
 		e.Search = slices.DeleteFunc(e.Search, func(x searchIndex) bool { return x.Name == req.Index })
+		e.post(spec)
 		return nil
 	})
 	return &none{}, err
@@ -230,6 +233,7 @@ func checkFields(fields []fieldSchema, depth int) error {
 type search struct {
 	spec     *table.Spec
 	queries  *queries
+	query    *query
 	matches  matcher
 	columns  *searchColumns
 	order    *ordering
@@ -346,6 +350,7 @@ func (s *search) read(schema *indexSchema, b []byte) error {
 		return invalid("offset + limit must be in range [0, %d]", maxOffset)
 	}
 	var err error
+	s.query = m.Query
 	if s.matches, err = s.queries.build(m.Query); err != nil {
 		return err
 	}
@@ -383,17 +388,18 @@ func (s *search) read(schema *indexSchema, b []byte) error {
 	return err
 }
 
-// run walks the table: how many rows match, those of the page in order, and whether there are more.
+// run goes through the candidates: how many rows match, those of the page in order, and whether there are more.
 // It holds no more hits than a page ends at, twice over.
 func (s *search) run(ctx context.Context, tables *table.Tables) (total int, hits []hit, more bool, err error) {
-	rg := table.Range{Table: s.spec, From: table.Key{{Type: table.Min}}, To: table.Key{{Type: table.Max}}}
 	whole := len(s.order.sorters) > 0 || s.count || s.summary != nil // the first hits are not enough
+	var from table.Key
 	if s.after != nil && !whole {
-		rg.From = append(slices.Clone(s.after.Key), table.Value{Type: table.Max})
+		from = s.after.Key
 	}
+	rg := s.start(from)
 	need := s.offset + s.limit + 1 // one more tells whether there are more
 	for {
-		page, err := tables.Scan(ctx, rg)
+		page, err := s.candidates(ctx, tables, rg)
 		if err != nil {
 			return 0, nil, false, err
 		}
