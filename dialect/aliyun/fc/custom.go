@@ -34,7 +34,8 @@ const (
 type Custom struct {
 	Keys Keys
 	Log  *slog.Logger // nil discards
-	// Ready is how long a server may take to accept its first connection; 0 is 120 s, as on the cloud.
+	// Ready is how long a server may take to accept its first connection, and then to be well when it has
+	// a health check; 0 is 120 s, as on the cloud.
 	Ready time.Duration
 }
 
@@ -91,12 +92,24 @@ func (c *Custom) start(ctx context.Context, v *function.Version, s function.Spaw
 		in.kill()
 		return nil, err
 	}
+	check := v.Spec.Health != nil
+	if check {
+		if err := in.awaitWell(ctx, c.ready()); err != nil {
+			in.kill()
+			return nil, err
+		}
+	}
 	if err := in.initialize(ctx); err != nil {
 		in.kill()
 		return nil, err
 	}
+	if check {
+		in.wg.Go(in.watch)
+	}
 	return in, nil
 }
+
+func (c *Custom) ready() time.Duration { return cmp.Or(c.Ready, 120*time.Second) }
 
 // await returns when the server accepts connections.
 func (c *Custom) await(ctx context.Context, in *instance, port, fixed int) error {
@@ -116,7 +129,7 @@ func (c *Custom) await(ctx context.Context, in *instance, port, fixed int) error
 			in.address = address(fixed)
 			return nil
 		}
-		if limit := cmp.Or(c.Ready, 120*time.Second); time.Since(began) > limit {
+		if limit := c.ready(); time.Since(began) > limit {
 			return &lateError{failure: in.startFailure("FunctionNotStarted", fmt.Sprintf("does not listen on port %d (FC_SERVER_PORT) after %v", port, limit))}
 		}
 		select {

@@ -38,6 +38,15 @@ func main() {
 		}
 		fmt.Println("initialized with", r.Header.Get("X-Fc-Control-Path"))
 	})
+	began := time.Now()
+	http.HandleFunc("/well", func(w http.ResponseWriter, r *http.Request) {
+		since := time.Since(began)
+		from, _ := time.ParseDuration(os.Getenv("WELL_FROM"))
+		until, _ := time.ParseDuration(os.Getenv("WELL_UNTIL"))
+		if since < from || until > 0 && since > until {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
 	http.HandleFunc("/pre-stop", func(http.ResponseWriter, *http.Request) { fmt.Println("stopping") })
 	http.HandleFunc("/pre-freeze", func(http.ResponseWriter, *http.Request) { fmt.Println("freezing") })
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
