@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -69,6 +71,9 @@ func (r *reading) loadFile(file string, depth int) *value {
 	if depth == 0 {
 		r.filled = full
 	}
+	if depth == 0 && !strings.Contains(string(text), "extend:") { // another file may have the rest
+		r.strangers(file)
+	}
 	root, err := parse(file, []byte(full))
 	if err != nil {
 		r.failAll(err)
@@ -116,6 +121,7 @@ func (r *reading) fill(file, text, app string) string {
 		if m[4] >= 0 {
 			hint = strings.TrimSpace(text[m[4]:m[5]])
 		}
+		r.names[normal(name)] = name
 		val, ok := r.param(name)
 		if !ok && app != "" {
 			if val, ok = r.derive(name, app); ok {
@@ -195,9 +201,21 @@ func suffix(app string) string {
 	return fmt.Sprintf("%04x", h.Sum32()&0xffff)
 }
 
-// published is the default, or the first choice, of a parameter in publish.yaml beside the template
-// or one folder above.
+// published is the default, or the first choice, of a parameter in the template's publish.yaml.
 func (r *reading) published(name string) (string, bool) {
+	p := r.declared()[normal(name)]
+	if v := p.get("default"); !v.isNull() {
+		return v.text, true
+	}
+	if v := p.get("enum"); v.isList() && len(v.list) > 0 && v.list[0].text != "" {
+		return v.list[0].text, true
+	}
+	return "", false
+}
+
+// declared are the parameters of publish.yaml beside the template, or one folder above, by normal name.
+func (r *reading) declared() map[string]*value {
+	out := map[string]*value{}
 	above := filepath.Dir(r.in.Dir)
 	for _, path := range []string{filepath.Join(r.in.Dir, "publish.yaml"), filepath.Join(r.in.Dir, "publish.yml"), filepath.Join(above, "publish.yaml"), filepath.Join(above, "publish.yml")} {
 		b, err := readLimited(path)
@@ -213,18 +231,28 @@ func (r *reading) published(name string) (string, bool) {
 			continue
 		}
 		for _, f := range props.fields {
-			if normal(f.key) != normal(name) {
-				continue
-			}
-			if v := f.val.get("default"); !v.isNull() {
-				return v.text, true
-			}
-			if v := f.val.get("enum"); v.isList() && len(v.list) > 0 && v.list[0].text != "" {
-				return v.list[0].text, true
+			if out[normal(f.key)] == nil {
+				out[normal(f.key)] = f.val
 			}
 		}
 	}
-	return "", false
+	return out
+}
+
+// strangers refuses parameters that neither the template nor its publish.yaml knows: a misspelt one
+// would silently leave a default in force.
+func (r *reading) strangers(file string) {
+	declared := r.declared()
+	var known []string
+	for _, name := range r.names {
+		known = append(known, name)
+	}
+	slices.Sort(known)
+	for _, k := range slices.Sorted(maps.Keys(r.in.Params)) {
+		if _, ok := r.names[normal(k)]; !ok && declared[normal(k)] == nil {
+			r.fail(sluice.Place{File: file}, suggest(k, known), "the template has no parameter %q", k)
+		}
+	}
 }
 
 // unfilled notes an error for every placeholder without a value in text.

@@ -65,7 +65,7 @@ func (rd *Reader) Read(ctx context.Context, in deploy.Input) (*sluice.App, error
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := &reading{o: rd.o, in: in, app: &sluice.App{Dialect: "aliyun", Dir: in.Dir, Template: in.File}}
+	r := &reading{o: rd.o, in: in, names: map[string]string{}, app: &sluice.App{Dialect: "aliyun", Dir: in.Dir, Template: in.File}}
 	r.read()
 	if len(r.errs) > 0 {
 		slices.SortStableFunc(r.errs, func(a, b *sluice.Error) int {
@@ -96,7 +96,8 @@ type reading struct {
 	vars    resolver
 	owners  owners
 	blanks  []blank
-	filled  string // the template's text, its placeholders filled
+	names   map[string]string // of the placeholders met, by normal name
+	filled  string            // the template's text, its placeholders filled
 }
 
 // fail notes an error.
