@@ -167,7 +167,7 @@ func (r *reading) derive(name, app string) (string, bool) {
 			return r.in.Public(sluice.AppName(app)), true
 		}
 		return app + ".localhost", true
-	case "oss_bucketname", "bucketname", "bucket_name":
+	case "oss_bucketname", "bucketname", "bucket_name", "bucket":
 		return app, true
 	case "tablestore_instance", "tablestore_instancename", "instance":
 		return app, true
