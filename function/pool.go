@@ -72,6 +72,7 @@ type member struct {
 	left    bool
 	idleAt  time.Time
 	crashed bool
+	ended   bool // by itself, before anybody asked it to
 }
 
 // waiter is a call in a queue. Whoever takes it out of the queue sends its grant.
@@ -347,7 +348,7 @@ func (c *flight) land(res sluice.Result, err error) (sluice.Result, error) {
 
 // crashed counts m's end as a crash, once; mu is held.
 func (p *pool) crashed(m *member) {
-	if !m.crashed && !m.left {
+	if !m.crashed && (!m.left || m.ended) {
 		m.crashed = true
 		p.health.crash(time.Now())
 	}
@@ -358,8 +359,9 @@ func (p *pool) tend(m *member) {
 	select {
 	case <-m.inst.Done():
 		p.mu.Lock()
+		m.ended = !m.left
 		if m.busy == 0 {
-			p.crashed(m) // nobody asked it to end
+			p.crashed(m) // else its calls' results say so
 		}
 		p.part(m)
 		p.grow(time.Now())
