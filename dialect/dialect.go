@@ -41,12 +41,21 @@ type Rooms struct {
 
 // Sockets are the pushes of the gateway room that dialects need.
 type Sockets interface {
+	// Push sends f to one connection.
+	Push(ctx context.Context, id sluice.ConnID, f sluice.Frame) sluice.Outcome
+	// PushMany sends f to many, and returns one outcome for each.
+	PushMany(ctx context.Context, ids []sluice.ConnID, f sluice.Frame) []sluice.Outcome
+	// Get is a snapshot of a connection; the outcome is Queued when there is one.
+	Get(ctx context.Context, id sluice.ConnID) (sluice.Conn, sluice.Outcome)
+	// Close closes a connection after what is queued for it.
+	Close(ctx context.Context, id sluice.ConnID, spec sluice.CloseSpec) sluice.Outcome
 	// PushAlias sends f to every live connection of an alias: to how many, and, when to none, why.
 	PushAlias(ctx context.Context, a sluice.Alias, f sluice.Frame) (delivered int, o sluice.Outcome)
 	// PushGroup sends f to every member of a group but some, and returns to how many.
 	PushGroup(ctx context.Context, grp gateway.Group, f sluice.Frame, except ...sluice.ConnID) (sent int)
 	Join(ctx context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome
 	Leave(ctx context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome
+	GroupSize(ctx context.Context, grp gateway.Group) int
 }
 
 // Apps is the deploy room for clouds' APIs, whose clients describe their functions one by one.

@@ -28,7 +28,10 @@ import (
 )
 
 // sockets fakes the gateway room: it keeps what was pushed.
-type sockets struct{ pushed []string }
+type sockets struct {
+	dialect.Sockets
+	pushed []string
+}
 
 func (s *sockets) PushAlias(_ context.Context, a sluice.Alias, f sluice.Frame) (int, sluice.Outcome) {
 	s.pushed = append(s.pushed, a.Scope+" "+a.Name+" "+string(f.Data))
