@@ -38,15 +38,17 @@ type Output struct {
 
 // Function is one function of an app.
 type Function struct {
-	Name         FunctionName      `json:"name"`            // unique within the app
-	Group        string            `json:"group,omitempty"` // Alibaba's service, Tencent's namespace
-	Runtime      string            `json:"runtime"`         // as the template spells it: nodejs20, custom, provided.al2023 …
+	Name         FunctionName      `json:"name"`               // unique within the app
+	Group        string            `json:"group,omitempty"`    // Alibaba's service, Tencent's namespace
+	Physical     string            `json:"physical,omitempty"` // the cloud's own name where it is another: AWS's {stack}-{logical id}-{suffix}
+	Runtime      string            `json:"runtime"`            // as the template spells it: nodejs20, custom, provided.al2023 …
 	Handler      string            `json:"handler,omitempty"`
 	Initializer  string            `json:"initializer,omitempty"`
 	PreStop      string            `json:"preStop,omitempty"`
 	PreFreeze    string            `json:"preFreeze,omitempty"`
 	Code         string            `json:"code"`              // folder (or zip) with the code, absolute; deploy copies it per revision
 	Ignore       []string          `json:"ignore,omitempty"`  // gitignore patterns not to copy
+	Files        map[string]string `json:"files,omitempty"`   // written over the code, path → text: code that stands in the template
 	Build        *Build            `json:"build,omitempty"`   // how to make the code runnable; nil when it is
 	Command      []string          `json:"command,omitempty"` // of custom runtimes; relative to the code
 	Port         int               `json:"port,omitempty"`    // that a custom runtime's server would listen on in the cloud
