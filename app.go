@@ -62,7 +62,9 @@ type Function struct {
 	MinInstances int               `json:"minInstances,omitempty"`
 	HTTP         *HTTPTrigger      `json:"http,omitempty"` // the function is reachable by HTTP
 	Timers       []Timer           `json:"timers,omitempty"`
-	Async        *AsyncCalls       `json:"async,omitempty"` // nil is the dialect's defaults
+	Changes      []Changes         `json:"changes,omitempty"` // of tables, which call it
+	Objects      []ObjectEvents    `json:"objects,omitempty"` // of buckets, which call it
+	Async        *AsyncCalls       `json:"async,omitempty"`   // nil is the dialect's defaults
 	Health       *HealthCheck      `json:"health,omitempty"`
 	Description  string            `json:"description,omitempty"`
 	At           Place             `json:"at"`
@@ -108,6 +110,30 @@ type Timer struct {
 	Schedule string `json:"schedule"` // as the dialect spells it
 	Payload  string `json:"payload,omitempty"`
 	Disabled bool   `json:"disabled,omitempty"`
+}
+
+// Changes calls a function with the records of a table's stream, in their order.
+type Changes struct {
+	Table     string        `json:"table"`
+	Batch     int           `json:"batch,omitempty"`   // records in one call; 0 is the dialect's default
+	Window    time.Duration `json:"window,omitempty"`  // wait so long for a batch to fill
+	Latest    bool          `json:"latest,omitempty"`  // begin with what comes after the deploy, else with the oldest record
+	Retries   int           `json:"retries,omitempty"` // of a failing batch; -1 is for ever
+	MaxAge    time.Duration `json:"maxAge,omitempty"`  // records older than that are skipped; 0 is never
+	Bisect    bool          `json:"bisect,omitempty"`  // split a failing batch in two
+	Partial   bool          `json:"partial,omitempty"` // the answer may name the first record that failed
+	Filters   []string      `json:"filters,omitempty"` // as the dialect spells them; a record needs one of them
+	OnFailure string        `json:"onFailure,omitempty"`
+	Disabled  bool          `json:"disabled,omitempty"`
+}
+
+// ObjectEvents calls a function when objects come and go.
+type ObjectEvents struct {
+	Name   string   `json:"name,omitempty"`
+	Bucket string   `json:"bucket"`
+	Events []string `json:"events"` // as the dialect spells them, with * at an end
+	Prefix string   `json:"prefix,omitempty"`
+	Suffix string   `json:"suffix,omitempty"`
 }
 
 // AsyncCalls says how calls are made whose results nobody waits for.
