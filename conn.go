@@ -53,6 +53,8 @@ type Handshake struct {
 	Remote       netip.AddrPort `json:"remote"`
 	TLS          bool           `json:"tls,omitempty"`
 	Subprotocols []string       `json:"subprotocols,omitempty"`
+	// Spelling is how the client wrote the names of headers where that is not as Header has them.
+	Spelling map[string]string `json:"spelling,omitempty"`
 }
 
 // Conn is a snapshot of one connection, as events and Get carry it.
@@ -66,7 +68,7 @@ type Conn struct {
 	Subprotocol string            `json:"subprotocol,omitempty"`
 	ConnectedAt time.Time         `json:"connectedAt"`
 	LastActive  time.Time         `json:"lastActive"`
-	Attrs       map[string]string `json:"attrs,omitempty"` // set by replies; at most 4 KB together
+	Attrs       map[string]string `json:"attrs,omitempty"` // set by replies; at most 12 KB together
 }
 
 // Frame is one message, up or down: always bytes inside.

@@ -236,7 +236,8 @@ func (s *shard) apply(c *conn, ev *sluice.Event, r *sluice.Reply) {
 }
 
 // maxAttrs is what a connection's attributes may take, names and values together.
-const maxAttrs = 4 << 10
+// It holds what an authorizer of AWS may say about a client.
+const maxAttrs = 12 << 10
 
 func attrsSize(attrs map[string]string) (n int) {
 	for k, v := range attrs {

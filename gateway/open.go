@@ -50,7 +50,7 @@ func (s *shard) handOver(c *conn, head []byte) {
 func (s *shard) route(c *conn, req *wire.Request) {
 	h := &sluice.Handshake{
 		Method: req.Method, Path: req.Path, RawQuery: req.RawQuery, Host: req.Host, Header: req.Header,
-		Remote: c.remote(), TLS: c.is(overTLS), Subprotocols: req.Subprotocols,
+		Remote: c.remote(), TLS: c.is(overTLS), Subprotocols: req.Subprotocols, Spelling: req.Spelling,
 	}
 	ep, refusal := s.g.opt.Router.Route(h)
 	if s.g.isDraining() {

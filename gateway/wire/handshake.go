@@ -36,9 +36,10 @@ type Request struct {
 	Header       http.Header // without Host
 	Key          string      // Sec-WebSocket-Key
 	Subprotocols []string
-	Deflate      bool // the client offers permessage-deflate in a form that we can accept
-	Size         int  // bytes that the head took of the input
-	Status       int  // Bad only: the HTTP status to refuse with
+	Spelling     map[string]string // names of headers where the client did not write them as Header does; only the last spelling of each
+	Deflate      bool              // the client offers permessage-deflate in a form that we can accept
+	Size         int               // bytes that the head took of the input
+	Status       int               // Bad only: the HTTP status to refuse with
 }
 
 var (
@@ -70,6 +71,7 @@ func ParseRequest(b []byte) (*Request, Verdict) {
 		return nil, Plain
 	}
 	header := make(http.Header, 16)
+	var spelling map[string]string
 	for len(rest) > 0 {
 		line, rest, _ = bytes.Cut(rest, endOfLine)
 		name, value, ok := bytes.Cut(line, []byte{':'})
@@ -79,6 +81,12 @@ func ParseRequest(b []byte) (*Request, Verdict) {
 		}
 		k := textproto.CanonicalMIMEHeaderKey(string(name))
 		header[k] = append(header[k], text)
+		if k != string(name) {
+			if spelling == nil {
+				spelling = map[string]string{}
+			}
+			spelling[k] = string(name)
+		}
 	}
 	hosts := header["Host"]
 	u, err := url.ParseRequestURI(target)
@@ -86,7 +94,7 @@ func ParseRequest(b []byte) (*Request, Verdict) {
 		return nil, Plain
 	}
 	delete(header, "Host")
-	r := &Request{Method: http.MethodGet, Path: u.Path, RawQuery: u.RawQuery, Host: u.Host, Header: header, Size: end + 4}
+	r := &Request{Method: http.MethodGet, Path: u.Path, RawQuery: u.RawQuery, Host: u.Host, Header: header, Spelling: spelling, Size: end + 4}
 	if r.Host == "" && len(hosts) == 1 {
 		r.Host = hosts[0]
 	}
