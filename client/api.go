@@ -49,7 +49,7 @@ type FunctionStatus struct {
 // Line is one line of a streamed answer (deploy, plan): progress, or the end.
 type Line struct {
 	Event  string `json:"event"`          // "step", "warning", "note", "done", "error"
-	Step   string `json:"step,omitempty"` // run, build, copy, upload, mount, create, change, replace, remove
+	Step   string `json:"step,omitempty"` // run, build, copy, check, upload, mount, create, change, replace, remove
 	Kind   string `json:"kind,omitempty"`
 	Name   string `json:"name,omitempty"`
 	Status string `json:"status,omitempty"` // of a step: start, done, fail, skip, log; of a plan: create, change, replace, remove, same

@@ -28,7 +28,7 @@ const (
 
 // Progress is one thing that happened during Apply.
 type Progress struct {
-	Step   string        `json:"step"` // run, build, copy, upload, mount, or a Verb
+	Step   string        `json:"step"` // run, build, copy, check, upload, mount, or a Verb
 	Kind   string        `json:"kind"` // as in Step.Kind
 	Name   string        `json:"name"`
 	Status Status        `json:"status"`

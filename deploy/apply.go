@@ -262,6 +262,9 @@ func (a *apply) prepare(ctx context.Context, old, next *Revision) error {
 		g.Go(func() error {
 			files, err := a.copyCode(gctx, f, root, likes[i])
 			note("function/"+string(f.Name), files)
+			if err == nil {
+				err = a.check(gctx, app, f, root, files)
+			}
 			return err
 		})
 	}

@@ -40,6 +40,8 @@ type Deployer struct {
 	mu   sync.Mutex                       // guards what follows; never held while waiting
 	busy map[sluice.AppName]chan struct{} // one token per app
 	goIs string                           // what "go version" said
+
+	clean map[string]bool // code without syntax errors, by what it was checked for
 }
 
 // New makes a Deployer. It does nothing yet: call Restore before the first Apply.

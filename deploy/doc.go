@@ -2,7 +2,7 @@
 //
 // A Reader (one per cloud) has read the template. Plan compares the App with the revision that
 // serves now and says what would be done. Apply does it, in this order: actions before, builds,
-// copies of the code, tables, buckets, sites, functions, and last the app's front, which swaps all
+// copies of the code and a look for syntax errors in it, tables, buckets, sites, functions, and last the app's front, which swaps all
 // routes at once; then actions after.
 //
 // # Revisions

@@ -42,7 +42,7 @@ func (p *progress) show(l client.Line) {
 		}
 	case p.plan:
 		fmt.Fprintf(w, "  %s %-8s %-9s %s\n", planMarks[l.Status], l.Status, l.Kind, l.Name)
-	case (l.Step == "copy" || l.Step == "mount") && l.Status != "fail" && !p.t.verbose:
+	case (l.Step == "copy" || l.Step == "check" || l.Step == "mount") && l.Status != "fail" && !p.t.verbose:
 	case l.Status == "log" && l.Step == "upload" && !p.t.verbose:
 	case l.Status == "log":
 		fmt.Fprintf(w, "    %s\n", l.Text)
