@@ -92,7 +92,7 @@ const (
 	Gone              // the connection was there and is not any more
 	NotFound          // no connection was ever called so
 	Pending           // the connection is not open yet
-	Overflow          // its reader is too slow: the queue is full and it is being closed
+	Overflow          // its reader is too slow: the queue is full. It is being closed, unless its endpoint's pushes wait
 	TooLarge          // the message exceeds the endpoint's limit
 	Forbidden         // the caller may not do this to this connection
 )

@@ -80,6 +80,9 @@ type Reply struct {
 	Alias *Alias
 	// Duty sets whether the end of the connection must be told.
 	Duty Duty
+	// Idle is how long this connection may be idle from now on, instead of its endpoint's idle time; 0
+	// leaves it as it is.
+	Idle time.Duration
 	// Send goes to the same connection, in order, before any push made after this reply.
 	Send []Frame
 	// Close closes the connection after Send.

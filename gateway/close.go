@@ -80,9 +80,13 @@ func (s *shard) end(c *conn, cause sluice.Cause, code int, reason string) {
 		s.g.aliases.remove(*x.alias, s.id(c))
 	}
 	for _, o := range w.late {
-		c.queued.Add(-int32(len(o.Frame(false))))
+		c.queued.Add(-load(o.Frame(false)))
 	}
 	w.late = nil
+	for _, p := range w.waiting {
+		p.settle(sluice.Gone)
+	}
+	w.waiting = nil
 	w.end = &ending{cause: cause, code: code, reason: reason}
 	s.finish(c)
 }

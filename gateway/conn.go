@@ -43,8 +43,8 @@ const (
 // conn is one connection. Idle, it is these bytes and nothing else. It belongs to its shard, except
 // for the first three fields.
 type conn struct {
-	pub    atomic.Uint32            // generation << 8 | deflate << 3 | state: what everybody may know
-	queued atomic.Int32             // bytes that wait for the socket, those in the mailbox included
+	pub    atomic.Uint32            // generation << 8 | crowded << 4 | deflate << 3 | state: what everybody may know
+	queued atomic.Int64             // what waits for the socket, that in the mailbox included: bytes, and oneFrame a frame
 	ep     atomic.Pointer[Endpoint] // nil before the route is found
 
 	seq    uint64
@@ -62,6 +62,8 @@ type conn struct {
 
 	born    uint32 // ticks (wheel.go): when it was accepted
 	active  uint32 // the last frame of the client
+	used    uint32 // the last activity of the policy's kind
+	idle    uint32 // ticks without that which this connection has; 0 is the policy's
 	pinged  uint32 // the last ping to it
 	until   uint32 // the end of a state that has one: greeting, closing, lingering, grace
 	due     uint32 // when the wheel looks at it; 0 when it is not in the wheel
@@ -69,7 +71,10 @@ type conn struct {
 	back    uint32
 }
 
-const deflateBit = 1 << 3
+const (
+	deflateBit = 1 << 3
+	crowdedBit = 1 << 4
+)
 
 func (c *conn) is(f flag) bool  { return c.flags&f != 0 }
 func (c *conn) set(f flag)      { c.flags |= f }
@@ -77,6 +82,7 @@ func (c *conn) unset(f flag)    { c.flags &^= f }
 func (c *conn) state() state    { return state(c.pub.Load() & 7) }
 func (c *conn) gen() uint32     { return c.pub.Load() >> 8 }
 func (c *conn) deflate() bool   { return c.pub.Load()&deflateBit != 0 }
+func (c *conn) crowded() bool   { return c.pub.Load()&crowdedBit != 0 } // pushes wait for room
 func (c *conn) become(s state)  { c.pub.Store(c.pub.Load()&^7 | uint32(s)) }
 func (c *conn) token() uint64   { return uint64(c.slot)<<genBits | uint64(c.gen()) }
 func (c *conn) connected() bool { s := c.state(); return s != free && s != lost }
@@ -104,6 +110,7 @@ type work struct {
 	writing bool
 	held    int              // replies that wait for the journal
 	late    []*wire.Outgoing // pushes made after such a reply
+	waiting []*waiting       // pushes that wait for room in the queue
 	offer   *wire.Request    // the handshake, while opening
 	end     *ending          // set when the connection has ended
 }
@@ -143,7 +150,7 @@ func (c *conn) more() *extra {
 // rested gives back what a connection at rest does not need.
 func (c *conn) rested() {
 	if w := c.work; w != nil && w.rest == nil && len(w.pending) == 0 && w.running == 0 && len(w.duties) == 0 &&
-		w.held == 0 && len(w.late) == 0 && w.offer == nil && w.end == nil {
+		w.held == 0 && len(w.late) == 0 && len(w.waiting) == 0 && w.offer == nil && w.end == nil {
 		c.work = nil
 	}
 }

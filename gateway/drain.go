@@ -84,8 +84,9 @@ func (s *shard) drain(c *conn) {
 	if c.state() != open {
 		return
 	}
-	if notice := c.ep.Load().Policy.DrainNotice; notice != nil {
-		s.own(c, wire.Text, notice)
+	p := &c.ep.Load().Policy
+	if p.DrainNotice != nil {
+		s.own(c, wire.Text, p.DrainNotice)
 	}
-	s.shut(c, sluice.Drain, sluice.CloseSpec{Code: s.g.opt.DrainCode, Reason: "server is stopping"})
+	s.shut(c, sluice.Drain, p.goAway(s.g.opt.DrainCode, "server is stopping"))
 }

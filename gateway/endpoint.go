@@ -43,6 +43,7 @@ type Control struct {
 	Consumed bool
 	Send     []sluice.Frame    // answered at once, before anything else
 	Alias    *sluice.Alias     // binds before Send goes out
+	Idle     time.Duration     // this connection's idle time from now on; 0 leaves it
 	Close    *sluice.CloseSpec // after Send
 }
 
@@ -52,23 +53,36 @@ type Policy struct {
 	AutoAccept   bool          // accept without an Open event (Alibaba)
 	OpenTimeout  time.Duration // for Handle of an Open event; 0 is 30 s
 	EventTimeout time.Duration // for Handle of Message and Close; 0 is 30 s
-	Idle         time.Duration // without any frame from the client; 0 is never
+	Idle         time.Duration // without Activity; 0 is never. Replies may give a connection another
+	Activity     Activity      // what keeps a connection from being idle
 	MaxLife      time.Duration // 0 is for ever
 	LifeNotice   []byte        // text sent when MaxLife passes, NoticeGrace before the close (Alibaba's CR)
 	NoticeGrace  time.Duration // 0 is 30 s
 	Ping         time.Duration // send a ping to a client silent for so long; 0 is never
+	MaxPings     int           // so many pings in a row without any frame in answer: the client is lost; 0 is never
+
+	// GoAway closes those that have to go without a fault of theirs: idle, at the end of MaxLife, on Drain. The
+	// zero value is 1001, for Drain Options.DrainCode, with a reason for each.
+	GoAway sluice.CloseSpec
 
 	MaxFrame   int // bytes of one frame; 0 is 1 MiB. Beyond it: close 1009
 	MaxMessage int // bytes of one message; 0 is 1 MiB. Beyond it: close 1009
 	MaxPush    int // bytes of one message down; 0 is MaxMessage
-	MaxQueue   int // bytes queued to be written to one connection; 0 is 1 MiB. Beyond it: close SlowCode
+	MaxQueue   int // bytes queued to be written to one connection; 0 is 1 MiB. Beyond it: close SlowCode, or wait PushWait
+	MaxQueued  int // messages queued to be written to one connection; 0 is without limit. Beyond it: the same
 	SlowCode   int // 0 is 1008
 	MaxPending int // messages that wait for Handle, per connection; 0 is 256. Beyond it, or beyond MaxMessage bytes of them, reading stops until they are served
 
 	Uplink         int  // Message events of one connection handled at once; 0 is 1
 	KeepHandshake  bool // keep headers after Open, for later events
 	TextOnly       bool // hand binary messages to Control and Handle as text when they are UTF-8
+	NoBinary       bool // close 1003 when a binary message comes
 	ExclusiveAlias bool // a new connection closes the older one of the same alias with 1008
+
+	// PushWait is how long pushes wait for room in a full queue, in their order; one that waits in vain
+	// comes to Overflow, and the connection stays. Groups do not wait: a member without room goes without.
+	// Replies and pongs cannot wait, and have as much room again. 0: nobody waits, and it is closed.
+	PushWait time.Duration
 
 	FrameRate   float64       // messages per second up, per connection; 0 is unlimited
 	FrameBurst  int           // 0 is 2 × FrameRate
@@ -79,6 +93,16 @@ type Policy struct {
 	AliasGrace time.Duration // Close is not told when a connection of the same alias came back within it; 0 tells at once
 	Deflate    bool          // negotiate permessage-deflate without context takeover
 }
+
+// Activity says what keeps a connection from being idle.
+type Activity uint8
+
+// The kinds of activity.
+const (
+	AnyFrame         Activity = iota // any frame of the client
+	Messages                         // messages in either direction
+	MessagesAndPings                 // those, and pings of the client; not its pongs
+)
 
 // Router finds the endpoint for a handshake. It must not block. A nil Endpoint refuses: with the
 // given Refusal, or with 404 when that is nil too.

@@ -18,7 +18,7 @@ import (
 func (s *shard) feed(c *conn, b []byte) {
 	defer s.guard(c)
 	p := &c.ep.Load().Policy
-	lim := wire.Limits{MaxFrame: orDefault(p.MaxFrame, 1<<20), MaxMessage: p.maxMessage(), Deflate: c.deflate()}
+	lim := wire.Limits{MaxFrame: orDefault(p.MaxFrame, 1<<20), MaxMessage: p.maxMessage(), Deflate: c.deflate(), NoBinary: p.NoBinary}
 	s.cur = c
 	in, n, err := wire.Feed(c.in, b, lim, s)
 	c.in = in
@@ -50,6 +50,7 @@ func (g *Gateway) panicked(ep *Endpoint, id sluice.ConnID, request string, v any
 func (s *shard) Message(data []byte, binary bool) bool {
 	c := s.cur
 	c.active = s.tick()
+	c.used = c.active
 	if c.state() != open {
 		return true // it came after our close frame
 	}
@@ -69,6 +70,7 @@ func (s *shard) Message(data []byte, binary bool) bool {
 	if ctl.Alias != nil && s.bind(c, *ctl.Alias) && c.is(willOwe) {
 		s.promise(c, duty{put: true})
 	}
+	s.idleFor(c, ctl.Idle)
 	for _, f := range ctl.Send {
 		if c.state() == open {
 			s.send(c, f)
@@ -95,7 +97,7 @@ func (s *shard) Message(data []byte, binary bool) bool {
 
 // Ping answers a ping.
 func (s *shard) Ping(data []byte) bool {
-	s.cur.active = s.tick()
+	s.heard(Messages)
 	if s.cur.state() == open {
 		s.own(s.cur, wire.Pong, data)
 	}
@@ -104,8 +106,27 @@ func (s *shard) Ping(data []byte) bool {
 
 // Pong is a sign of life.
 func (s *shard) Pong([]byte) bool {
-	s.cur.active = s.tick()
+	s.heard(Messages, MessagesAndPings)
 	return true
+}
+
+// heard notes a frame of the current connection that is no message, and counts not where activity is
+// of certain kinds.
+func (s *shard) heard(not ...Activity) {
+	c := s.cur
+	c.active = s.tick()
+	if !slices.Contains(not, c.ep.Load().Policy.Activity) {
+		c.used = c.active
+	}
+}
+
+// idleFor gives c its own idle time, from now on.
+func (s *shard) idleFor(c *conn, d time.Duration) {
+	if d <= 0 || c.state() != open {
+		return
+	}
+	c.idle, c.used = ticks(d), s.tick()
+	s.schedule(c)
 }
 
 // next hands over messages that wait, as far as the endpoint takes more at once.
@@ -212,6 +233,7 @@ func (s *shard) apply(c *conn, ev *sluice.Event, r *sluice.Reply) {
 			return // it vanished before, and its end is nobody's business
 		}
 	}
+	s.idleFor(c, r.Idle)
 	for _, f := range r.Send {
 		if c.state() == open {
 			s.send(c, f)

@@ -28,7 +28,7 @@ type Options struct {
 	Shards    int          // loops; 0 is one a core, at most 64
 	Workers   int          // events handled at once over all connections; 0 is 16384
 	Relay     Relay        // reaches other nodes; nil: there are none
-	DrainCode int          // close code of Drain; 0 is 1012
+	DrainCode int          // close code of Drain where the policy has none; 0 is 1012
 	Streams   bool         // a goroutine for each connection even where loops can own descriptors
 }
 

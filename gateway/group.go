@@ -113,7 +113,7 @@ func (s *shard) part(in membership) {
 }
 
 // PushGroup sends a message to a group on all nodes, save some of its members, and returns to how
-// many it was queued. A member that is too slow is closed and not counted.
+// many it was queued. A member that is too slow is not counted, and closed unless its endpoint has PushWait.
 func (g *Gateway) PushGroup(ctx context.Context, grp Group, f sluice.Frame, except ...sluice.ConnID) (sent int) {
 	sent = g.pushGroupHere(ctx, grp, f, except)
 	for _, answer := range g.everybody(ctx, request{op: opPushGroup, ids: except, group: grp, frame: f}) {
@@ -124,7 +124,7 @@ func (g *Gateway) PushGroup(ctx context.Context, grp Group, f sluice.Frame, exce
 
 func (g *Gateway) pushGroupHere(ctx context.Context, grp Group, f sluice.Frame, except []sluice.ConnID) int {
 	o := outgoing(f)
-	size := int32(len(o.Frame(false)))
+	size := load(o.Frame(false))
 	left := make(map[sluice.ConnID]bool, len(except))
 	for _, id := range except {
 		left[id] = true
@@ -144,9 +144,10 @@ func (g *Gateway) pushGroupHere(ctx context.Context, grp Group, f sluice.Frame, 
 			if o.Size() > p.maxPush() {
 				continue
 			}
-			if c.queued.Add(size) > p.maxQueue() {
-				c.queued.Add(-size)
-				s.overflow(c)
+			if c.crowded() || !c.reserve(p, size) {
+				if p.PushWait <= 0 {
+					s.overflow(c)
+				}
 				continue
 			}
 			s.push(c, c.gen(), o)

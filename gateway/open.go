@@ -124,6 +124,7 @@ func (s *shard) accept(c *conn, r *sluice.Reply) {
 	}
 	c.become(open)
 	c.active = s.tick()
+	c.used = c.active
 	if x.alias == nil && x.subprotocol == "" && x.attrs == nil && x.handshake == nil && x.rate == nil && x.groups == nil {
 		c.ext = nil
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/gateway/wire"
@@ -57,35 +58,45 @@ func (g *Gateway) Push(ctx context.Context, id sluice.ConnID, f sluice.Frame) sl
 		return out
 	}
 	o := outgoing(f)
-	if out = at.count(o); out == sluice.Queued && !at.shard.loop.Post(func() { at.shard.push(at.conn, at.gen, o) }) {
+	out, w := at.count(o)
+	switch {
+	case w != nil:
+		return g.await(ctx, w)
+	case out == sluice.Queued && !at.shard.loop.Post(func() { at.shard.push(at.conn, at.gen, o) }):
 		return sluice.Gone
 	}
 	return out
 }
 
-// count makes room for a message in a connection's queue, which shard.push will use.
-func (at place) count(o *wire.Outgoing) sluice.Outcome {
+// count makes room for a message in a connection's queue, which shard.push will use. When there is none
+// and the endpoint lets pushes wait, the message waits, and the outcome is what await says.
+func (at place) count(o *wire.Outgoing) (sluice.Outcome, *waiting) {
 	ep := at.conn.ep.Load()
 	if ep == nil {
-		return sluice.Gone
+		return sluice.Gone, nil
 	}
 	if o.Size() > ep.Policy.maxPush() {
-		return sluice.TooLarge
-	}
-	size := int32(len(o.Frame(false)))
-	if at.conn.queued.Add(size) > ep.Policy.maxQueue() {
-		at.conn.queued.Add(-size)
-		at.shard.loop.Post(func() {
-			if at.conn.gen() == at.gen {
-				at.shard.overflow(at.conn)
-			}
-		})
-		return sluice.Overflow
+		return sluice.TooLarge, nil
 	}
 	if at.conn.deflate() {
 		o.Frame(true) // compress here, not on the shard
 	}
-	return sluice.Queued
+	if !at.conn.crowded() && at.conn.reserve(&ep.Policy, load(o.Frame(false))) {
+		return sluice.Queued, nil
+	}
+	if wait := ep.Policy.PushWait; wait > 0 {
+		w := &waiting{place: at, out: o, until: time.Now().Add(wait), answer: make(chan sluice.Outcome, 1)}
+		if !at.shard.loop.Post(func() { at.shard.await(w) }) {
+			return sluice.Gone, nil
+		}
+		return 0, w
+	}
+	at.shard.loop.Post(func() {
+		if at.conn.gen() == at.gen {
+			at.shard.overflow(at.conn)
+		}
+	})
+	return sluice.Overflow, nil
 }
 
 // PushMany sends one message to many connections and returns an outcome for each, in order. The
@@ -94,6 +105,7 @@ func (g *Gateway) PushMany(ctx context.Context, ids []sluice.ConnID, f sluice.Fr
 	outs := make([]sluice.Outcome, len(ids))
 	here := make([][]place, len(g.shards))
 	away := map[uint16][]int{}
+	late := map[int]*waiting{}
 	o := outgoing(f)
 	for i, id := range ids {
 		at, out := g.locate(id)
@@ -102,7 +114,10 @@ func (g *Gateway) PushMany(ctx context.Context, ids []sluice.ConnID, f sluice.Fr
 			continue
 		}
 		if out == sluice.Queued {
-			out = at.count(o)
+			var w *waiting
+			if out, w = at.count(o); w != nil {
+				late[i] = w
+			}
 		}
 		if out == sluice.Queued {
 			here[at.shard.index] = append(here[at.shard.index], at)
@@ -119,6 +134,9 @@ func (g *Gateway) PushMany(ctx context.Context, ids []sluice.ConnID, f sluice.Fr
 		}
 	}
 	g.askEach(ctx, away, ids, f, outs)
+	for i, w := range late {
+		outs[i] = g.await(ctx, w)
+	}
 	return outs
 }
 

@@ -153,7 +153,7 @@ func (s *shard) admit(sock reactor.Socket, remote netip.AddrPort, isTLS bool, re
 	}
 	c.sock, c.addr, c.port = h, remote.Addr().As16(), remote.Port()
 	c.opened, c.born = s.time().UnixMilli(), s.tick()
-	c.active, c.pinged = c.born, 0
+	c.active, c.used, c.idle, c.pinged = c.born, c.born, 0, 0
 	c.until = s.in(handshakeTimeout)
 	if isTLS {
 		c.set(overTLS)
@@ -271,12 +271,12 @@ func (s *shard) Turn(now time.Time) time.Duration {
 
 // abandon is the end of Run: every client is told so, as far as its socket takes that at once.
 func (s *shard) abandon() {
-	frame := wire.AppendClose(nil, s.g.opt.DrainCode, "")
 	for _, chunk := range *s.slots.Load() {
 		for i := range chunk {
 			if c := &chunk[i]; c.connected() {
 				if c.state() == open && c.out == nil {
-					s.loop.Write(c.sock, frame) // whoever does not get it sees the socket close
+					bye := c.ep.Load().Policy.goAway(s.g.opt.DrainCode, "")
+					s.loop.Write(c.sock, wire.AppendClose(nil, bye.Code, bye.Reason)) // whoever does not get it sees the socket close
 				}
 				s.loop.Close(c.sock)
 				c.become(lost)

@@ -23,11 +23,9 @@ func (s *shard) deadline(c *conn) uint32 {
 	}
 	p := &c.ep.Load().Policy
 	t := uint32(never)
-	if p.Idle > 0 {
-		t = min(t, later(c.active, p.Idle))
-	}
+	t = min(t, idleEnd(c, p))
 	if p.Ping > 0 {
-		t = min(t, later(max(c.active, c.pinged), p.Ping))
+		t = min(t, later(max(c.active, c.pinged), p.Ping), lostAt(c, p))
 	}
 	if p.MaxLife > 0 {
 		t = min(t, s.lifeEnd(c, p))
@@ -36,6 +34,25 @@ func (s *shard) deadline(c *conn) uint32 {
 		t = min(t, later(c.out.moved, stuckTimeout))
 	}
 	return t
+}
+
+// idleEnd is when c has been idle for too long.
+func idleEnd(c *conn, p *Policy) uint32 {
+	switch {
+	case c.idle != 0:
+		return sum(c.used, c.idle)
+	case p.Idle > 0:
+		return later(c.used, p.Idle)
+	}
+	return never
+}
+
+// lostAt is when c has left too many pings without an answer.
+func lostAt(c *conn, p *Policy) uint32 {
+	if p.Ping <= 0 || p.MaxPings <= 0 {
+		return never
+	}
+	return later(c.active, time.Duration(p.MaxPings+1)*p.Ping)
 }
 
 // lifeEnd is when the life notice is due, or the end when there is none or it has been sent.
@@ -67,11 +84,16 @@ func (s *shard) expire(c *conn) {
 	case c.is(wantWrite) && c.out != nil && later(c.out.moved, stuckTimeout) <= now:
 		s.end(c, sluice.PeerLost, wire.CodeAbnormal, "")
 		s.hangUp(c)
-	case p.Idle > 0 && later(c.active, p.Idle) <= now:
-		s.shut(c, sluice.Idle, sluice.CloseSpec{Code: wire.CodeGoingAway, Reason: "idle timeout"})
+	case c.is(paused) && (lostAt(c, p) <= now || idleEnd(c, p) <= now): // who is not heard is not silent
+		c.active, c.used = now, now
+	case lostAt(c, p) <= now:
+		s.end(c, sluice.PeerLost, wire.CodeAbnormal, "")
+		s.hangUp(c)
+	case idleEnd(c, p) <= now:
+		s.shut(c, sluice.Idle, p.goAway(wire.CodeGoingAway, "idle timeout"))
 	case p.MaxLife > 0 && s.lifeEnd(c, p) <= now:
 		if p.LifeNotice == nil || c.is(noticed) {
-			s.shut(c, sluice.MaxLife, sluice.CloseSpec{Code: wire.CodeGoingAway, Reason: "connection life span passed"})
+			s.shut(c, sluice.MaxLife, p.goAway(wire.CodeGoingAway, "connection life span passed"))
 			return
 		}
 		c.set(noticed)
@@ -80,6 +102,14 @@ func (s *shard) expire(c *conn) {
 		c.pinged = now
 		s.own(c, wire.Ping, nil)
 	}
+}
+
+// goAway is how a connection closes that has to go: as the policy says, or as given.
+func (p *Policy) goAway(code int, reason string) sluice.CloseSpec {
+	if p.GoAway.Code != 0 {
+		return p.GoAway
+	}
+	return sluice.CloseSpec{Code: code, Reason: reason}
 }
 
 // orDefault is v, or d when v is zero.

@@ -37,12 +37,16 @@ func (s *shard) tick() uint32 {
 // in is the tick when d has passed from now.
 func (s *shard) in(d time.Duration) uint32 { return later(s.tick(), d) }
 
-func later(t uint32, d time.Duration) uint32 {
-	n := (d + tickLength - 1) / tickLength
-	if n >= time.Duration(never-t) {
+func later(t uint32, d time.Duration) uint32 { return sum(t, ticks(d)) }
+
+// ticks is d in ticks, not less.
+func ticks(d time.Duration) uint32 { return uint32(min((d+tickLength-1)/tickLength, never)) }
+
+func sum(t, n uint32) uint32 {
+	if n >= never-t {
 		return never
 	}
-	return t + uint32(n)
+	return t + n
 }
 
 // atTick is the time at which a tick began.

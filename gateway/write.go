@@ -29,13 +29,32 @@ type queue struct {
 // piece is bytes that wait; size is what they count in conn.queued.
 type piece struct {
 	b    []byte
-	size int32
+	size int64
 }
+
+// oneFrame is what a frame counts in conn.queued besides its bytes.
+const oneFrame = 1 << 40
+
+func load(b []byte) int64 { return oneFrame + int64(len(b)) }
 
 // Limits of a policy that both sides of the mailbox need.
 func (p *Policy) maxMessage() int { return orDefault(p.MaxMessage, 1<<20) }
 func (p *Policy) maxPush() int    { return orDefault(p.MaxPush, p.maxMessage()) }
-func (p *Policy) maxQueue() int32 { return int32(min(orDefault(p.MaxQueue, 1<<20), 1<<30)) }
+
+// holds reports whether a queue may hold n, as conn.queued counts; with times its limits.
+func (p *Policy) holds(n, times int64) bool {
+	bytes, frames := n&(oneFrame-1), n>>40
+	return bytes <= times*int64(min(orDefault(p.MaxQueue, 1<<20), 1<<30)) && (p.MaxQueued <= 0 || frames <= times*int64(p.MaxQueued))
+}
+
+// reserve makes room for a message in the queue, for which shard.push will use it. Anybody may call it.
+func (c *conn) reserve(p *Policy, size int64) bool {
+	if p.holds(c.queued.Add(size), 1) {
+		return true
+	}
+	c.queued.Add(-size)
+	return false
+}
 
 // touch puts c among those that are flushed at the end of the turn.
 func (s *shard) touch(c *conn) {
@@ -46,7 +65,7 @@ func (s *shard) touch(c *conn) {
 }
 
 // enqueue queues bytes that conn.queued counts already, as size.
-func (s *shard) enqueue(c *conn, b []byte, size int32) {
+func (s *shard) enqueue(c *conn, b []byte, size int64) {
 	if c.out == nil {
 		if n := len(s.spare); n > 0 {
 			c.out, s.spare = s.spare[n-1], s.spare[:n-1]
@@ -64,8 +83,8 @@ func (s *shard) enqueue(c *conn, b []byte, size int32) {
 // raw queues bytes that are no frame of a message: an HTTP answer, a close frame. They are never
 // too many.
 func (s *shard) raw(c *conn, b []byte) {
-	c.queued.Add(int32(len(b)))
-	s.enqueue(c, b, int32(len(b)))
+	c.queued.Add(load(b))
+	s.enqueue(c, b, load(b))
 }
 
 // own queues a frame that is for this connection alone.
@@ -86,6 +105,7 @@ func (s *shard) own(c *conn, op wire.Op, data []byte) {
 
 // send queues a message for this connection alone.
 func (s *shard) send(c *conn, f sluice.Frame) {
+	s.spoken(c)
 	if c.deflate() {
 		s.put(c, outgoing(f).Frame(true))
 		return
@@ -97,10 +117,20 @@ func (s *shard) send(c *conn, f sluice.Frame) {
 	s.own(c, op, f.Data)
 }
 
+// spoken notes a message to the client.
+func (s *shard) spoken(c *conn) {
+	if c.ep.Load().Policy.Activity != AnyFrame {
+		c.used = s.tick()
+	}
+}
+
 // put queues a frame, or closes the connection when that is too much.
 func (s *shard) put(c *conn, b []byte) {
-	size := int32(len(b))
-	if c.queued.Add(size) > c.ep.Load().Policy.maxQueue() {
+	size, p, times := load(b), &c.ep.Load().Policy, int64(1)
+	if p.PushWait > 0 {
+		times = 2
+	}
+	if !p.holds(c.queued.Add(size), times) {
 		c.queued.Add(-size)
 		s.overflow(c)
 		return
@@ -110,13 +140,14 @@ func (s *shard) put(c *conn, b []byte) {
 
 // push queues a message from the mailbox; the sender has counted it.
 func (s *shard) push(c *conn, gen uint32, o *wire.Outgoing) {
-	size := int32(len(o.Frame(false)))
+	size := load(o.Frame(false))
 	switch {
 	case c.gen() != gen || c.state() != open:
 		c.queued.Add(-size)
 	case c.work != nil && c.work.held > 0:
 		c.work.late = append(c.work.late, o)
 	default:
+		s.spoken(c)
 		s.enqueue(c, o.Frame(c.deflate()), size)
 	}
 }
@@ -189,6 +220,7 @@ func (s *shard) flush(c *conn) {
 		return
 	}
 	q.wrote(c, n)
+	s.letIn(c)
 	if q.first == len(q.frames) {
 		s.recycle(c)
 		s.drained(c)

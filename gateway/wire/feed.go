@@ -13,6 +13,7 @@ type Limits struct {
 	MaxFrame   int  // of one frame, as on the wire
 	MaxMessage int  // of one message, as on the wire and inflated
 	Deflate    bool // permessage-deflate was agreed
+	NoBinary   bool // binary messages are refused
 }
 
 // Sink takes what Feed finds, in order. Bytes are valid until the method returns. When a method
@@ -196,6 +197,9 @@ func checkHeader(s *State, h ws.Header, lim Limits) *CloseError {
 	}
 	if h.OpCode.IsControl() {
 		return nil
+	}
+	if lim.NoBinary && h.OpCode == ws.OpBinary {
+		return &CloseError{CodeUnsupported, "binary messages are not accepted"}
 	}
 	if lim.MaxFrame > 0 && h.Length > int64(lim.MaxFrame) {
 		return &CloseError{CodeTooBig, "frame too big"}

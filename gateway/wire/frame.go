@@ -22,16 +22,17 @@ const (
 
 // Close codes (RFC 6455 section 7.4.1 and the registry).
 const (
-	CodeNormal    = 1000
-	CodeGoingAway = 1001
-	CodeProtocol  = 1002
-	CodeNoStatus  = 1005 // never on the wire: a close frame without a code
-	CodeAbnormal  = 1006 // never on the wire: no close frame at all
-	CodeBadData   = 1007
-	CodePolicy    = 1008
-	CodeTooBig    = 1009
-	CodeInternal  = 1011
-	CodeRestart   = 1012
+	CodeNormal      = 1000
+	CodeGoingAway   = 1001
+	CodeProtocol    = 1002
+	CodeUnsupported = 1003
+	CodeNoStatus    = 1005 // never on the wire: a close frame without a code
+	CodeAbnormal    = 1006 // never on the wire: no close frame at all
+	CodeBadData     = 1007
+	CodePolicy      = 1008
+	CodeTooBig      = 1009
+	CodeInternal    = 1011
+	CodeRestart     = 1012
 )
 
 // maxCloseReason is what a control frame of 125 bytes leaves beside the code.
