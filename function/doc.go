@@ -5,12 +5,15 @@
 // start another instance. A Starter knows how an instance of one family of runtimes is started and
 // spoken to; this package knows only when to start, use, drain and stop one.
 //
-// It does not know any cloud's wire format, does not retry a call, and keeps nothing on disk but one
-// row a timer: Timers finds out when functions are due, and their dialect makes the calls.
+// Calls whose results nobody waits for go into a Queue, which a dialect fits out with its own rules for
+// retries and for telling of the end; Timers queue such calls when functions are due. Both are rows in
+// kv, and several processes may work on one store.
+//
+// It does not know any cloud's wire format, and keeps nothing else on disk.
 //
 // Goroutines: one ticker (Run), one per start, one per live instance (it waits for the instance's
-// end), one per call whose caller has left early (or may, where the instance's calls cannot be left).
-// All are waited for by Stop.
+// end), one per call whose caller has left early (or may, where the instance's calls cannot be left), one per queued call that is made.
+// All are waited for by Stop, and by Queue.Run.
 //
 // Lock order: Functions.mu, then pool.mu, then tails.mu. None is held across I/O or a call of a
 // Starter or an Instance.

@@ -25,14 +25,13 @@ var timerSpace = []byte("Q/timer/")
 type TimerOptions struct {
 	Store     kv.Store
 	Functions *Functions
+	Queue     *Queue // gets the calls; in the same store
 	Dialect   string // whose functions
 	// Schedule reads a timer's schedule: next is its first moment after t, zero for none.
 	Schedule func(text string) (next func(t time.Time) time.Time, err error)
-	// Call makes a call that a timer wants at a moment. It must be durable when Call returns, in the same
-	// Update as also, which decides on key; when also fails there must be no call, and Call returns its
-	// error.
-	Call func(ctx context.Context, v *Version, t sluice.Timer, at time.Time, key []byte, also func(tx kv.Txn) error) error
-	Log  *slog.Logger // nil is slog.Default()
+	// Payload is the event of the call that a timer wants at a moment.
+	Payload func(v *Version, t sluice.Timer, at time.Time) []byte
+	Log     *slog.Logger // nil is slog.Default()
 }
 
 // Timers calls functions at the times that their timers say. Each timer has a row with the moment when
@@ -95,6 +94,8 @@ func (t *Timers) look(ctx context.Context) time.Duration {
 			seen[string(key)] = true
 			at, err := t.serve(ctx, v, timer, key)
 			switch {
+			case errors.Is(err, errTimerMoved):
+				wait = 0 // another process was faster
 			case err != nil && ctx.Err() == nil:
 				t.o.Log.Error("serve a timer", "app", v.App, "function", v.Spec.Name, "timer", timer.Name, "err", err)
 				wait = min(wait, timerWait)
@@ -149,7 +150,8 @@ func (t *Timers) serve(ctx context.Context, v *Version, timer sluice.Timer, key 
 		after = next(now)
 	}
 	moved := newDue(timer.Schedule, after)
-	err = t.o.Call(ctx, v, timer, row.when(), key, func(tx kv.Txn) error {
+	call := sluice.Invocation{App: v.App, Function: v.Spec.Name, RequestID: sluice.NewRequestID(), Payload: t.o.Payload(v, timer, row.when())}
+	err = t.o.Store.Update(ctx, kv.Locks{Keys: [][]byte{key}}, func(tx kv.Txn) error {
 		val, _, err := tx.Get(key)
 		if err != nil {
 			return err
@@ -159,12 +161,14 @@ func (t *Timers) serve(ctx context.Context, v *Version, timer sluice.Timer, key 
 			return errTimerMoved
 		}
 		tx.Put(key, moved.encode())
+		t.o.Queue.PutWith(tx, call)
 		return nil
 	})
 	if err != nil {
 		delete(t.rows, string(key)) // whatever became of it, the store knows
 		return time.Time{}, err
 	}
+	t.o.Queue.Wake()
 	t.rows[string(key)] = moved
 	return moved.when(), nil
 }

@@ -22,9 +22,36 @@ type clockwork struct {
 	room  *Functions
 
 	mu    sync.Mutex
-	fail  error // of the calls
+	fail  error // of the transactions that make calls
 	began time.Time
 	fired []string // "timer due@fired"
+}
+
+// Invoke notes a call that a timer made.
+func (c *clockwork) Invoke(_ context.Context, inv sluice.Invocation) (sluice.Result, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fired = append(c.fired, string(inv.App)+"/"+string(inv.Payload)+"@"+time.Since(c.began).String())
+	return sluice.Result{}, nil
+}
+
+// Version knows no function.
+func (c *clockwork) Version(sluice.AppName, sluice.FunctionName) (*Version, bool) { return nil, false }
+
+// flaky is a store whose transactions fail when a test says so, but for those of the very beginning.
+type flaky struct {
+	kv.Store
+	c *clockwork
+}
+
+func (f flaky) Update(ctx context.Context, locks kv.Locks, fn func(kv.Txn) error) error {
+	f.c.mu.Lock()
+	err := f.c.fail
+	f.c.mu.Unlock()
+	if err != nil && time.Since(f.c.began) > 0 {
+		return err
+	}
+	return f.Store.Update(ctx, locks, fn)
 }
 
 func newClockwork(t *testing.T, store kv.Store, timers ...sluice.Timer) *clockwork {
@@ -47,34 +74,33 @@ func (c *clockwork) deploy(t *testing.T, timers ...sluice.Timer) {
 // run runs the timers for a while.
 func (c *clockwork) run(t *testing.T, d time.Duration) {
 	t.Helper()
+	c.runNodes(t, d, 1)
+}
+
+// runNodes runs the timers for a while in several processes.
+func (c *clockwork) runNodes(t *testing.T, d time.Duration, nodes int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
-	timers := NewTimers(TimerOptions{
-		Store: c.store, Functions: c.room, Dialect: "mine", Log: slog.New(slog.DiscardHandler),
-		Schedule: func(text string) (func(time.Time) time.Time, error) {
-			if text == "never" {
-				return func(time.Time) time.Time { return time.Time{} }, nil
-			}
-			d, err := time.ParseDuration(text)
-			return func(t time.Time) time.Time { return t.Add(d) }, err
-		},
-		Call: func(ctx context.Context, v *Version, timer sluice.Timer, at time.Time, key []byte, also func(kv.Txn) error) error {
-			return c.store.Update(ctx, kv.Locks{Keys: [][]byte{key}}, func(tx kv.Txn) error {
-				if err := also(tx); err != nil {
-					return err
+	var running sync.WaitGroup
+	defer running.Wait()
+	for range nodes {
+		queue := NewQueue(QueueOptions{Store: c.store, Functions: c, Space: "mine"})
+		timers := NewTimers(TimerOptions{
+			Store: flaky{c.store, c}, Functions: c.room, Queue: queue, Dialect: "mine", Log: slog.New(slog.DiscardHandler),
+			Schedule: func(text string) (func(time.Time) time.Time, error) {
+				if text == "never" {
+					return func(time.Time) time.Time { return time.Time{} }, nil
 				}
-				c.mu.Lock()
-				defer c.mu.Unlock()
-				if c.fail != nil {
-					return c.fail
-				}
-				c.fired = append(c.fired, string(v.App)+"/"+timer.Name+" "+at.Sub(c.began).String()+"@"+time.Since(c.began).String())
-				return nil
-			})
-		},
-	})
-	if err := timers.Run(ctx); err != nil {
-		t.Fatal(err)
+				d, err := time.ParseDuration(text)
+				return func(t time.Time) time.Time { return t.Add(d) }, err
+			},
+			Payload: func(_ *Version, timer sluice.Timer, at time.Time) []byte {
+				return []byte(timer.Name + " " + at.Sub(c.began).String())
+			},
+		})
+		running.Go(func() { queue.Run(ctx) })
+		running.Go(func() { timers.Run(ctx) })
 	}
 }
 
@@ -189,5 +215,13 @@ func TestTimersTryAgain(t *testing.T) {
 		})
 		c.run(t, 30*time.Second)
 		c.want(t, "mine/a 20s@23s")
+	})
+}
+
+func TestTimersOfSeveralNodesFireOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClockwork(t, memory.New(), sluice.Timer{Name: "a", Schedule: "20s"})
+		c.runNodes(t, 50*time.Second, 3)
+		c.want(t, "mine/a 20s@20s", "mine/a 40s@40s")
 	})
 }

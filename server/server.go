@@ -151,12 +151,6 @@ func (s *Server) Run(ctx context.Context, main func(ctx context.Context) error) 
 	g.Go(func() error { return s.gateway.Run(run) })
 
 	g.Go(func() error { return s.sweep(run) })
-	for _, d := range s.dialects {
-		if d.Run != nil {
-			g.Go(func() error { return d.Run(run) })
-		}
-	}
-
 	streams, endStreams := context.WithCancel(rooms) // those who follow the logs would never leave
 	defer endStreams()
 	admin := &http.Server{
@@ -168,6 +162,11 @@ func (s *Server) Run(ctx context.Context, main func(ctx context.Context) error) 
 	g.Go(func() error { return s.egress.run(run) })
 
 	err := s.deploys.Restore(run)
+	for _, d := range s.dialects { // their calls that wait need the functions
+		if d.Run != nil {
+			g.Go(func() error { return d.Run(run) })
+		}
+	}
 	for _, ln := range s.public {
 		g.Go(func() error { return s.gateway.Serve(run, ln) })
 	}

@@ -37,7 +37,7 @@ type Functions interface {
 type Options struct {
 	Functions Functions
 	Keys      Keys
-	Later     *Queue                          // for asynchronous calls; nil refuses them
+	Later     *function.Queue                 // for asynchronous calls; nil refuses them
 	Apps      Apps                            // for functions made through the API; nil refuses them
 	Objects   Objects                         // needed with Apps
 	Dir       string                          // where code packages are kept, absolute; needed with Apps

@@ -2,8 +2,6 @@ package fc
 
 import (
 	"context"
-	"strconv"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,8 +18,9 @@ import (
 func left(t *testing.T, s kv.Store) int {
 	t.Helper()
 	n := 0
+	space := []byte("Q/fc/")
 	err := s.View(t.Context(), func(r kv.Reader) error {
-		it := r.Scan(asyncSpace, kv.PrefixEnd(asyncSpace), kv.ScanOpts{Limit: 1000})
+		it := r.Scan(space, kv.PrefixEnd(space), kv.ScanOpts{Limit: 1000})
 		defer it.Close()
 		for n = 0; it.Next(); n++ {
 		}
@@ -46,75 +45,32 @@ func (f invokeFunc) Version(sluice.AppName, sluice.FunctionName) (*function.Vers
 }
 
 func TestAsynchronousCallsAreMade(t *testing.T) {
-	store := memory.New()
-	made := make(chan sluice.Invocation, 300)
-	f := invokeFunc(func(_ context.Context, inv sluice.Invocation) (sluice.Result, error) {
-		made <- inv
-		return sluice.Result{}, nil
-	})
-	q := NewQueue(store, f, nil)
-	a, _ := newAPI(nil)
-	a.o.Later = q
-	res, body := do(t, a, fcSign(post("/2016-08-15/services/svc/functions/f/invocations", "hi", "X-Fc-Invocation-Type", "Async"), "mine", "my secret"))
-	if res.StatusCode != 202 || body != "" {
-		t.Fatalf("%d %s", res.StatusCode, body)
-	}
-	if left(t, store) != 1 {
-		t.Error("a call that is accepted must be in the store")
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { q.Run(ctx) })
-	inv := <-made
-	if inv.App != "app" || inv.Function != "f" || string(inv.Payload) != "hi" || inv.RequestID != res.Header.Get("X-Fc-Request-Id") {
-		t.Errorf("%+v", inv)
-	}
-	for i := range 200 { // more than run at once
-		if err := q.Put(t.Context(), sluice.Invocation{App: "app", Function: "f", RequestID: strconv.Itoa(i)}); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		store := memory.New()
+		made := make(chan sluice.Invocation, 1)
+		q := NewQueue(store, invokeFunc(func(_ context.Context, inv sluice.Invocation) (sluice.Result, error) {
+			made <- inv
+			return sluice.Result{}, nil
+		}), nil)
+		a, _ := newAPI(nil)
+		a.o.Later = q
+		res, body := do(t, a, fcSign(post("/2016-08-15/services/svc/functions/f/invocations", "hi", "X-Fc-Invocation-Type", "Async"), "mine", "my secret"))
+		if res.StatusCode != 202 || body != "" {
+			t.Fatalf("%d %s", res.StatusCode, body)
 		}
-	}
-	seen := map[string]int{}
-	for range 200 {
-		seen[(<-made).RequestID]++
-	}
-	for left(t, store) > 0 {
-		time.Sleep(time.Millisecond)
-	}
-	cancel()
-	running.Wait()
-	if len(seen) != 200 || len(made) != 0 {
-		t.Errorf("%d different calls, %d more", len(seen), len(made))
-	}
-}
-
-func TestAsynchronousCallsOutliveAStop(t *testing.T) {
-	store := memory.New()
-	began := make(chan struct{})
-	ctx, cancel := context.WithCancel(context.Background())
-	q := NewQueue(store, invokeFunc(func(ctx context.Context, _ sluice.Invocation) (sluice.Result, error) {
-		close(began)
-		<-ctx.Done()
-		return sluice.Result{}, ctx.Err()
-	}), nil)
-	if err := q.Put(ctx, sluice.Invocation{Function: "f"}); err != nil {
-		t.Fatal(err)
-	}
-	go func() { <-began; cancel() }()
-	q.Run(ctx)
-	if left(t, store) != 1 {
-		t.Fatal("the call must wait for the next start")
-	}
-	ctx, cancel = context.WithCancel(context.Background())
-	n := 0
-	NewQueue(store, invokeFunc(func(context.Context, sluice.Invocation) (sluice.Result, error) {
-		n++
-		time.AfterFunc(50*time.Millisecond, cancel)
-		return sluice.Result{}, nil
-	}), nil).Run(ctx)
-	if n != 1 || left(t, store) != 0 {
-		t.Errorf("%d calls, %d left", n, left(t, store))
-	}
+		if left(t, store) != 1 {
+			t.Error("a call that is accepted must be in the store")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		q.Run(ctx)
+		if inv := <-made; inv.App != "app" || inv.Function != "f" || string(inv.Payload) != "hi" || inv.RequestID != res.Header.Get("X-Fc-Request-Id") {
+			t.Errorf("%+v", inv)
+		}
+		if left(t, store) != 0 {
+			t.Error("a call that is made must leave the store")
+		}
+	})
 }
 
 func TestAsynchronousRetries(t *testing.T) {

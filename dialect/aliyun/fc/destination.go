@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"strings"
 	"time"
 
@@ -34,58 +33,72 @@ type responseContext struct {
 	FunctionError string `json:"functionError"`
 }
 
-// outcome tells what became of a call of v; nil when there is no v.
-func outcome(v *function.Version, w *waiting, res sluice.Result, condition string) *result {
-	if v == nil {
-		return nil
-	}
-	out := &result{
-		Timestamp:       time.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
-		RequestContext:  requestContext{RequestID: w.Request, FunctionArn: arn(v), Condition: condition, Invocations: w.Tries},
-		RequestPayload:  string(w.Payload),
-		ResponseContext: responseContext{StatusCode: 200},
-		ResponsePayload: string(res.Payload),
-	}
-	if res.HTTP != nil {
-		out.ResponseContext.StatusCode = res.HTTP.Status
-	}
-	if f := res.Failure; f != nil {
-		out.ResponseContext.FunctionError = errorType(f)
-		out.ResponsePayload = string(failureBody(f))
-	}
-	return out
+// destinations tells functions of the ends of asynchronous calls.
+type destinations struct {
+	functions Functions
+	log       *slog.Logger
 }
 
-// tell makes the call of a destination in the app of v: none when there is no destination, or it cannot
-// be called.
-func (q *Queue) tell(log *slog.Logger, v *function.Version, destination string, r *result) []*waiting {
-	if destination == "" || r == nil {
+// tell makes the call of a destination, in the app of the call that has ended: none when there is no
+// destination, or it cannot be called.
+func (d destinations) tell(t *function.Try, gaveUp string) []sluice.Invocation {
+	if t.Version == nil {
 		return nil
 	}
-	to, err := q.destination(v, destination)
-	if err != nil {
-		log.Warn("tell nobody of an asynchronous call", "destination", destination, "err", err)
+	rules := asyncRules(t.Version)
+	destination := rules.OnSuccess
+	if gaveUp != "" {
+		destination = rules.OnFailure
+	}
+	if destination == "" {
 		return nil
+	}
+	to, payload, err := d.find(t, destination, gaveUp)
+	if err != nil {
+		d.log.Warn("tell nobody of an asynchronous call", "app", t.Call.App, "function", t.Call.Function, "request", t.Call.RequestID,
+			"destination", destination, "err", err)
+		return nil
+	}
+	return []sluice.Invocation{{App: to.App, Function: to.Spec.Name, RequestID: sluice.NewRequestID(), Payload: payload}}
+}
+
+// find finds a destination, and what to tell it.
+func (d destinations) find(t *function.Try, destination, gaveUp string) (*function.Version, []byte, error) {
+	service, fn, ok := ParseARN(destination)
+	if !ok {
+		return nil, nil, fmt.Errorf("%q is no function", destination)
+	}
+	to, err := find(d.functions, t.Version.App, service, fn, "")
+	if err != nil {
+		return nil, nil, err
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	e.Encode(r) // texts and numbers
-	payload := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-	if len(payload) > maxAsync {
-		log.Warn("tell nobody of an asynchronous call", "destination", destination,
-			"err", "what there is to tell exceeds "+strconv.Itoa(maxAsync)+" bytes")
-		return nil
+	e.Encode(outcome(t, gaveUp)) // texts and numbers
+	if b.Len() > maxAsync {
+		return nil, nil, fmt.Errorf("what there is to tell exceeds %d bytes", maxAsync)
 	}
-	return []*waiting{{App: to.App, Function: to.Spec.Name, Request: sluice.NewRequestID(), Payload: payload, Since: time.Now().UnixMilli()}}
+	return to, bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-func (q *Queue) destination(v *function.Version, name string) (*function.Version, error) {
-	service, fn, ok := ParseARN(name)
-	if !ok {
-		return nil, fmt.Errorf("%q is no function", name)
+// outcome tells what became of a call.
+func outcome(t *function.Try, condition string) *result {
+	out := &result{
+		Timestamp:       time.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
+		RequestContext:  requestContext{RequestID: t.Call.RequestID, FunctionArn: arn(t.Version), Condition: condition, Invocations: t.Tries},
+		RequestPayload:  string(t.Call.Payload),
+		ResponseContext: responseContext{StatusCode: 200},
+		ResponsePayload: string(t.Result.Payload),
 	}
-	return find(q.functions, v.App, service, fn, "")
+	if h := t.Result.HTTP; h != nil {
+		out.ResponseContext.StatusCode = h.Status
+	}
+	if f := t.Result.Failure; f != nil {
+		out.ResponseContext.FunctionError = errorType(f)
+		out.ResponsePayload = string(failureBody(f))
+	}
+	return out
 }
 
 // arn is the name of a function among all of the cloud.

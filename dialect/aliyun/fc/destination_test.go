@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
-	"github.com/sluicehq/sluice/kv"
 	"github.com/sluicehq/sluice/kv/memory"
 )
 
@@ -161,32 +159,6 @@ func TestCallsGetTooOld(t *testing.T) {
 			t.Errorf("called: %s, %s", v.made(), v.calls[len(v.calls)-1].Payload)
 		}
 	})
-}
-
-func TestHTTPCallsWaitWithTheirHead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		v := settler(nil)
-		v.answer = func(sluice.Invocation) (sluice.Result, error) { return sluice.Result{}, nil }
-		head := &sluice.HTTPRequest{Method: "PUT", Path: "/a", RawQuery: "x=1", Host: "h", Header: map[string][]string{"X": {"1", "2"}}, Remote: "r", URI: "/u"}
-		v.run(t, time.Minute, sluice.Invocation{Kind: sluice.InvokeHTTP, HTTP: head, Payload: []byte("body")})
-		if c := v.calls[0]; c.Kind != sluice.InvokeHTTP || !cmp.Equal(c.HTTP, head) || string(c.Payload) != "body" {
-			t.Errorf("%+v", c)
-		}
-	})
-}
-
-func TestCallsBelongToTheirTransaction(t *testing.T) {
-	store := memory.New()
-	q := NewQueue(store, nil, nil)
-	no := errors.New("no")
-	key := []byte("Q/mine")
-	if err := q.PutWith(t.Context(), sluice.Invocation{}, key, func(kv.Txn) error { return no }); !errors.Is(err, no) || left(t, store) != 0 {
-		t.Errorf("%v, %d calls", err, left(t, store))
-	}
-	err := q.PutWith(t.Context(), sluice.Invocation{}, key, func(tx kv.Txn) error { tx.Put(key, []byte("1")); return nil })
-	if err != nil || left(t, store) != 1 {
-		t.Errorf("%v, %d calls", err, left(t, store))
-	}
 }
 
 func TestParseARN(t *testing.T) {

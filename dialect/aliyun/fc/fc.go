@@ -5,8 +5,8 @@
 // Custom is a function.Starter: it starts the function's server as a process on a port of its own and
 // passes calls on to it. Triggers and API are http.Handlers over the function room. Nothing here
 // keeps state but the instances, each of which owns one goroutine that waits for its process's end
-// and the hooks that run after calls (Stop waits for both), and Queue, whose asynchronous calls are
-// rows in kv and run in goroutines that its Run waits for.
+// and the hooks that run after calls (Stop waits for both); asynchronous calls and timers are the
+// room's queue and timers with this cloud's numbers.
 package fc
 
 import (

@@ -2,7 +2,6 @@ package fc
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"log/slog"
 	"time"
@@ -15,9 +14,9 @@ import (
 
 // NewTimers makes the timer triggers of all functions (section 3.14): their calls are asynchronous ones of
 // the queue. log may be nil.
-func NewTimers(store kv.Store, f *function.Functions, q *Queue, log *slog.Logger) *function.Timers {
+func NewTimers(store kv.Store, f *function.Functions, q *function.Queue, log *slog.Logger) *function.Timers {
 	return function.NewTimers(function.TimerOptions{
-		Store: store, Functions: f, Dialect: "aliyun", Log: log,
+		Store: store, Functions: f, Queue: q, Dialect: "aliyun", Log: log, Payload: timerEvent,
 		Schedule: func(text string) (func(time.Time) time.Time, error) {
 			s, err := cron.Parse(text)
 			if err != nil {
@@ -25,16 +24,11 @@ func NewTimers(store kv.Store, f *function.Functions, q *Queue, log *slog.Logger
 			}
 			return s.Next, nil
 		},
-		Call: func(ctx context.Context, v *function.Version, t sluice.Timer, at time.Time, key []byte, also func(tx kv.Txn) error) error {
-			return q.PutWith(ctx, sluice.Invocation{
-				App: v.App, Function: v.Spec.Name, RequestID: sluice.NewRequestID(), Payload: timerEvent(t, at),
-			}, key, also)
-		},
 	})
 }
 
 // timerEvent is what a function gets from its timer.
-func timerEvent(t sluice.Timer, at time.Time) []byte {
+func timerEvent(_ *function.Version, t sluice.Timer, at time.Time) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
