@@ -1,0 +1,175 @@
+package attr
+
+import (
+	"math/big"
+	"strconv"
+	"strings"
+)
+
+// What a number may have (aws.md 5.4).
+const (
+	maxDigits   = 38
+	maxExponent = 125
+	minExponent = -130
+)
+
+// The texts of refused numbers.
+const (
+	notNumber = "The parameter cannot be converted to a numeric value"
+	overflow  = "Number overflow. Attempting to store a number with magnitude larger than supported range"
+	underflow = "Number underflow. Attempting to store a number with magnitude smaller than supported range"
+	precision = "Attempting to store more than 38 significant digits in a Number"
+)
+
+// ParseNumber returns the canonical text of a number: plain notation, no needless zero, no plus sign,
+// no negative zero.
+func ParseNumber(s string) (string, *Error) {
+	if isCanonicalInt(s) {
+		return s, nil
+	}
+	if s == "" {
+		return "", Invalid(notNumber)
+	}
+	rest, neg := s, false
+	if rest[0] == '-' || rest[0] == '+' {
+		neg, rest = rest[0] == '-', rest[1:]
+	}
+	shift := 0
+	if i := strings.IndexAny(rest, "eE"); i >= 0 {
+		n, err := strconv.ParseInt(rest[i+1:], 10, 32)
+		if err != nil {
+			return "", Invalid(notNumber + ": " + s)
+		}
+		shift, rest = int(n), rest[:i]
+	}
+	whole, frac, _ := strings.Cut(rest, ".")
+	digits := whole + frac
+	if digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return "", Invalid(notNumber + ": " + s)
+	}
+	return canonical(neg, digits, len(whole)-1+shift)
+}
+
+// isCanonicalInt spares the usual numbers all work.
+func isCanonicalInt(s string) bool {
+	if len(s) == 0 || len(s) > 18 {
+		return false
+	}
+	d := s
+	if d[0] == '-' {
+		d = d[1:]
+	}
+	if d == "" || d[0] == '0' && s != "0" {
+		return false
+	}
+	for i := range len(d) {
+		if d[i]-'0' > 9 {
+			return false
+		}
+	}
+	return true
+}
+
+// canonical writes ±d.ddd·10^exp, whose digits may have zeros at either end.
+func canonical(neg bool, digits string, exp int) (string, *Error) {
+	n := len(digits)
+	digits = strings.TrimLeft(digits, "0")
+	exp -= n - len(digits)
+	digits = strings.TrimRight(digits, "0")
+	n = len(digits)
+	switch {
+	case n == 0:
+		return "0", nil
+	case exp > maxExponent:
+		return "", Invalid(overflow)
+	case exp < minExponent:
+		return "", Invalid(underflow)
+	case n > maxDigits:
+		return "", Invalid(precision)
+	}
+	var b strings.Builder
+	if neg {
+		b.WriteByte('-')
+	}
+	switch {
+	case exp < 0:
+		b.WriteString("0.")
+		b.WriteString(strings.Repeat("0", -exp-1))
+		b.WriteString(digits)
+	case n <= exp+1:
+		b.WriteString(digits)
+		b.WriteString(strings.Repeat("0", exp+1-n))
+	default:
+		b.WriteString(digits[:exp+1])
+		b.WriteByte('.')
+		b.WriteString(digits[exp+1:])
+	}
+	return b.String(), nil
+}
+
+// Add is the exact sum of two canonical numbers; an error when it does not fit DynamoDB's range.
+func Add(a, b string) (string, *Error) {
+	if len(a) < 18 && len(b) < 18 {
+		x, errX := strconv.ParseInt(a, 10, 64)
+		y, errY := strconv.ParseInt(b, 10, 64)
+		if errX == nil && errY == nil {
+			return strconv.FormatInt(x+y, 10), nil
+		}
+	}
+	x, places := integer(a)
+	y, more := integer(b)
+	if places < more {
+		x.Mul(x, tens(more-places))
+		places = more
+	} else {
+		y.Mul(y, tens(places-more))
+	}
+	digits := x.Add(x, y).String()
+	digits, neg := strings.CutPrefix(digits, "-")
+	return canonical(neg, digits, len(digits)-1-places)
+}
+
+// Subtract is the exact difference of two canonical numbers.
+func Subtract(a, b string) (string, *Error) {
+	if rest, neg := strings.CutPrefix(b, "-"); neg {
+		return Add(a, rest)
+	}
+	if b == "0" {
+		return a, nil
+	}
+	return Add(a, "-"+b)
+}
+
+// integer returns a canonical number without its point, and how many places that had been from the right.
+func integer(s string) (n *big.Int, places int) {
+	whole, frac, _ := strings.Cut(s, ".")
+	n, ok := new(big.Int).SetString(whole+frac, 10)
+	if !ok {
+		n = new(big.Int) // not canonical: no value of this package
+	}
+	return n, len(frac)
+}
+
+func tens(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
+
+// numberSize is one byte and one for each pair of decimal digits, as they lie in base 100, and one
+// for a minus sign. Zero is one byte.
+func numberSize(s string) int {
+	if s == "0" {
+		return 1
+	}
+	size := 1
+	rest, neg := strings.CutPrefix(s, "-")
+	if neg {
+		size++
+	}
+	whole, frac, _ := strings.Cut(rest, ".")
+	digits := whole + frac
+	first := len(digits) - len(strings.TrimLeft(digits, "0"))
+	n := len(strings.Trim(digits, "0"))
+	exp := len(whole) - 1 - first
+	if exp%2 == 0 {
+		n++ // the first digit has a pair for itself
+	}
+	return size + (n+1)/2
+}
