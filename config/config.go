@@ -28,7 +28,7 @@ type Config struct {
 	IdleTTL       time.Duration // how long an idle instance lives. Default 5m (dev: 15m)
 	Node          uint16        // this node's number. Default 1
 	WSURLFix      string        // auto, off: correct the port for sockets in pages of a cloud where it is 8080. Default auto
-	Drain         time.Duration // window over which connections are told to go at a stop. Default 3s
+	Drain         time.Duration // window over which connections are told to go at a stop; the last has as long again to go, at least 1s. Default 3s (dev: 1s)
 }
 
 // Default is what a setting is when nobody says.
@@ -51,9 +51,12 @@ func (c *Config) keys() map[string]func(string) error {
 		return func(s string) (err error) { *p, err = time.ParseDuration(s); return }
 	}
 	return map[string]func(string) error{
-		"data":           text(&c.Data),
-		"listen":         func(s string) error { c.Listen = strings.Split(s, ","); return nil },
-		"admin":          text(&c.Admin),
+		"data":   text(&c.Data),
+		"listen": func(s string) error { c.Listen = strings.Split(s, ","); return nil },
+		"admin": func(s string) error { // an address with a scheme is as good, as client commands have it
+			c.Admin = strings.TrimPrefix(strings.TrimSuffix(s, "/"), "http://")
+			return nil
+		},
 		"admin-password": text(&c.AdminPassword),
 		"log-level":      text(&c.LogLevel),
 		"idle-ttl":       dur(&c.IdleTTL),
@@ -78,11 +81,7 @@ func Load(base Config, file string, env func(string) (string, bool)) (Config, er
 	keys := c.keys()
 	for _, k := range sortedKeys(keys) {
 		name := "SLUICE_" + strings.ToUpper(strings.ReplaceAll(k, "-", "_"))
-		// SLUICE_ADMIN may be an address with a scheme, for client commands.
 		if v, ok := env(name); ok && v != "" {
-			if k == "admin" {
-				v = strings.TrimPrefix(strings.TrimSuffix(v, "/"), "http://")
-			}
 			if err := keys[k](v); err != nil {
 				errs = append(errs, fmt.Errorf("%s=%q: %w", name, v, err))
 			}
@@ -152,7 +151,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	if host, _, err := net.SplitHostPort(c.Admin); err != nil {
-		errs = append(errs, fmt.Errorf("admin %q: want host:port", c.Admin))
+		errs = append(errs, fmt.Errorf("admin %q: want host:port or http://host:port", c.Admin))
 	} else if !loopback(host) && c.AdminPassword == "" {
 		errs = append(errs, fmt.Errorf("admin %q is reachable from other machines: set an administrator password with --admin-password or SLUICE_ADMIN_PASSWORD", c.Admin))
 	}

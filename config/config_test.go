@@ -23,6 +23,11 @@ func TestFileThenEnvironmentThenFlag(t *testing.T) {
 	if err := c.Set("node", "5"); err != nil {
 		t.Fatal(err)
 	}
+	for _, admin := range []string{"127.0.0.1:9", "http://127.0.0.1:9"} {
+		if err := c.Set("admin", admin); err != nil || c.Admin != "127.0.0.1:9" {
+			t.Errorf("admin %q is %q, %v", admin, c.Admin, err)
+		}
+	}
 	if len(c.Listen) != 2 || c.Node != 5 || c.Admin != "127.0.0.1:9" || c.IdleTTL.Seconds() != 7 {
 		t.Fatalf("got %+v", c)
 	}

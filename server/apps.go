@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -187,34 +186,34 @@ func (a apps) Upload() (string, func(), error) {
 	}, nil
 }
 
-// Remove removes an app and its keys. Its tables and objects stay.
+// Remove removes an app and its keys. Its tables and objects stay. Its functions hear of the ends of all
+// connections before they go, too.
 func (a apps) Remove(ctx context.Context, app sluice.AppName) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if rev, err := a.deploys.Current(ctx, app); err == nil && rev != nil {
-		a.hangUp(ctx, app, farewell) // while its functions can still be told
+	if m := a.hosts.app(app); m != nil {
+		m.leaving.Store(true)
+		defer m.leaving.Store(false) // should it stay after all
+		wait, cancel := context.WithTimeout(ctx, lastWords)
+		defer cancel()
+		if err := a.gateway.HangUp(wait, app, sluice.CloseSpec{Code: 1001, Reason: "the app was removed"}, farewell); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			a.log.Warn("an app is removed that was not told of the ends of all its connections", "app", app, "err", err)
+		}
 	}
 	if err := a.deploys.Remove(ctx, app); err != nil {
 		return err
 	}
-	a.hangUp(ctx, app, 0) // who came meanwhile
 	return a.keys.Drop(ctx, app)
 }
 
-// farewell is how long clients of an app that is removed may take to go.
-const farewell = 2 * time.Second
-
-// hangUp closes all connections of an app and waits until they have gone, no longer than limit.
-func (s *Server) hangUp(ctx context.Context, app sluice.AppName, limit time.Duration) {
-	for end := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
-		for _, c := range s.gateway.List(ctx, app, "", sluice.ConnID{}, math.MaxInt32) {
-			s.gateway.Close(ctx, c.ID, sluice.CloseSpec{Code: 1001, Reason: "the app was removed"})
-		}
-		if s.gateway.Count(ctx, app) == 0 || time.Now().After(end) || ctx.Err() != nil {
-			return
-		}
-	}
-}
+// How long clients of an app that is removed may take to go, and its functions to hear of it.
+const (
+	farewell  = 2 * time.Second
+	lastWords = 15 * time.Second
+)
 
 // Rollback puts the previous revision of an app into service.
 func (a apps) Rollback(ctx context.Context, app sluice.AppName) (*client.App, error) {

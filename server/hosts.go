@@ -38,6 +38,7 @@ type mounted struct {
 	revision  string
 	front     *dialect.Front
 	endpoints map[string]*gateway.Endpoint
+	leaving   atomic.Bool // it is being removed: nobody gets in any more
 }
 
 // Mount puts an app's endpoints on the public listener, in place of its former ones.
@@ -150,6 +151,9 @@ func (h *hosts) Route(hs *sluice.Handshake) (*gateway.Endpoint, *sluice.Refusal)
 	m := h.find(hs.Host)
 	if m == nil || m.front.Socket == nil {
 		return nil, nil
+	}
+	if m.leaving.Load() {
+		return nil, &sluice.Refusal{Status: http.StatusServiceUnavailable}
 	}
 	return m.front.Socket(hs)
 }

@@ -32,7 +32,7 @@ func (t *tool) devCommand() *cobra.Command {
 				return err
 			}
 			base := config.Default()
-			base.Data, base.IdleTTL, base.LogLevel = filepath.Join(dir, ".sluice"), 15*time.Minute, "warn"
+			base.Data, base.IdleTTL, base.LogLevel, base.Drain = filepath.Join(dir, ".sluice"), 15*time.Minute, "warn", time.Second
 			cfg, err := t.config(cmd, base)
 			if err != nil {
 				return err

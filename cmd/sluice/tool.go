@@ -48,7 +48,7 @@ func (t *tool) commands() *cobra.Command {
 	f.BoolVarP(&t.verbose, "verbose", "v", false, "also tell what needs no action")
 	f.StringVar(&t.file, "config", "", "settings file (YAML; same keys as flags)")
 	f.String("data", "", "data folder (default .sluice beside the template, ./sluice-data for serve)")
-	f.String("admin", "", `admin address (default "127.0.0.1:4566")`)
+	f.String("admin", "", `admin address, host:port or http://host:port (default "127.0.0.1:4566")`)
 	f.String("admin-password", "", "administrator's password")
 	root.AddCommand(
 		t.devCommand(), t.serveCommand(), t.deployCommand(), t.listCommand(), t.removeCommand(), t.rollbackCommand(),
@@ -63,7 +63,7 @@ func serverFlags(f *pflag.FlagSet) {
 	f.StringArray("listen", nil, `public address, repeatable (default "127.0.0.1:8080"; port 0 takes a free one)`)
 	f.String("log-level", "", "debug, info, warn or error")
 	f.String("idle-ttl", "", "how long an idle function instance lives")
-	f.String("drain", "", "window over which clients are told to go at a stop")
+	f.String("drain", "", "window over which clients are told to go at a stop; the last has as long again (default 3s, dev 1s)")
 	f.String("ws-url-fix", "", "auto or off: let pages made for a cloud's socket port 8080 use this one")
 	f.String("node", "", "this node's number, 1 to 65535")
 }
