@@ -6,7 +6,6 @@ package original
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -20,9 +19,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/chromedp/cdproto/runtime"
-	"github.com/chromedp/chromedp"
 )
 
 // server is the binary that runs the application.
@@ -178,122 +174,4 @@ func (s *server) expect(method, path, body string, status int, want string) {
 	if code, got := s.call(method, path, body); code != status || want != "" && !strings.Contains(got, want) {
 		s.t.Fatalf("%s %s: got %d %s, want %d %s", method, path, code, got, status, want)
 	}
-}
-
-// eventually waits for a condition, which is asked every 20 ms.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("after 20 s still not: %s", what)
-		}
-	}
-}
-
-// browser starts Chromium once for a test.
-func browser(t *testing.T) context.Context {
-	t.Helper()
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if p, err := exec.LookPath(name); err == nil {
-			path = p
-			break
-		}
-	}
-	if path == "" {
-		t.Fatal("no Chromium found: install it (Debian: apt-get install chromium)")
-	}
-	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.UserDataDir(t.TempDir()))
-	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
-	t.Cleanup(stop)
-	ctx, cancel := chromedp.NewContext(alloc)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
-		t.Fatalf("start Chromium: %v", err)
-	}
-	return ctx
-}
-
-// page is one tab.
-type page struct {
-	t   *testing.T
-	ctx context.Context
-}
-
-// open opens a page in a tab of its own. What its scripts throw fails the test.
-func open(t *testing.T, parent context.Context, url string) *page {
-	t.Helper()
-	ctx, cancel := chromedp.NewContext(parent)
-	t.Cleanup(cancel)
-	p := &page{t: t, ctx: ctx}
-	if err := chromedp.Listen(ctx, func(ev any) {
-		if e, ok := ev.(*runtime.EventExceptionThrown); ok {
-			t.Errorf("%s: the page threw: %s", url, e.ExceptionDetails.Text)
-		}
-	}); err != nil {
-		t.Fatal(err)
-	}
-	p.do(chromedp.EmulateViewport(1280, 800), chromedp.Navigate(url), chromedp.WaitReady("#root > *"))
-	return p
-}
-
-func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
-	defer cancel()
-	if err := chromedp.Do(ctx, actions...); err != nil {
-		p.picture()
-		p.t.Fatal(err)
-	}
-}
-
-// picture shows how a page looks when a test fails.
-func (p *page) picture() {
-	if png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot()); err == nil {
-		os.MkdirAll("../out", 0o755)
-		os.WriteFile("../out/original-failed.png", png, 0o644)
-	}
-}
-
-// eval is the value of an expression, a string.
-func (p *page) eval(expr string) string {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
-	defer cancel()
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[string](expr))
-	if err != nil {
-		p.t.Fatalf("%s: %v", expr, err)
-	}
-	return v
-}
-
-// text is what the elements of a selector say, a line each.
-func (p *page) text(selector string) string {
-	p.t.Helper()
-	return p.eval(fmt.Sprintf("[...document.querySelectorAll(%q)].map(e => e.textContent).join('\\n')", selector))
-}
-
-// shows waits until an element says something.
-func (p *page) shows(selector, want string) {
-	p.t.Helper()
-	p.wait(fmt.Sprintf("%s shows %q", selector, want), func() bool { return strings.Contains(p.text(selector), want) })
-}
-
-// wait is eventually, with a picture of what is there instead.
-func (p *page) wait(what string, ok func() bool) {
-	p.t.Helper()
-	defer func() {
-		if p.t.Failed() {
-			p.picture()
-		}
-	}()
-	eventually(p.t, what, ok)
-}
-
-// press clicks the first element of a selector that says a text, once it is there.
-func (p *page) press(selector, says string) {
-	p.t.Helper()
-	expr := fmt.Sprintf("(() => { const e = [...document.querySelectorAll(%q)].find(e => e.textContent.replace(/\\s/g, '').includes(%q)); e?.click(); return String(!!e) })()", selector, says)
-	p.wait(fmt.Sprintf("press %s %q", selector, says), func() bool { return p.eval(expr) == "true" })
 }

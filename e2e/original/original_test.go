@@ -1,11 +1,15 @@
 package original
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluicehq/sluice/e2e/browser"
 )
 
 // Where the pages say things.
@@ -17,44 +21,58 @@ const (
 // The words of the moderator's page for its modes.
 var modes = []string{"无控制", "设置过滤字段", "设置管理员拦截"}
 
+// page is one tab of the app.
+type page struct {
+	*browser.Page
+	t *testing.T
+}
+
+// open opens a page of the app and waits for what its scripts make of it.
+func open(t *testing.T, b context.Context, url string) *page {
+	t.Helper()
+	p := browser.Open(t, b, url, 1280, 800)
+	p.Do(chromedp.WaitReady("#root > *"))
+	return &page{p, t}
+}
+
 // note makes the big screen remember what it draws on its canvas.
 func (p *page) note() {
 	p.t.Helper()
-	p.eval(`(() => { window.drawn = {}; for (const f of ['fillText', 'strokeText']) { const was = CanvasRenderingContext2D.prototype[f];
+	p.Eval(`(() => { window.drawn = {}; for (const f of ['fillText', 'strokeText']) { const was = CanvasRenderingContext2D.prototype[f];
 		CanvasRenderingContext2D.prototype[f] = function (text) { window.drawn[text] = true; return was.apply(this, arguments) } } return '' })()`)
 }
 
 func drawn(p *page) string {
 	p.t.Helper()
-	return p.eval("Object.keys(window.drawn).join('\\n')")
+	return p.Eval("Object.keys(window.drawn).join('\\n')")
 }
 
 // draws waits until the screen draws a message.
 func (p *page) draws(text string) {
 	p.t.Helper()
-	p.wait("the screen draws "+text, func() bool { return strings.Contains(drawn(p), text) })
+	p.Wait("the screen draws "+text, func() bool { return strings.Contains(drawn(p), text) })
 }
 
 // write sends a message as a player does.
 func (p *page) write(text string) {
 	p.t.Helper()
-	p.do(chromedp.WaitVisible(".barrage-input input"), chromedp.SendKeys(".barrage-input input", text), chromedp.Click(".barrage-btn"))
-	p.shows(mine, text)
+	p.Do(chromedp.WaitVisible(".barrage-input input"), chromedp.SendKeys(".barrage-input input", text), chromedp.Click(".barrage-btn"))
+	p.Shows(mine, text)
 }
 
 // choose sets a mode as the moderator does.
 func (p *page) choose(mode int) {
 	p.t.Helper()
-	p.do(chromedp.Click(".control-container .next-select", chromedp.NodeVisible))
-	p.press(".next-menu-item", modes[mode])
-	p.press(".control-container button", "确认修改")
-	p.press(".next-dialog-footer button", "确认")
+	p.Do(chromedp.Click(".control-container .next-select", chromedp.NodeVisible))
+	p.Click(".next-menu-item", modes[mode])
+	p.Click(".control-container button", "确认修改")
+	p.Click(".next-dialog-footer button", "确认")
 }
 
 // registered waits until a screen can be reached.
 func registered(t *testing.T, s *server) {
 	t.Helper()
-	eventually(t, "a message reaches a screen", func() bool {
+	browser.Eventually(t, 20*time.Second, "a message reaches a screen", func() bool {
 		_, answer := s.call("POST", "/api/send", `{"message":"probe","fromId":"probe","fromName":"probe","color":"red"}`)
 		return answer != "[]"
 	})
@@ -68,7 +86,7 @@ func TestThePublishedAppWorksWithItsOverlay(t *testing.T) {
 		t.Errorf("the application's files changed: %s", diff)
 	}
 	s.expect("GET", "/api/", "", 200, "Hello ServerlessDevs")
-	b := browser(t)
+	b := browser.Start(t)
 	wall := open(t, b, s.Public[0]+"/")
 	wall.note()
 	registered(t, s)
@@ -81,21 +99,21 @@ func TestThePublishedAppWorksWithItsOverlay(t *testing.T) {
 
 	for _, mode := range []int{2, 1} {
 		moderator.choose(mode)
-		eventually(t, "the mode is set", func() bool {
+		browser.Eventually(t, 20*time.Second, "the mode is set", func() bool {
 			_, status := s.call("GET", "/api/status", "")
 			return strings.Contains(status, `"status":`+string(rune('0'+mode)))
 		})
 		good, bad := "passed in mode "+string(rune('0'+mode)), "rejected in mode "+string(rune('0'+mode))
 		player.write(bad)
-		moderator.shows(waiting, bad)
-		moderator.press(waiting+" .btn", "拒绝")
-		moderator.wait("the rejected message is gone", func() bool { return !strings.Contains(moderator.text(waiting), bad) })
+		moderator.Shows(waiting, bad)
+		moderator.Click(waiting+" .btn", "拒绝")
+		moderator.Wait("the rejected message is gone", func() bool { return !strings.Contains(moderator.Text(waiting), bad) })
 		player.write(good)
-		moderator.shows(waiting, good)
+		moderator.Shows(waiting, good)
 		if strings.Contains(drawn(wall), good) {
 			t.Fatalf("mode %d: a message is on the wall before the moderator has seen it", mode)
 		}
-		moderator.press(waiting+" .btn", "通过")
+		moderator.Click(waiting+" .btn", "通过")
 		wall.draws("说：" + good)
 		if strings.Contains(drawn(wall), bad) {
 			t.Fatalf("mode %d: a rejected message is on the wall", mode)
@@ -103,7 +121,7 @@ func TestThePublishedAppWorksWithItsOverlay(t *testing.T) {
 	}
 
 	moderator.choose(0)
-	eventually(t, "mode 0", func() bool {
+	browser.Eventually(t, 20*time.Second, "mode 0", func() bool {
 		_, status := s.call("GET", "/api/status", "")
 		return strings.Contains(status, `"status":0`)
 	})
@@ -115,7 +133,7 @@ func TestThePublishedAppWorksWithItsOverlay(t *testing.T) {
 func TestThePublishedAppFailsAsPublishedWithoutItsOverlay(t *testing.T) {
 	s := start(t, checkout(t), "--no-overlay")
 	s.expect("GET", "/api/status", "", 200, `{"id":1,"filterWords":"","status":0}`)
-	b := browser(t)
+	b := browser.Start(t)
 	wall := open(t, b, s.Public[0]+"/")
 	wall.note()
 	registered(t, s)
@@ -130,7 +148,7 @@ func TestThePublishedAppFailsAsPublishedWithoutItsOverlay(t *testing.T) {
 	s.expect("POST", "/api/status", `{"status":2,"filterWords":" "}`, 200, "")
 	s.expect("POST", "/api/send", `{"message":"lost","fromId":"a","fromName":"a","color":"red"}`, 200, "Validate PK type fail")
 	s.expect("GET", "/api/barrage", "", 200, "Validate PK type fail")
-	if got := moderator.text(waiting); got != "" {
+	if got := moderator.Text(waiting); got != "" {
 		t.Errorf("the moderator sees %q", got)
 	}
 }

@@ -24,6 +24,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+
+	"github.com/sluicehq/sluice/e2e/browser"
 )
 
 const badApp = "testdata/bad"
@@ -68,7 +70,7 @@ func TestFunctionsThatMisbehave(t *testing.T) {
 					t.Errorf("%s: %d %s %.80q", does, status, code, body)
 				}
 				// The next call is none the worse for it.
-				eventually(t, 10*time.Second, "an answer after "+does, func() bool {
+				browser.Eventually(t, 10*time.Second, "an answer after "+does, func() bool {
 					status, _, body := s.get(t, "", "/"+function+"/well")
 					return status == 200 && body == "first"
 				})
@@ -228,9 +230,9 @@ func TestClientsThatMisbehave(t *testing.T) {
 		conn.(*net.TCPConn).SetLinger(0)
 		conn.Close()
 	}
-	eventually(t, 20*time.Second, "one connection left", func() bool { return len(s.conns(t)) == 1 })
+	browser.Eventually(t, 20*time.Second, "one connection left", func() bool { return len(s.conns(t)) == 1 })
 	if runtime.GOOS == "linux" {
-		eventually(t, 20*time.Second, "as many descriptors as before", func() bool { return s.descriptors() < before+20 })
+		browser.Eventually(t, 20*time.Second, "as many descriptors as before", func() bool { return s.descriptors() < before+20 })
 	}
 }
 
@@ -263,26 +265,26 @@ func TestSavingReloadsAndKeepsSockets(t *testing.T) {
 	}
 	edit("node/index.js", "'first'", "'second'")
 	edit("custom/main.go", `(w, "first")`, `(w, "second")`)
-	eventually(t, 30*time.Second, "the new Node code", says("/node/well", "second"))
-	eventually(t, 30*time.Second, "the new Go code", says("/custom/well", "second"))
+	browser.Eventually(t, 30*time.Second, "the new Node code", says("/node/well", "second"))
+	browser.Eventually(t, 30*time.Second, "the new Go code", says("/custom/well", "second"))
 
-	eventually(t, 30*time.Second, "a line that tells the reload", func() bool { return strings.Contains(s.said(), `"event":"done"`) })
+	browser.Eventually(t, 30*time.Second, "a line that tells the reload", func() bool { return strings.Contains(s.said(), `"event":"done"`) })
 
 	// What does not compile, and a template that is none, change nothing.
 	edit("custom/main.go", "func main() {", "func main() { oops")
-	eventually(t, 30*time.Second, "an error that names the line", func() bool { return strings.Contains(s.said(), "main.go:13") })
+	browser.Eventually(t, 30*time.Second, "an error that names the line", func() bool { return strings.Contains(s.said(), "main.go:13") })
 	if !says("/custom/well", "second")() {
 		t.Error("broken code took the place of what ran")
 	}
 	edit("custom/main.go", "func main() { oops", "func main() {")
 	edit("s.yaml", "component: fc\n", "component: fcc\n")
-	eventually(t, 30*time.Second, "an error that names the component", func() bool { return strings.Contains(s.said(), "fcc") })
+	browser.Eventually(t, 30*time.Second, "an error that names the component", func() bool { return strings.Contains(s.said(), "fcc") })
 	if !says("/node/well", "second")() {
 		t.Error("a broken template took the place of what ran")
 	}
 	edit("s.yaml", "component: fcc\n", "component: fc\n")
 	edit("node/index.js", "'second'", "'third'")
-	eventually(t, 30*time.Second, "code saved after the mistakes", says("/node/well", "third"))
+	browser.Eventually(t, 30*time.Second, "code saved after the mistakes", says("/node/well", "third"))
 
 	for i, conn := range conns {
 		if err := wsutil.WriteClientText(conn, []byte("H1")); err != nil {
@@ -355,7 +357,7 @@ func TestKillLeavesNoProcess(t *testing.T) {
 	}
 	s.kill()
 	for _, pid := range pids {
-		eventually(t, 10*time.Second, fmt.Sprintf("end of process %d", pid), func() bool {
+		browser.Eventually(t, 10*time.Second, fmt.Sprintf("end of process %d", pid), func() bool {
 			if runtime.GOOS == "linux" { // one that nobody has waited for is dead, too
 				b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 				return err != nil || len(b) == 0

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sluicehq/sluice/e2e/browser"
 )
 
 // frame is one thing that a page is told; a push carries one or an array of them.
@@ -165,9 +167,9 @@ func TestScreenThatLeavesIsUnregistered(t *testing.T) {
 	s := start(t, "")
 	connect(t, s, "stays", "screen")
 	leaves := connect(t, s, "leaves", "screen")
-	eventually(t, 5*time.Second, "two devices", func() bool { return len(devices(t, s)) == 2 })
+	browser.Eventually(t, 5*time.Second, "two devices", func() bool { return len(devices(t, s)) == 2 })
 	leaves.vanish()
-	eventually(t, 15*time.Second, "one device", func() bool {
+	browser.Eventually(t, 15*time.Second, "one device", func() bool {
 		d := devices(t, s)
 		return len(d) == 1 && d["stays"]
 	})
@@ -215,7 +217,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, 30*time.Second, "100 acknowledged messages", func() bool {
+	browser.Eventually(t, 30*time.Second, "100 acknowledged messages", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return len(acked) >= 100
@@ -245,7 +247,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 		}
 	}
 	// unregister has run for every connection that was lost.
-	eventually(t, 20*time.Second, "no device left", func() bool { return len(devices(t, again)) == 0 })
+	browser.Eventually(t, 20*time.Second, "no device left", func() bool { return len(devices(t, again)) == 0 })
 	again.stop()
 }
 

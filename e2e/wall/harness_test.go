@@ -235,13 +235,3 @@ func (s *server) call(client *http.Client, method, path string, body, out any) (
 	}
 	return resp.StatusCode, nil
 }
-
-// eventually waits for a condition, which is asked every 20 ms.
-func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(limit); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("after %s still not: %s", limit, what)
-		}
-	}
-}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/sluicehq/sluice/e2e/browser"
 )
 
 // Where the pages say things: the screen's log for screen readers, the player's own messages, the
@@ -17,72 +19,72 @@ const (
 )
 
 // login opens the moderator's page and passes its door.
-func login(t *testing.T, s *server, p *page) {
+func login(t *testing.T, s *server, p *browser.Page) {
 	t.Helper()
-	p.do(chromedp.WaitVisible("#password"), chromedp.SendKeys("#password", "a guess"), chromedp.Click("form button.primary"))
-	p.do(chromedp.WaitVisible("[role=alert]")) // a guess is refused
-	p.do(chromedp.Reload(), chromedp.WaitVisible("#password"), chromedp.SendKeys("#password", adminPassword), chromedp.Click("form button.primary"))
-	p.do(chromedp.WaitVisible(".desk"))
+	p.Do(chromedp.WaitVisible("#password"), chromedp.SendKeys("#password", "a guess"), chromedp.Click("form button.primary"))
+	p.Do(chromedp.WaitVisible("[role=alert]")) // a guess is refused
+	p.Do(chromedp.Reload(), chromedp.WaitVisible("#password"), chromedp.SendKeys("#password", adminPassword), chromedp.Click("form button.primary"))
+	p.Do(chromedp.WaitVisible(".desk"))
 }
 
 // write sends a message as a player does: types it and presses the button.
-func (p *page) write(text string) {
-	p.t.Helper()
-	p.do(chromedp.WaitVisible("form.composer textarea"), chromedp.SendKeys("form.composer textarea", text), chromedp.WaitEnabled("button.send"), chromedp.Click("button.send"))
-	p.shows(mine, text)
+func write(t *testing.T, p *browser.Page, text string) {
+	t.Helper()
+	p.Do(chromedp.WaitVisible("form.composer textarea"), chromedp.SendKeys("form.composer textarea", text), chromedp.WaitEnabled("button.send"), chromedp.Click("button.send"))
+	p.Shows(mine, text)
 }
 
 // TestWallInABrowser walks through an evening: two screens, a phone, a moderator; the three modes; a
 // screen whose connection breaks.
 func TestWallInABrowser(t *testing.T) {
 	s := start(t, "")
-	b := browser(t)
-	screens := []*page{open(t, b, s.url("/"), 1920, 1080), open(t, b, s.url("/"), 1280, 720)}
+	b := browser.Start(t)
+	screens := []*browser.Page{browser.Open(t, b, s.url("/"), 1920, 1080), browser.Open(t, b, s.url("/"), 1280, 720)}
 	for _, sc := range screens {
-		sc.do(chromedp.WaitVisible(".join svg")) // the QR code
+		sc.Do(chromedp.WaitVisible(".join svg")) // the QR code
 	}
-	moderator := open(t, b, s.url("/admin/"), 1440, 900)
+	moderator := browser.Open(t, b, s.url("/admin/"), 1440, 900)
 	login(t, s, moderator)
-	eventually(t, 20*time.Second, "two screens and a moderator registered", func() bool { return len(devices(t, s)) >= 3 })
-	player := open(t, b, s.url("/player/"), 390, 844)
+	browser.Eventually(t, 20*time.Second, "two screens and a moderator registered", func() bool { return len(devices(t, s)) >= 3 })
+	player := browser.Open(t, b, s.url("/player/"), 390, 844)
 
 	// Mode 0: a message appears on both screens.
-	player.write("Hello wall")
+	write(t, player, "Hello wall")
 	for _, sc := range screens {
-		sc.shows(onScreen, "Hello wall")
+		sc.Shows(onScreen, "Hello wall")
 	}
 
 	// Mode 2: held, then released by the moderator; a rejected one never appears.
-	moderator.click("[role=radiogroup] button", modeName(t, moderator, 2))
-	eventually(t, 10*time.Second, "mode 2", func() bool { return mode(t, s) == 2 })
-	player.write("First look")
-	moderator.shows(inQueue, "First look")
-	player.write("Never shown")
-	moderator.shows(inQueue, "Never shown")
+	moderator.Click("[role=radiogroup] button", modeName(moderator, 2))
+	browser.Eventually(t, 10*time.Second, "mode 2", func() bool { return mode(t, s) == 2 })
+	write(t, player, "First look")
+	moderator.Shows(inQueue, "First look")
+	write(t, player, "Never shown")
+	moderator.Shows(inQueue, "Never shown")
 	for _, sc := range screens {
-		sc.lacks(onScreen, "First look")
+		sc.Lacks(onScreen, "First look")
 	}
-	moderator.do(chromedp.Click("main ol li:nth-of-type(1) .acts .ok"))
+	moderator.Do(chromedp.Click("main ol li:nth-of-type(1) .acts .ok"))
 	for _, sc := range screens {
-		sc.shows(onScreen, "First look")
+		sc.Shows(onScreen, "First look")
 	}
-	moderator.do(chromedp.Click("main ol li:nth-of-type(1) .acts .bad"))
-	eventually(t, 10*time.Second, "the queue is empty", func() bool { return moderator.text(inQueue) == "" })
+	moderator.Do(chromedp.Click("main ol li:nth-of-type(1) .acts .bad"))
+	browser.Eventually(t, 10*time.Second, "the queue is empty", func() bool { return moderator.Text(inQueue) == "" })
 
 	// Mode 1: words of the list are masked.
-	moderator.click("[role=radiogroup] button", modeName(t, moderator, 1))
-	eventually(t, 10*time.Second, "mode 1", func() bool { return mode(t, s) == 1 })
+	moderator.Click("[role=radiogroup] button", modeName(moderator, 1))
+	browser.Eventually(t, 10*time.Second, "mode 1", func() bool { return mode(t, s) == 1 })
 	s.set(s.admin(), map[string]any{"filterWords": "rude", "action": "mask"})
-	player.write("How RuDe of me")
+	write(t, player, "How RuDe of me")
 	for _, sc := range screens {
-		sc.shows(onScreen, "How **** of me")
-		sc.lacks(onScreen, "Never shown")
+		sc.Shows(onScreen, "How **** of me")
+		sc.Lacks(onScreen, "Never shown")
 	}
 	// … or held.
 	s.set(s.admin(), map[string]any{"action": "hold"})
-	player.write("rude again")
-	moderator.shows(inQueue, "rude again")
-	moderator.do(chromedp.Click("main ol li:nth-of-type(1) .acts .bad"))
+	write(t, player, "rude again")
+	moderator.Shows(inQueue, "rude again")
+	moderator.Do(chromedp.Click("main ol li:nth-of-type(1) .acts .bad"))
 
 	// A screen loses its connection, comes back by itself, and has missed nothing.
 	s.set(s.admin(), map[string]any{"status": 0})
@@ -98,15 +100,15 @@ func TestWallInABrowser(t *testing.T) {
 	}
 	for _, sc := range screens {
 		for i := range 3 {
-			sc.shows(onScreen, fmt.Sprint("while you were away ", i))
+			sc.Shows(onScreen, fmt.Sprint("while you were away ", i))
 		}
 	}
 
 	// Pictures, with some life on the wall, for people to look at.
 	s.set(s.admin(), map[string]any{"status": 0, "rate": 0})
 	for _, size := range sizes {
-		wall := open(t, b, s.url("/"), size.w, size.h)
-		wall.do(chromedp.WaitVisible(".join"))
+		wall := browser.Open(t, b, s.url("/"), size.w, size.h)
+		wall.Do(chromedp.WaitVisible(".join"))
 		for i, text := range crowd {
 			if _, err := s.call(anyone, "POST", "/api/send", map[string]string{"message": text, "fromId": fmt.Sprint("p", i), "fromName": names[i%len(names)],
 				"color": colors[i%len(colors)], "fontSize": "28px", "cid": size.name + fmt.Sprint(i)}, nil); err != nil {
@@ -114,17 +116,17 @@ func TestWallInABrowser(t *testing.T) {
 			}
 			time.Sleep(350 * time.Millisecond) // an evening has its pace
 		}
-		wall.shows(onScreen, crowd[len(crowd)-1])
-		wall.picture("screen-"+size.name, size.w, size.h)
+		wall.Shows(onScreen, crowd[len(crowd)-1])
+		wall.Picture("screen-"+size.name, size.w, size.h)
 	}
 	s.set(s.admin(), map[string]any{"status": 2})
 	for i, text := range crowd[:4] {
 		s.call(anyone, "POST", "/api/send", map[string]string{"message": text, "fromId": fmt.Sprint("q", i), "fromName": names[i], "color": colors[i], "fontSize": "28px", "cid": fmt.Sprint("q", i)}, nil)
 	}
-	moderator.shows(inQueue, crowd[3])
+	moderator.Shows(inQueue, crowd[3])
 	for _, size := range sizes {
-		player.picture("player-"+size.name, size.w, size.h)
-		moderator.picture("admin-"+size.name, size.w, size.h)
+		player.Picture("player-"+size.name, size.w, size.h)
+		moderator.Picture("admin-"+size.name, size.w, size.h)
 	}
 }
 
@@ -140,13 +142,8 @@ var (
 )
 
 // modeName is what the moderator's page calls a mode, in whichever language it is.
-func modeName(t *testing.T, p *page, mode int) string {
-	t.Helper()
-	name, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](fmt.Sprintf("document.querySelectorAll('[role=radiogroup][aria-labelledby=mode] button')[%d].textContent", mode)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return name
+func modeName(p *browser.Page, mode int) string {
+	return p.Eval(fmt.Sprintf("document.querySelectorAll('[role=radiogroup][aria-labelledby=mode] button')[%d].textContent", mode))
 }
 
 // mode is the moderation mode that is in force.

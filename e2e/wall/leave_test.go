@@ -1,0 +1,40 @@
+package wall
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+func TestRemovedAppHearsOfItsConnectionsFirst(t *testing.T) {
+	s := start(t, "")
+	s.admin()
+	for _, id := range []string{"one", "two"} {
+		connect(t, s, id, "screen")
+	}
+	if got := devices(t, s); !got["one"] || !got["two"] {
+		t.Fatalf("registered devices: %v", got)
+	}
+	if _, err := s.sluice("remove", s.App.Name); err != nil {
+		t.Fatal(err)
+	}
+	if got := devices(t, s); len(got) > 0 {
+		t.Errorf("the app was removed without UNREGISTER of %v", got)
+	}
+}
+
+func TestCtrlCIsQuickThoughClientsDoNotAnswer(t *testing.T) {
+	s := start(t, "")
+	conn, _, _, err := ws.Dial(context.Background(), s.ws()) // and never reads a close frame
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	begin := time.Now()
+	s.stop()
+	if took := time.Since(begin); took > 4*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
