@@ -6,7 +6,10 @@ import (
 )
 
 // entry is one key that exists because of a row: in an index, or in the expiry space.
-type entry struct{ key, val []byte }
+type entry struct {
+	key, val []byte
+	late     bool // of an index that may not have the row yet
+}
 
 // entries are those of a stored row, nil having none. They depend on nothing but the row and the
 // description, so that a later write can find and remove them.
@@ -65,7 +68,7 @@ func (t *Spec) entry(x *Index, r *stored) (entry, bool, error) {
 		return entry{}, false, err
 	}
 	val, err := appendRow(nil, copied)
-	return entry{k, val}, true, err
+	return entry{k, val, x.Late}, true, err
 }
 
 // liveEntry hides an index entry that is past its time.

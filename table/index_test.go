@@ -109,6 +109,58 @@ func TestIndexAddedLaterHasTheOldRows(t *testing.T) {
 	}
 }
 
+func TestALateIndexHasNoOldRowsUntilTheyAreWrittenAgain(t *testing.T) {
+	t.Parallel()
+	tables := open(t, memory.New(), nil)
+	old := create(t, tables, chat())
+	write := func(id int64) { apply(t, tables, put(old, table.Key{str("a"), num(id)}, cols(1, "n", num(id))...)) }
+	for i := range int64(5) {
+		write(i)
+	}
+	spec, err := tables.Alter(t.Context(), "inst", "chat", func(s *table.Spec) error {
+		s.Indexes = append(s.Indexes, table.Index{Name: "late", Key: []table.KeyColumn{{Name: "n", Type: table.Int}}, Late: true})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := func() string {
+		t.Helper()
+		got := ""
+		for _, r := range all(t, tables, table.Range{Table: spec, Index: "late"}) {
+			got += fmt.Sprint(r.Key[0].Int)
+		}
+		return got
+	}
+	if got := seen(); spec.Indexes[0].Building || got != "" {
+		t.Errorf("at first it has %q", got)
+	}
+	write(7)
+	write(3) // without a change
+	if got := seen(); got != "37" {
+		t.Errorf("after two writes it has %q", got)
+	}
+	// Another index's walk over the old rows does not enter them.
+	spec, err = tables.Alter(t.Context(), "inst", "chat", func(s *table.Spec) error {
+		s.Indexes = append(s.Indexes, table.Index{Name: "whole", Key: []table.KeyColumn{{Name: "n", Type: table.Int}}})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if whole := all(t, tables, table.Range{Table: spec, Index: "whole"}); len(whole) != 6 {
+		t.Errorf("the other index has %d rows", len(whole))
+	}
+	if got := seen(); got != "37" {
+		t.Errorf("after the walk it has %q", got)
+	}
+	apply(t, tables, remove(spec, table.Key{str("a"), num(0)}))
+	apply(t, tables, remove(spec, table.Key{str("a"), num(7)}))
+	if got := seen(); got != "3" {
+		t.Errorf("after two deletes it has %q", got)
+	}
+}
+
 func TestLargeIndexIsBuiltWhileWritesGoOn(t *testing.T) {
 	if testing.Short() {
 		t.Skip("writes 12,000 rows")

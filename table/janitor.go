@@ -285,7 +285,13 @@ func (t *Tables) refreshRow(tx kv.Txn, spec *Spec, rowKey []byte) error {
 	}
 	now := t.clock(tx)
 	live := spec.live(old, now)
-	w, err := t.plan(spec, rowKey, old, live, true)
+	w, err := t.plan(spec, rowKey, old, live, func(e entry, _ bool) (bool, error) {
+		if !e.late {
+			return true, nil
+		}
+		_, there, err := tx.Get(e.key)
+		return there, err
+	})
 	if err != nil {
 		return err
 	}

@@ -103,6 +103,8 @@ type Index struct {
 	Hash    bool        `json:"hash,omitempty"`
 	Extra   []byte      `json:"extra,omitempty"`
 	ID      uint32      `json:"id"`
+	// Late leaves out the rows that are older than the index, until they are written again.
+	Late bool `json:"late,omitempty"`
 	// Building is set while rows older than the index are still being entered: it cannot be read yet.
 	Building bool `json:"building,omitempty"`
 }

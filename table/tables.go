@@ -282,7 +282,7 @@ func (t *Tables) list(ctx context.Context, prefix []byte) ([]*Spec, error) {
 
 // Alter changes a description: fn gets a copy to change, and may run more than once. Key, Hash, name
 // and identity of the table stay. An index that is new, or whose key or projection changed, is built
-// from the rows that are there, a large one in the background (Index.Building).
+// from the rows that are there unless it is Late, a large one in the background (Index.Building).
 func (t *Tables) Alter(ctx context.Context, scope, name string, fn func(*Spec) error) (*Spec, error) {
 	key := metaKey(scope, name)
 	var spec *Spec
@@ -310,7 +310,7 @@ func (t *Tables) Alter(ctx context.Context, scope, name string, fn func(*Spec) e
 				x.ID, x.Building = was.ID, was.Building
 				continue
 			}
-			x.ID, x.Building, walk = spec.NextIndex, true, true
+			x.ID, x.Building, walk = spec.NextIndex, !x.Late, walk || !x.Late
 			spec.NextIndex++
 		}
 		for i := range old.Indexes {
@@ -344,7 +344,7 @@ func (t *Tables) Alter(ctx context.Context, scope, name string, fn func(*Spec) e
 
 // sameEntries says whether two descriptions of an index make the same entries.
 func (x *Index) sameEntries(o *Index) bool {
-	return slices.Equal(x.Key, o.Key) && slices.Equal(x.Project, o.Project) && x.All == o.All && x.Hash == o.Hash
+	return slices.Equal(x.Key, o.Key) && slices.Equal(x.Project, o.Project) && x.All == o.All && x.Hash == o.Hash && x.Late == o.Late
 }
 
 // Drop removes a table at once; its rows are deleted in the background.

@@ -254,7 +254,7 @@ func (t *Tables) apply(tx kv.Txn, op Op) (Change, error) {
 			return Change{}, err
 		}
 	}
-	w, err := t.plan(spec, key, old, ch.After, false)
+	w, err := t.plan(spec, key, old, ch.After, func(e entry, same bool) (bool, error) { return e.late || !same, nil })
 	if err != nil {
 		return Change{}, err
 	}
@@ -354,9 +354,9 @@ func (c *change) write(tx kv.Txn) {
 	}
 }
 
-// plan works out the change from old to row; either may be nil. Entries that are there already are
-// written again only when all is set.
-func (t *Tables) plan(spec *Spec, key []byte, old *stored, row *Row, all bool) (*change, error) {
+// plan works out the change from old to row; either may be nil. Of row's entries, those are written that
+// writes wants; same ones were the old row's, too.
+func (t *Tables) plan(spec *Spec, key []byte, old *stored, row *Row, writes func(e entry, same bool) (bool, error)) (*change, error) {
 	var c change
 	was, err := spec.entries(key, old)
 	if err != nil {
@@ -383,8 +383,10 @@ func (t *Tables) plan(spec *Spec, key []byte, old *stored, row *Row, all bool) (
 			if len(e.key) > t.store.Limits().MaxKey {
 				return nil, sluice.Errorf(sluice.TooMuch, "the row's key in an index is too long")
 			}
-			same := func(o entry) bool { return bytes.Equal(o.key, e.key) && bytes.Equal(o.val, e.val) }
-			if all || !slices.ContainsFunc(was, same) {
+			same := slices.ContainsFunc(was, func(o entry) bool { return bytes.Equal(o.key, e.key) && bytes.Equal(o.val, e.val) })
+			if put, err := writes(e, same); err != nil {
+				return nil, err
+			} else if put {
 				c.puts = append(c.puts, [2][]byte{e.key, e.val})
 			}
 		}

@@ -16,8 +16,8 @@ const (
 	phaseSynced = 2
 )
 
-// A secondary index is a table for those who read. Ours are complete and in step with their table
-// whatever their type and mode say, also over rows that are older than the index.
+// A secondary index is a table for those who read. Ours are in step with their table whatever their type
+// and mode say. Rows older than the index are in it if the client wants them to, or when they are written again.
 
 // indexName is an index in the name space of an instance.
 type indexName struct{ instance, name string }
@@ -286,7 +286,11 @@ func (c *call) createIndex(ctx context.Context, req *createIndexRequest) (*none,
 		return nil, err
 	}
 	_, err = c.alter(ctx, req.Table, func(spec *table.Spec, e *extra) error {
-		return e.addIndex(spec, &req.Index)
+		if err := e.addIndex(spec, &req.Index); err != nil {
+			return err
+		}
+		spec.Indexes[len(spec.Indexes)-1].Late = !req.Base
+		return nil
 	})
 	return &none{}, err
 }

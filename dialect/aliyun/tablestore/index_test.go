@@ -86,7 +86,7 @@ func TestIndexesAreReadAsTables(t *testing.T) {
 func TestIndexesComeAndGo(t *testing.T) {
 	t.Parallel()
 	c := indexed(t)
-	c.do("CreateIndex", &createIndexRequest{"t", indexMeta{Name: "by_n", Key: []string{"gid", "n"}, Defined: []string{"s"}, Mode: indexSync, Type: indexLocal}}, nil)
+	c.do("CreateIndex", &createIndexRequest{"t", indexMeta{Name: "by_n", Key: []string{"gid", "n"}, Defined: []string{"s"}, Mode: indexSync, Type: indexLocal}, true}, nil)
 	if got, want := c.walk("by_n", "gid", "n", "uid"), "gid=0 n=1 uid=a: s=y; gid=1 n=2 uid=b: s=x; gid=2 n=3 uid=c: s=5; gid=3 n=4 uid=d:"; got != want {
 		t.Errorf("new index has %q, want %q", got, want)
 	}
@@ -111,7 +111,7 @@ func TestIndexesComeAndGo(t *testing.T) {
 func TestIndexFaults(t *testing.T) {
 	t.Parallel()
 	c := indexed(t)
-	create := func(m indexMeta) *createIndexRequest { return &createIndexRequest{"t", m} }
+	create := func(m indexMeta) *createIndexRequest { return &createIndexRequest{"t", m, true} }
 	write := put(ignore, wireRow{Key: []cell{textCell("s", "y"), intCell("gid", 0), textCell("uid", "a")}, Cells: []cell{intCell("n", 1)}})
 	write.Table = "by_s"
 	for _, tc := range []faultCase{
@@ -121,7 +121,7 @@ func TestIndexFaults(t *testing.T) {
 		{"its name is taken by an index", "CreateIndex", create(indexMeta{Name: "by_s", Key: []string{"s"}}), faultExists},
 		{"its name is taken by a table", "CreateIndex", create(indexMeta{Name: "t", Key: []string{"s"}}), faultExists},
 		{"a table of an index's name", "CreateTable", &createTableRequest{Meta: tableMeta{Name: "by_s", Key: []keySchema{anyText}}}, faultExists},
-		{"no table", "CreateIndex", &createIndexRequest{"u", indexMeta{Name: "i", Key: []string{"s"}}}, faultMissing},
+		{"no table", "CreateIndex", &createIndexRequest{"u", indexMeta{Name: "i", Key: []string{"s"}}, true}, faultMissing},
 		{"a bad name", "CreateIndex", create(indexMeta{Name: "1", Key: []string{"s"}}), invalid("Invalid table name: '1'.")},
 		{"no key", "CreateIndex", create(indexMeta{Name: "i"}), invalid("The number of primary key columns must be in range: [1, 4].")},
 		{"a key twice", "CreateIndex", create(indexMeta{Name: "i", Key: []string{"s", "s"}}), invalid("Duplicated primary key name: 's'.")},
@@ -139,5 +139,29 @@ func TestIndexFaults(t *testing.T) {
 		if diff := cmp.Diff(tc.want, c.try(tc.op, tc.req, nil)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
 		}
+	}
+}
+
+func TestAnIndexWithoutBaseDataHasWhatIsWrittenAfterwards(t *testing.T) {
+	t.Parallel()
+	c := newServer(t, nil).operator("inst")
+	c.do("CreateTable", &createTableRequest{Meta: tableMeta{Name: "t", Key: []keySchema{anyText}, Defined: []definedColumn{{"n", definedInteger}}}}, nil)
+	row := func(id string, n int64) {
+		c.do("PutRow", put(ignore, wireRow{Key: []cell{textCell("id", id)}, Cells: []cell{intCell("n", n)}}), nil)
+	}
+	row("a", 1)
+	row("b", 2)
+	c.do("CreateIndex", &createIndexRequest{Table: "t", Index: indexMeta{Name: "later", Key: []string{"n"}}}, nil)
+	row("c", 3)
+	row("b", 2) // as it was
+	var d describeTableResponse
+	c.do("DescribeTable", &tableRequest{"t"}, &d)
+	if len(d.Indexes) != 1 || d.Indexes[0].Phase != phaseSynced {
+		t.Errorf("described as %+v", d.Indexes)
+	}
+	var resp getRangeResponse
+	c.do("GetRange", &getRangeRequest{Table: "later", MaxVersions: one, From: keyRow(minCell("n"), minCell("id")), To: keyRow(maxCell("n"), maxCell("id"))}, &resp)
+	if diff := cmp.Diff("n=2 id=b:; n=3 id=c:", c.showRows(resp.Rows)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -128,6 +128,7 @@ type updateTableResponse struct {
 type createIndexRequest struct {
 	Table string    `pb:"1!"`
 	Index indexMeta `pb:"2!"`
+	Base  bool      `pb:"3"` // the rows that are there enter the index
 }
 
 type dropIndexRequest struct {
