@@ -1,0 +1,53 @@
+package lambda
+
+import (
+	"cmp"
+	"crypto/md5"
+	"encoding/hex"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/access"
+)
+
+// deployLife is how long the credentials in an environment hold: they are made at a deploy and read when
+// a process starts, which may be at any time until the next one.
+const deployLife = 10 * 365 * 24 * time.Hour
+
+// DefaultRegion is the region of apps that name none (section 0).
+const DefaultRegion = "us-east-1"
+
+// Environment is what a function finds in its environment besides the template's own (section 3.4).
+// f.Code is where the code runs.
+func Environment(keys Keys, app *sluice.App, f *sluice.Function) map[string]string {
+	name, region := PhysicalName(f), cmp.Or(app.Region, DefaultRegion)
+	c := keys.Temporary("ASIA", access.Principal{App: app.Name, Function: f.Name}, deployLife)
+	stream := md5.Sum([]byte(string(app.Name) + "/" + name))
+	env := map[string]string{
+		"_HANDLER":                        f.Handler,
+		"AWS_REGION":                      region,
+		"AWS_DEFAULT_REGION":              region,
+		"AWS_LAMBDA_FUNCTION_NAME":        name,
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(f.MemoryMB),
+		"AWS_LAMBDA_FUNCTION_VERSION":     Latest,
+		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
+		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + name,
+		"AWS_LAMBDA_LOG_STREAM_NAME":      time.Now().UTC().Format("2006/01/02/") + "[" + Latest + "]" + hex.EncodeToString(stream[:]),
+		"AWS_ACCESS_KEY_ID":               c.ID,
+		"AWS_SECRET_ACCESS_KEY":           c.Secret,
+		"AWS_SESSION_TOKEN":               c.Token,
+		"AWS_XRAY_CONTEXT_MISSING":        "LOG_ERROR",
+		"AWS_XRAY_DAEMON_ADDRESS":         "169.254.79.129:2000",
+		"LAMBDA_TASK_ROOT":                f.Code,
+		"LAMBDA_RUNTIME_DIR":              "/var/runtime",
+		"LD_LIBRARY_PATH":                 f.Code + ":" + f.Code + "/lib",
+		"TZ":                              ":UTC",
+		"LANG":                            "en_US.UTF-8",
+	}
+	if !strings.HasPrefix(f.Runtime, "provided") {
+		env["AWS_EXECUTION_ENV"] = "AWS_Lambda_" + f.Runtime
+	}
+	return env
+}

@@ -1,0 +1,273 @@
+// Package lambda speaks AWS Lambda (aws.md section 3): its API, with which functions are called and
+// described; its runtime API, from which programs of the provided runtimes fetch their calls; what a
+// function finds in its environment; and the lines that frame a call in its log.
+package lambda
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/access"
+	"github.com/sluicehq/sluice/function"
+)
+
+// Account is the account id that ARNs show (section 0).
+const Account = "000000000000"
+
+// Latest is the version of a function that nobody has published.
+const Latest = "$LATEST"
+
+// dialect is the name under which functions of ours are deployed.
+const dialect = "aws"
+
+// maxPayload is how much a synchronous call carries either way; a response may have 100 bytes more
+// (sections 3.1, 3.5).
+const (
+	maxPayload  = 6 << 20
+	maxResponse = maxPayload + 100
+)
+
+// Functions is what the package needs of the function room.
+type Functions interface {
+	Invoke(ctx context.Context, inv sluice.Invocation) (sluice.Result, error)
+	List(app sluice.AppName) []function.Status
+	Version(app sluice.AppName, name sluice.FunctionName) (*function.Version, bool)
+}
+
+// Keys makes and checks credentials: access.Keys.
+type Keys interface {
+	Temporary(prefix string, p access.Principal, ttl time.Duration) access.Credentials
+	Lookup(ctx context.Context, id, token string) (secret string, p access.Principal, err error)
+}
+
+// Lambda calls functions by their names and ARNs. It is safe for concurrent use.
+type Lambda struct {
+	functions Functions
+	logs      function.LogSink
+	log       *slog.Logger
+
+	mu    sync.RWMutex // guards known
+	known map[asked]*Function
+}
+
+// asked is a name as somebody of an app used it.
+type asked struct {
+	app  sluice.AppName
+	name string
+}
+
+// Function is a deployed function with what the cloud knows of it. It is not changed: a deploy makes a
+// new one.
+type Function struct {
+	*function.Version
+	Extra *Extra
+	Name  string // on the cloud
+	ARN   string // without a qualifier
+}
+
+// NewLambda makes a Lambda. logs gets the lines that frame calls; nil is nobody.
+func NewLambda(f Functions, logs function.LogSink, log *slog.Logger) *Lambda {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Lambda{functions: f, logs: logs, log: log, known: map[asked]*Function{}}
+}
+
+// ARN is the name of a function for everybody (section 0).
+func ARN(region, name string) string {
+	return "arn:aws:lambda:" + cmp.Or(region, "us-east-1") + ":" + Account + ":function:" + name
+}
+
+// PhysicalName is a function's name on the cloud.
+func PhysicalName(f *sluice.Function) string { return cmp.Or(f.Physical, string(f.Name)) }
+
+var names = regexp.MustCompile(`^(?:arn:aws[a-z-]*:lambda:([a-z0-9-]+):)?(?:(\d{12}):)?(?:function:)?([A-Za-z0-9-_]+)(?::(\$LATEST|[A-Za-z0-9-_]+))?$`)
+
+// ParseName takes apart how a function is named: a name, name:qualifier, a partial or a full ARN.
+func ParseName(s string) (name, qualifier string, ok bool) {
+	m := names.FindStringSubmatch(s)
+	if m == nil {
+		return "", "", false
+	}
+	return m[3], m[4], true
+}
+
+// TargetOf is the function in the URI of an integration or of an authorizer (section 0); the ARN of a
+// function stands for itself.
+func TargetOf(uri string) string {
+	if _, rest, ok := strings.Cut(uri, ":path/2015-03-31/functions/"); ok {
+		return strings.TrimSuffix(rest, "/invocations")
+	}
+	return uri
+}
+
+// Find is the function that a name means for somebody of an app: its own functions go first, by the
+// name in its template, then everybody's, by the name on the cloud. The operator ("") may use any.
+func (l *Lambda) Find(app sluice.AppName, name string) (*Function, error) {
+	l.mu.RLock()
+	f := l.known[asked{app, name}]
+	l.mu.RUnlock()
+	if f != nil {
+		if v, _ := l.functions.Version(f.App, f.Spec.Name); v == f.Version {
+			return f, nil
+		}
+	}
+	v := l.search(app, name)
+	if v == nil {
+		return nil, sluice.Errorf(sluice.Missing, "Function not found: %s", ARN("", name))
+	}
+	f = describe(v)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.known) > 10000 {
+		clear(l.known)
+	}
+	l.known[asked{app, name}] = f
+	return f, nil
+}
+
+func describe(v *function.Version) *Function {
+	name := PhysicalName(&v.Spec)
+	return &Function{v, extraOf(&v.Spec), name, ARN(v.Env["AWS_REGION"], name)}
+}
+
+func (l *Lambda) search(app sluice.AppName, name string) *function.Version {
+	if app != "" {
+		if v, ok := l.functions.Version(app, sluice.FunctionName(name)); ok && v.Dialect == dialect {
+			return v
+		}
+	}
+	var other *function.Version
+	for _, s := range l.functions.List("") {
+		v, ok := l.functions.Version(s.App, s.Name)
+		if !ok || v.Dialect != dialect {
+			continue
+		}
+		if PhysicalName(&v.Spec) == name || app == "" && string(v.Spec.Name) == name {
+			if v.App == app {
+				return v
+			}
+			other = cmp.Or(other, v)
+		}
+	}
+	return other
+}
+
+// Call is one call of a function.
+type Call struct {
+	App       sluice.AppName // whose template's names count; "" is the operator
+	Name      string         // of the function: see ParseName
+	Qualifier string         // of the version or alias; goes before one in Name
+	RequestID string         // "" makes one
+	Payload   []byte
+	Client    string        // X-Amz-Client-Context, decoded
+	Trace     string        // X-Amzn-Trace-Id
+	Tail      bool          // the result's LogTail is wanted whole
+	Conn      sluice.ConnID // the connection that caused it
+}
+
+// Resolve is the function that a name (see ParseName) and a qualifier mean for somebody of an app.
+// Missing is its error when there is no such function, version or alias.
+func (l *Lambda) Resolve(app sluice.AppName, named, qualifier string) (*Function, error) {
+	f, _, err := l.resolve(app, named, qualifier)
+	return f, err
+}
+
+func (l *Lambda) resolve(app sluice.AppName, named, qualifier string) (f *Function, q string, err error) {
+	name, q, ok := ParseName(named)
+	if !ok {
+		return nil, "", sluice.Errorf(sluice.Missing, "Function not found: %s", named)
+	}
+	if f, err = l.Find(app, name); err != nil {
+		return nil, "", err
+	}
+	if q = cmp.Or(qualifier, q); q != "" && !f.Extra.has(q) {
+		return nil, "", sluice.Errorf(sluice.Missing, "Function not found: %s:%s", f.ARN, q)
+	}
+	return f, q, nil
+}
+
+// Invoke runs one call to its end, and frames it in the function's log (section 3.6). Missing is its
+// error when there is no such function, version or alias.
+func (l *Lambda) Invoke(ctx context.Context, c Call) (*Function, sluice.Result, error) {
+	f, inv, err := l.invocation(c)
+	if err != nil {
+		return nil, sluice.Result{}, err
+	}
+	if f.Extra.Reserved != nil && *f.Extra.Reserved == 0 {
+		return f, sluice.Result{}, sluice.Errorf(sluice.Throttled, "Rate Exceeded.")
+	}
+	res, err := l.run(ctx, f, inv)
+	return f, res, err
+}
+
+// invocation is a call in the function room's terms.
+func (l *Lambda) invocation(c Call) (*Function, sluice.Invocation, error) {
+	f, qualifier, err := l.resolve(c.App, c.Name, c.Qualifier)
+	if err != nil {
+		return nil, sluice.Invocation{}, err
+	}
+	arn := f.ARN
+	if qualifier != "" {
+		arn += ":" + qualifier
+	}
+	inv := sluice.Invocation{App: f.App, Function: f.Spec.Name, Qualifier: qualifier, RequestID: cmp.Or(c.RequestID, NewRequestID()), Payload: c.Payload, Conn: c.Conn,
+		Attrs: map[string]string{"arn": arn, "trace": cmp.Or(c.Trace, newTrace())}}
+	if c.Client != "" {
+		inv.Attrs["client"] = c.Client
+	}
+	if c.Tail {
+		inv.Attrs[attrTail] = "1"
+	}
+	return f, inv, nil
+}
+
+// run runs a call between the lines that frame it.
+func (l *Lambda) run(ctx context.Context, f *Function, inv sluice.Invocation) (sluice.Result, error) {
+	id := inv.RequestID
+	l.write(f, id, "START RequestId: "+id+" Version: "+Latest)
+	res, err := l.functions.Invoke(ctx, inv)
+	l.frame(f, id, &res, err)
+	return res, err
+}
+
+func (l *Lambda) write(v *Function, id, text string) {
+	if l.logs != nil {
+		l.logs.Log(sluice.LogLine{Time: time.Now(), App: v.App, Function: v.Spec.Name, Request: id, Level: sluice.LevelPlatform, Text: text})
+	}
+}
+
+// frame writes the lines that end a call, and puts all of them around the call's own last lines.
+func (l *Lambda) frame(v *Function, id string, res *sluice.Result, err error) {
+	if err != nil {
+		l.write(v, id, "END RequestId: "+id+" ("+err.Error()+")")
+		return
+	}
+	ms := float64(res.Took.Microseconds()) / 1000
+	report := fmt.Sprintf("REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB",
+		id, ms, int(ms)+1, v.Spec.MemoryMB, res.MemoryMB)
+	if res.Cold {
+		report += fmt.Sprintf("\tInit Duration: %.2f ms", float64(res.Init.Microseconds())/1000)
+	}
+	if f := res.Failure; f != nil && f.Kind == sluice.TimedOut {
+		report += "\tStatus: timeout"
+	}
+	end := "END RequestId: " + id
+	l.write(v, id, end)
+	l.write(v, id, report)
+	tail := make([]byte, 0, len(res.LogTail)+len(report)+160)
+	tail = append(tail, "START RequestId: "+id+" Version: "+Latest+"\n"...)
+	tail = append(tail, res.LogTail...)
+	if n := len(tail); tail[n-1] != '\n' {
+		tail = append(tail, '\n')
+	}
+	tail = append(tail, end+"\n"+report+"\n"...)
+	res.LogTail = tail[max(0, len(tail)-4<<10):]
+}
