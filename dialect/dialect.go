@@ -95,6 +95,8 @@ type Dialect struct {
 	EnsureTable func(ctx context.Context, app *sluice.App, t *sluice.Table) error
 	// Run does what has to be done in the background (asynchronous calls) until ctx ends.
 	Run func(ctx context.Context) error
+	// Notify is told of objects that come and go; it calls the functions that ask for it.
+	Notify object.Notify
 	// Hosts are patterns of vendor host names ("*.aliyuncs.com") that functions may call and we answer.
 	Hosts []string
 }

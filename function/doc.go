@@ -12,8 +12,8 @@
 // It does not know any cloud's wire format, and keeps nothing else on disk.
 //
 // Goroutines: one ticker (Run), one per start, one per live instance (it waits for the instance's
-// end), one per call whose caller has left early (or may, where the instance's calls cannot be left), one per queued call that is made.
-// All are waited for by Stop, and by Queue.Run.
+// end), one per call whose caller has left early (or may, where the instance's calls cannot be left),
+// all of which Stop waits for; one per queued call that is made, which Queue.Run waits for.
 //
 // Lock order: Functions.mu, then pool.mu, then tails.mu. None is held across I/O or a call of a
 // Starter or an Instance.

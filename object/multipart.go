@@ -199,7 +199,7 @@ func (s *Store) Complete(ctx context.Context, bucket, key, id string, in Complet
 		old  leftover
 		drop []string
 	)
-	err = s.kv.Update(ctx, locks(objectKey(b.ID, key), uploadKey(b.ID, key, id)), func(tx kv.Txn) error {
+	err = s.change(ctx, b, locks(objectKey(b.ID, key), uploadKey(b.ID, key, id)), func(tx kv.Txn, tell tell) error {
 		drop = nil
 		u, err := upload(tx, b, key, id)
 		if err != nil {
@@ -221,7 +221,10 @@ func (s *Store) Complete(ctx context.Context, bucket, key, id string, in Complet
 			return err
 		}
 		tx.Delete(uploadKey(b.ID, key, id))
-		return putJSON(tx, objectKey(b.ID, key), &o)
+		if err := putJSON(tx, objectKey(b.ID, key), &o); err != nil {
+			return err
+		}
+		return tell(ByComplete, &o, cur)
 	})
 	if err != nil {
 		return Object{}, err

@@ -2,6 +2,7 @@ package object
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
@@ -28,6 +29,7 @@ type PutInput struct {
 	Condition
 
 	site string
+	act  Act // 0 is ByPut
 }
 
 // Condition is what must hold of the object that a write replaces.
@@ -81,7 +83,7 @@ func (s *Store) Put(ctx context.Context, bucket string, in PutInput) (Object, er
 		Header: in.Header, Meta: in.Meta, ACL: in.ACL, Kind: Normal, Body: newData(), Site: in.site,
 	}
 	var old leftover
-	err = s.kv.Update(ctx, locks(objectKey(b.ID, o.Key)), func(tx kv.Txn) error {
+	err = s.change(ctx, b, locks(objectKey(b.ID, o.Key)), func(tx kv.Txn, tell tell) error {
 		cur, err := current(tx, b, o.Key)
 		if err != nil {
 			return err
@@ -93,7 +95,10 @@ func (s *Store) Put(ctx context.Context, bucket string, in PutInput) (Object, er
 			return err
 		}
 		putSegment(tx, o.Body, &g)
-		return putJSON(tx, objectKey(b.ID, o.Key), &o)
+		if err := putJSON(tx, objectKey(b.ID, o.Key), &o); err != nil {
+			return err
+		}
+		return tell(cmp.Or(in.act, ByPut), &o, cur)
 	})
 	if err != nil {
 		s.unstage(ctx, g, err)
@@ -255,14 +260,14 @@ func (s *Store) Copy(ctx context.Context, bucket string, in CopyInput) (Object, 
 	if in.FromBucket == bucket && in.FromKey == in.Key {
 		return s.rewrite(ctx, bucket, src.Object.Body, in.PutInput)
 	}
-	in.PutInput.Body, in.Size, in.MD5 = src, src.Size, nil
+	in.PutInput.Body, in.Size, in.MD5, in.act = src, src.Size, nil, ByCopy
 	return s.Put(ctx, bucket, in.PutInput)
 }
 
 // rewrite changes an object's headers and metadata and keeps its bytes, if they are still those of
 // data.
 func (s *Store) rewrite(ctx context.Context, bucket, data string, in PutInput) (Object, error) {
-	return s.AlterObject(ctx, bucket, in.Key, func(o *Object) error {
+	return s.alter(ctx, bucket, in.Key, ByCopy, func(o *Object) error {
 		if o.Body != data {
 			return &Error{Reason: ConditionFailed, Bucket: bucket, Key: in.Key}
 		}
@@ -277,12 +282,17 @@ func (s *Store) rewrite(ctx context.Context, bucket, data string, in PutInput) (
 // AlterObject lets fn change an object's Header, Meta, ACL and Modified in one transaction: fn may
 // run more than once. An error of fn changes nothing and comes back.
 func (s *Store) AlterObject(ctx context.Context, bucket, key string, fn func(o *Object) error) (Object, error) {
+	return s.alter(ctx, bucket, key, 0, fn)
+}
+
+// alter is AlterObject, and tells of it as an act unless that is 0.
+func (s *Store) alter(ctx context.Context, bucket, key string, act Act, fn func(o *Object) error) (Object, error) {
 	b, err := s.Bucket(ctx, bucket)
 	if err != nil {
 		return Object{}, err
 	}
 	var out Object
-	err = s.kv.Update(ctx, locks(objectKey(b.ID, key)), func(tx kv.Txn) error {
+	err = s.change(ctx, b, locks(objectKey(b.ID, key)), func(tx kv.Txn, tell tell) error {
 		cur, err := current(tx, b, key)
 		if err != nil {
 			return err
@@ -297,7 +307,10 @@ func (s *Store) AlterObject(ctx context.Context, bucket, key string, fn func(o *
 		was := *cur
 		was.Header, was.Meta, was.ACL, was.Modified = out.Header, out.Meta, out.ACL, out.Modified
 		out = was
-		return putJSON(tx, objectKey(b.ID, key), &out)
+		if err := putJSON(tx, objectKey(b.ID, key), &out); err != nil || act == 0 {
+			return err
+		}
+		return tell(act, &out, cur)
 	})
 	if err != nil {
 		return Object{}, err
@@ -307,15 +320,15 @@ func (s *Store) AlterObject(ctx context.Context, bucket, key string, fn func(o *
 
 // Delete removes an object. One that is not there is no error.
 func (s *Store) Delete(ctx context.Context, bucket, key string) error {
-	return s.DeleteMany(ctx, bucket, []string{key})
+	return s.deleteIf(ctx, bucket, []string{key}, ByDelete, func(*Object) bool { return true })
 }
 
 // DeleteMany removes objects, all or none. Those that are not there are no error.
 func (s *Store) DeleteMany(ctx context.Context, bucket string, keys []string) error {
-	return s.deleteIf(ctx, bucket, keys, func(*Object) bool { return true })
+	return s.deleteIf(ctx, bucket, keys, ByDeleteMany, func(*Object) bool { return true })
 }
 
-func (s *Store) deleteIf(ctx context.Context, bucket string, keys []string, ok func(o *Object) bool) error {
+func (s *Store) deleteIf(ctx context.Context, bucket string, keys []string, act Act, ok func(o *Object) bool) error {
 	b, err := s.Bucket(ctx, bucket)
 	if err != nil {
 		return err
@@ -325,7 +338,7 @@ func (s *Store) deleteIf(ctx context.Context, bucket string, keys []string, ok f
 		held[i] = objectKey(b.ID, k)
 	}
 	var old []leftover
-	err = s.kv.Update(ctx, locks(held...), func(tx kv.Txn) error {
+	err = s.change(ctx, b, locks(held...), func(tx kv.Txn, tell tell) error {
 		old = nil
 		for _, k := range keys {
 			cur, err := current(tx, b, k)
@@ -341,6 +354,9 @@ func (s *Store) deleteIf(ctx context.Context, bucket string, keys []string, ok f
 			}
 			old = append(old, l)
 			tx.Delete(objectKey(b.ID, k))
+			if err := tell(act, cur, cur); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
@@ -374,7 +390,7 @@ func (s *Store) Append(ctx context.Context, bucket string, in AppendInput) (Obje
 		return Object{}, err
 	}
 	var o Object
-	err = s.kv.Update(ctx, locks(objectKey(b.ID, in.Key)), func(tx kv.Txn) error {
+	err = s.change(ctx, b, locks(objectKey(b.ID, in.Key)), func(tx kv.Txn, tell tell) error {
 		cur, err := current(tx, b, in.Key)
 		if err != nil {
 			return err
@@ -392,7 +408,10 @@ func (s *Store) Append(ctx context.Context, bucket string, in AppendInput) (Obje
 		if err := extend(tx, &o, g); err != nil {
 			return err
 		}
-		return putJSON(tx, objectKey(b.ID, o.Key), &o)
+		if err := putJSON(tx, objectKey(b.ID, o.Key), &o); err != nil {
+			return err
+		}
+		return tell(ByAppend, &o, cur)
 	})
 	if err != nil {
 		s.unstage(ctx, g, err)

@@ -19,13 +19,15 @@ type Store struct {
 	bodies Body
 	log    *slog.Logger
 	now    func() time.Time
+	notify Notify
 	pins   pins
 }
 
 // Options are a Store's settings; the zero value is good.
 type Options struct {
-	Log *slog.Logger     // nil discards
-	Now func() time.Time // nil is time.Now
+	Log    *slog.Logger     // nil discards
+	Now    func() time.Time // nil is time.Now
+	Notify Notify           // is told of objects that come and go; may be nil
 }
 
 // Open makes the room on a store and an engine. It starts nothing: see Run.
@@ -36,7 +38,7 @@ func Open(ctx context.Context, store kv.Store, body Body, o Options) (*Store, er
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Store{kv: store, bodies: body, log: o.Log, now: o.Now, pins: pins{readers: map[string]int{}, after: map[string]func(){}}}
+	s := &Store{kv: store, bodies: body, log: o.Log, now: o.Now, notify: o.Notify, pins: pins{readers: map[string]int{}, after: map[string]func(){}}}
 	// A store that cannot be read should be known now, not at the first request.
 	err := store.View(ctx, func(r kv.Reader) error {
 		_, _, err := r.Get(bucketKey(""))

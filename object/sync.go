@@ -164,7 +164,7 @@ func (s *Store) prune(ctx context.Context, site *sluice.Site, mark string, seen 
 			}
 		}
 		if len(gone) > 0 {
-			if err := s.deleteIf(ctx, site.Bucket, gone, func(o *Object) bool { return o.Site == mark }); err != nil {
+			if err := s.deleteIf(ctx, site.Bucket, gone, ByDelete, func(o *Object) bool { return o.Site == mark }); err != nil {
 				return deleted, err
 			}
 			deleted += len(gone)

@@ -14,6 +14,7 @@ import (
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/function/process"
 	"github.com/sluicehq/sluice/gateway"
+	"github.com/sluicehq/sluice/kv"
 	"github.com/sluicehq/sluice/kv/pebble"
 	"github.com/sluicehq/sluice/object"
 	"github.com/sluicehq/sluice/object/disk"
@@ -37,7 +38,7 @@ func (s *Server) openRooms(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.objects, err = object.Open(ctx, store, bodies, object.Options{Log: s.log}); err != nil {
+	if s.objects, err = object.Open(ctx, store, bodies, object.Options{Log: s.log, Notify: s.notify}); err != nil {
 		return fmt.Errorf("open objects: %w", err)
 	}
 	s.hosts = &hosts{dialect: s.dialect, place: s.place, mounted: make(chan struct{}, 1)}
@@ -96,6 +97,28 @@ func (s *Server) openFunctions() error {
 }
 
 // logSink keeps function logs, and shows them to who runs sluice dev.
+// notify tells every dialect of an object that has come or gone.
+func (s *Server) notify(tx kv.Txn, c *object.Change) (func(), error) {
+	var committed []func()
+	for _, d := range s.dialects {
+		if d.Notify == nil {
+			continue
+		}
+		done, err := d.Notify(tx, c)
+		if err != nil {
+			return nil, err
+		}
+		if done != nil {
+			committed = append(committed, done)
+		}
+	}
+	return func() {
+		for _, done := range committed {
+			done()
+		}
+	}, nil
+}
+
 type logSink struct{ s *Server }
 
 // Log takes one line.

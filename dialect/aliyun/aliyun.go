@@ -34,6 +34,7 @@ import (
 	"github.com/sluicehq/sluice/dialect/aliyun/sdevs"
 	"github.com/sluicehq/sluice/dialect/aliyun/tablestore"
 	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/object"
 )
 
 // Name is the dialect's name in App.Dialect.
@@ -70,8 +71,10 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 		c.fc.Apps, c.fc.Dir = r.Apps, r.Dir
 	}
 	var run func(context.Context) error
+	var notify object.Notify
 	if r.Store != nil {
 		c.fc.Later = fc.NewQueue(r.Store, r.Functions, r.Log)
+		notify = fc.NewNotify(r.Functions, c.fc.Later)
 		timers := fc.NewTimers(r.Store, r.Functions, c.fc.Later, r.Log)
 		run = func(ctx context.Context) error {
 			g, ctx := errgroup.WithContext(ctx)
@@ -103,6 +106,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 		Actions:     c.actions,
 		Tool:        "s",
 		Front:       c.front,
+		Notify:      notify,
 		Run:         run,
 		Hosts:       []string{"*.aliyuncs.com"},
 	}, nil

@@ -1,8 +1,6 @@
 package fc
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -72,14 +70,11 @@ func (d destinations) find(t *function.Try, destination, gaveUp string) (*functi
 	if err != nil {
 		return nil, nil, err
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.Encode(outcome(t, gaveUp)) // texts and numbers
-	if b.Len() > maxAsync {
+	payload := plain(outcome(t, gaveUp))
+	if len(payload) > maxAsync {
 		return nil, nil, fmt.Errorf("what there is to tell exceeds %d bytes", maxAsync)
 	}
-	return to, bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return to, payload, nil
 }
 
 // outcome tells what became of a call.

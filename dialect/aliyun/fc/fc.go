@@ -10,7 +10,9 @@
 package fc
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/sluicehq/sluice"
@@ -47,3 +49,12 @@ type Invoker interface {
 
 // attrTail in an Invocation's Attrs asks the instance to wait for the last lines of the call's log.
 const attrTail = "fc-log-tail"
+
+// plain is v as the cloud writes JSON: with <, > and & as they are. v is of texts, numbers and bools.
+func plain(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}

@@ -11,7 +11,7 @@ import (
 	"github.com/sluicehq/sluice/dialect/aliyun/cron"
 )
 
-// triggerTypes are the accepted ones. Those but http and timer never fire here (section 3.14).
+// triggerTypes are the accepted ones. Those but http, timer and oss never fire here (section 3.14).
 var triggerTypes = []string{"http", "timer", "oss", "log", "mns_topic", "cdn_events", "eventbridge", "tablestore"}
 
 // build adds a trigger to its function.
@@ -51,6 +51,24 @@ func (t *madeTrigger) build(f *sluice.Function) error {
 			return faultf("InvalidArgument", "cronExpression of timer '%s': %v", name, err)
 		}
 		f.Timers = append(f.Timers, sluice.Timer{Name: name, Schedule: c.Cron, Payload: c.Payload, Disabled: !c.Enable})
+	case "oss":
+		var c struct {
+			Events []string `json:"events"`
+			Filter struct {
+				Key struct{ Prefix, Suffix string } `json:"key"`
+			} `json:"filter"`
+		}
+		if err := config.read(&c); err != nil {
+			return err
+		}
+		arn := strings.Split(t.Doc.text("sourceArn"), ":") // acs:oss:{region}:{account}:{bucket}
+		if len(arn) != 5 || arn[1] != "oss" || arn[4] == "" {
+			return faultf("InvalidArgument", "sourceArn of trigger '%s' names no bucket", name)
+		}
+		if len(c.Events) == 0 {
+			return faultf("InvalidArgument", "trigger '%s' has no events", name)
+		}
+		f.Objects = append(f.Objects, sluice.ObjectEvents{Name: name, Bucket: arn[4], Events: c.Events, Prefix: c.Filter.Key.Prefix, Suffix: c.Filter.Key.Suffix})
 	}
 	return nil
 }
@@ -149,7 +167,7 @@ func (a *API) createTrigger(ctx context.Context, q *query) (any, error) {
 	if err := t.build(&sluice.Function{}); err != nil {
 		return nil, err
 	}
-	if kind != "http" && kind != "timer" {
+	if kind != "http" && kind != "timer" && kind != "oss" {
 		a.o.Log.Warn("a trigger of this type never fires here", "app", m.App, "function", f.name(), "type", kind)
 	}
 	f.Triggers = append(f.Triggers, t)

@@ -1,8 +1,6 @@
 package fc
 
 import (
-	"bytes"
-	"encoding/json"
 	"log/slog"
 	"time"
 
@@ -29,13 +27,9 @@ func NewTimers(store kv.Store, f *function.Functions, q *function.Queue, log *sl
 
 // timerEvent is what a function gets from its timer.
 func timerEvent(_ *function.Version, t sluice.Timer, at time.Time) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.Encode(struct { // texts only
+	return plain(struct {
 		Time    string `json:"triggerTime"`
 		Name    string `json:"triggerName"`
 		Payload string `json:"payload"`
 	}{at.UTC().Format("2006-01-02T15:04:05Z"), t.Name, t.Payload})
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

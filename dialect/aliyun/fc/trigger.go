@@ -1,7 +1,6 @@
 package fc
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
@@ -206,11 +205,7 @@ func encodeEvent(r *http.Request, c call, remote string, now time.Time) []byte {
 	} else {
 		ev.Body, ev.IsBase64Encoded = base64.StdEncoding.EncodeToString(c.body), true
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.Encode(ev) // a struct of strings cannot fail
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return plain(ev)
 }
 
 // decodeAnswer reads what a function of FC 3.0 returned for an HTTP request: an object with a

@@ -201,6 +201,7 @@ func (c *call) serve() error {
 	if c.signer, c.address, err = c.h.authenticate(c.r); err != nil {
 		return err
 	}
+	c.ctx = object.From(c.ctx, c.origin())
 	if c.bucket != "" {
 		if !bucketName.MatchString(c.bucket) {
 			return refuse(400, "InvalidBucketName", "The specified bucket is not valid.").with("BucketName", c.bucket)
@@ -229,6 +230,16 @@ func (c *call) serve() error {
 		return err
 	}
 	return op.run(c)
+}
+
+// origin says who asks, for those who are told of what comes of it.
+func (c *call) origin() object.Origin {
+	ip, _, _ := net.SplitHostPort(c.r.RemoteAddr)
+	o := object.Origin{Request: c.id, IP: ip}
+	if c.signer != nil {
+		o.Who = string(c.signer.App)
+	}
+	return o
 }
 
 // operation is one thing to do, and what it takes to be allowed to.
