@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/sluicehq/sluice"
@@ -36,8 +37,16 @@ type Progress struct {
 	Text   string        `json:"text,omitempty"` // why skipped, how it failed, or the line of a Log
 }
 
-// installers are commands that look at the manifests of packages and at nothing else.
-var installers = regexp.MustCompile(`^\s*(npm (i|install|ci)|yarn( install)?|pnpm (i|install))(\s+--?[\w=:/.-]+)*\s*$`)
+// installers are commands that look at the manifests of packages and at nothing else: npm and its like,
+// and pip with a file of requirements.
+var installers = regexp.MustCompile(`^\s*(npm (i|install|ci)|yarn( install)?|pnpm (i|install))(\s+--?[\w=:/.-]+)*\s*$|` +
+	`^\s*(python[\d.]* -m )?pip[\d.]* install(\s+(-[rtic]|--(requirement|target|index-url|trusted-host|constraint))[ =]?[\w=:/.-]+|\s+--?[\w=:/.-]+)*\s*$`)
+
+// Where pip finds its requirements, and the folder that it installs into.
+var (
+	pipReads = regexp.MustCompile(`\s(?:-r|-c|--requirement|--constraint)[ =]?([\w/.-]+)`)
+	pipMakes = regexp.MustCompile(`\s(?:-t|--target)[ =]?([\w/.-]+)`)
+)
 
 // manifests are what they look at, and what they make.
 var manifests = []string{"package.json", "package-lock.json", "npm-shrinkwrap.json", ".npmrc", "yarn.lock", "pnpm-lock.yaml"}
@@ -57,8 +66,15 @@ func (d *Deployer) stamp(ctx context.Context, act *sluice.Action) (string, error
 	if _, err := os.Stat(act.Dir); err != nil {
 		return "", err
 	}
+	files, made := slices.Clone(manifests), "node_modules"
+	for _, m := range pipReads.FindAllStringSubmatch(act.Run, -1) {
+		files = append(files, m[1])
+	}
+	if m := pipMakes.FindStringSubmatch(act.Run); m != nil {
+		made = m[1]
+	}
 	var sums []string
-	for _, name := range manifests {
+	for _, name := range files {
 		path := filepath.Join(act.Dir, name)
 		info, err := os.Stat(path)
 		if err != nil || !info.Mode().IsRegular() {
@@ -70,7 +86,7 @@ func (d *Deployer) stamp(ctx context.Context, act *sluice.Action) (string, error
 		}
 		sums = append(sums, name, sum)
 	}
-	_, err := os.Stat(filepath.Join(act.Dir, "node_modules"))
+	_, err := os.Stat(filepath.Join(act.Dir, made))
 	return hashOf(sums, err == nil), nil
 }
 

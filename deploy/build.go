@@ -53,7 +53,7 @@ func (d *Deployer) goHash(ctx context.Context, b *sluice.Build) (string, error) 
 				return err
 			}
 			if e.IsDir() {
-				if _, err := os.Stat(filepath.Join(p, "go.mod")); p != root && (always[e.Name()] || e.Name() == "node_modules" || p == d.o.Dir || err == nil) {
+				if _, err := os.Stat(filepath.Join(p, "go.mod")); p != root && (always[e.Name()] || e.Name() == "node_modules" || d.own(p) || err == nil) {
 					return filepath.SkipDir // the last: a module of its own
 				}
 				return ctx.Err()

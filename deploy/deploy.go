@@ -21,6 +21,7 @@ import (
 type Options struct {
 	Store     kv.Store
 	Dir       string // where revisions keep code, absolute
+	Data      string // the server's data folder: no app's, though it lie in an app's folder; "" is Dir
 	Functions Functions
 	Buckets   Buckets
 	Tables    Tables
@@ -52,8 +53,10 @@ func New(o Options) *Deployer {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if real, err := filepath.EvalSymlinks(o.Dir); err == nil {
-		o.Dir = real // so that a walk through an app's folder recognizes it
+	for _, dir := range []*string{&o.Dir, &o.Data} {
+		if real, err := filepath.EvalSymlinks(*dir); err == nil && *dir != "" {
+			*dir = real // so that a walk through an app's folder recognizes it
+		}
 	}
 	return &Deployer{o: o, busy: map[sluice.AppName]chan struct{}{}}
 }
@@ -102,6 +105,9 @@ func folder(name string) string {
 	}
 	return name
 }
+
+// own reports whether a folder is the server's, and part of no app.
+func (d *Deployer) own(dir string) bool { return dir != "" && (dir == d.o.Dir || dir == d.o.Data) }
 
 // abs is the place of a path that a revision holds.
 func (d *Deployer) abs(rel string) string { return filepath.Join(d.o.Dir, filepath.FromSlash(rel)) }

@@ -90,8 +90,8 @@ func (w *walk) dir(ctx context.Context, dir, rel string, depth int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if w.d.o.Dir != "" && dir == w.d.o.Dir {
-		return nil // our own revisions
+	if w.d.own(dir) {
+		return nil
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -248,7 +248,7 @@ func (d *Deployer) touched(ctx context.Context, root string) (string, error) {
 		if err != nil {
 			return err
 		}
-		if p != root && (always[e.Name()] || p == d.o.Dir) {
+		if p != root && (always[e.Name()] || d.own(p)) {
 			if e.IsDir() {
 				return filepath.SkipDir
 			}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/kv/memory"
 )
 
 func TestIgnoreFollowsGitsRules(t *testing.T) {
@@ -197,5 +198,26 @@ func TestFunctionNameCannotLeaveTheFolder(t *testing.T) {
 		if root := w.abs(rev.Code[name].Root); filepath.Dir(root) != filepath.Join(w.dir, "prog", rev.ID, "f") {
 			t.Errorf("function %q is in %s", name, root)
 		}
+	}
+}
+
+func TestDataFolderIsNoCodeWhateverItsName(t *testing.T) {
+	src := t.TempDir()
+	write(t, src, "main", "one")
+	write(t, src, "kept/objects/1", "a stored object")
+	store := memory.New()
+	defer store.Close()
+	d := New(Options{Store: store, Dir: filepath.Join(src, "kept/apps"), Data: filepath.Join(src, "kept")})
+	got, err := d.tree(t.Context(), src, nil)
+	if err != nil || len(got) != 1 || got[0].rel != "main" {
+		t.Errorf("code is %v, %v", got, err)
+	}
+	before, err := d.touched(t.Context(), src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, src, "kept/objects/2", "another")
+	if after, err := d.touched(t.Context(), src); err != nil || after != before {
+		t.Error("what the server stores touches the app")
 	}
 }

@@ -293,9 +293,45 @@ func TestInstallerRunsAgainOnlyForItsManifest(t *testing.T) {
 	if n := installed(); n != 1 {
 		t.Errorf("packages that were deleted are not installed again")
 	}
-	for _, run := range []string{"npm i && npm run build", "npm install; rm x", "yarn build", "npm test", "npm i left-pad"} {
+	for _, run := range []string{"npm i && npm run build", "npm install; rm x", "yarn build", "npm test", "npm i left-pad",
+		"pip install flask -t .", "pip3 install -r requirements.txt -t . && ls", "python3 -m venv x"} {
 		if installers.MatchString(run) {
 			t.Errorf("%q is taken for a mere installer", run)
+		}
+	}
+}
+
+func TestPipRunsAgainOnlyForItsRequirements(t *testing.T) {
+	for _, run := range []string{"pip install -r requirements.txt -t lib", "pip3 install --target=lib --requirement requirements.txt -i https://mirror.example/simple --quiet",
+		"python3.10 -m pip install -t lib -rrequirements.txt"} {
+		w := newWorld(t)
+		app, src := chat(t)
+		bin := t.TempDir()
+		for _, name := range []string{"pip", "pip3", "python3.10"} {
+			write(t, bin, name, "#!/bin/sh\nmkdir -p lib && echo x >> lib/installed\n")
+			if err := os.Chmod(filepath.Join(bin, name), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+		dir := filepath.Join(src, "send")
+		write(t, dir, "requirements.txt", "flask")
+		app.Actions = []sluice.Action{{When: "pre", Run: run, Dir: dir}}
+		installed := func() int {
+			w.deploy(app)
+			b, _ := os.ReadFile(filepath.Join(dir, "lib/installed"))
+			return len(b) / 2
+		}
+		first := installed()
+		write(t, dir, "main", "send 2")
+		second := installed()
+		write(t, dir, "requirements.txt", "flask\ndjango")
+		third := installed()
+		if err := os.RemoveAll(filepath.Join(dir, "lib")); err != nil {
+			t.Fatal(err)
+		}
+		if got := [...]int{first, second, third, installed()}; got != [...]int{1, 1, 2, 1} {
+			t.Errorf("%s: installed %v times: at first, after a change of the source, of the requirements, and of lib", run, got)
 		}
 	}
 }

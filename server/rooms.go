@@ -51,7 +51,7 @@ func (s *Server) openRooms(ctx context.Context) error {
 		return err
 	}
 	d := deployer{s}
-	s.deploys = deploy.New(deploy.Options{Store: store, Dir: s.path("apps"), Functions: d, Tables: d, Buckets: s.objects, Fronts: s.hosts, Log: s.log, Environment: s.actionEnvironment})
+	s.deploys = deploy.New(deploy.Options{Store: store, Dir: s.path("apps"), Data: s.cfg.Data, Functions: d, Tables: d, Buckets: s.objects, Fronts: s.hosts, Log: s.log, Environment: s.actionEnvironment})
 	return nil
 }
 
