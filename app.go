@@ -32,8 +32,9 @@ type Notice struct {
 
 // Output is one named value that a template promises (an address, mostly).
 type Output struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Export string `json:"export,omitempty"` // the name under which other apps find it
 }
 
 // Function is one function of an app.
@@ -53,7 +54,8 @@ type Function struct {
 	Command      []string          `json:"command,omitempty"` // of custom runtimes; relative to the code
 	Port         int               `json:"port,omitempty"`    // that a custom runtime's server would listen on in the cloud
 	Env          map[string]string `json:"env,omitempty"`
-	Layers       []string          `json:"layers,omitempty"`
+	Layers       []string          `json:"layers,omitempty"` // by the cloud's names
+	Opt          []Layer           `json:"opt,omitempty"`    // content for /opt, later ones over earlier ones
 	MemoryMB     int               `json:"memoryMB"`
 	Timeout      time.Duration     `json:"timeout"`
 	InitTimeout  time.Duration     `json:"initTimeout,omitempty"`
@@ -67,13 +69,27 @@ type Function struct {
 	Async        *AsyncCalls       `json:"async,omitempty"`   // nil is the dialect's defaults
 	Health       *HealthCheck      `json:"health,omitempty"`
 	Description  string            `json:"description,omitempty"`
+	Extra        []byte            `json:"extra,omitempty"` // JSON, what only the dialect understands (role, aliases, tags)
 	At           Place             `json:"at"`
+}
+
+// Layer is files that a function finds besides its code.
+type Layer struct {
+	Name  string `json:"name"`
+	Code  string `json:"code"`            // folder or zip, absolute; deploy copies it per revision
+	Under string `json:"under,omitempty"` // folder within /opt that the files come to: "nodejs"
+	Build *Build `json:"build,omitempty"`
+	At    Place  `json:"at"`
 }
 
 // Build says how a function's code is made runnable. It runs in a copy of the code's folder.
 type Build struct {
-	Kind    string   `json:"kind"` // "go": go build -o Output Package in Dir. "shell": Command
-	Dir     string   `json:"dir"`  // absolute
+	// Kind is "go": go build -o Output Package in Dir; "shell": Command; "npm" and "pip": the packages
+	// that the code's manifest names are put beside it (for "npm" into node_modules, for "pip" into
+	// Output); "esbuild": Command is its arguments, and what it writes is the code; "make": the Makefile's
+	// target Command[0] writes the code to $ARTIFACTS_DIR.
+	Kind    string   `json:"kind"`
+	Dir     string   `json:"dir"` // absolute
 	Package string   `json:"package,omitempty"`
 	Output  string   `json:"output,omitempty"` // file within the function's code
 	Command []string `json:"command,omitempty"`
@@ -86,6 +102,7 @@ type HTTPTrigger struct {
 	Auth    string   `json:"auth,omitempty"`    // "anonymous" or "function"
 	Hosts   []string `json:"hosts,omitempty"`   // custom domains
 	Routes  []Route  `json:"routes,omitempty"`  // parts of custom domains
+	Spec    []byte   `json:"spec,omitempty"`    // JSON, the dialect's own
 }
 
 // Route is a part of a custom domain that shows a function. Of several that match a request, the one

@@ -26,6 +26,10 @@ type Input struct {
 	Endpoint func(service string) string // address of a cloud API of ours: "tablestore", "oss", "fc"
 	Skip     []string                    // resources to leave out
 
+	SkipUnsupported bool                             // leave out what sluice does not run, with a warning each
+	NoBuild         bool                             // take code as it stands
+	Export          func(name string) (string, bool) // what other apps export (Output.Export); nil: nothing
+
 	NoOverlay bool // without what sluice adds to templates that are known to be incomplete
 	RunBuild  bool // run builds of pages that come built
 }

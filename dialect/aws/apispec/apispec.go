@@ -142,6 +142,13 @@ type Model struct {
 	Schema      string `json:"schema"`
 }
 
+// URL is what a function URL says besides its id: what stands in sluice.HTTPTrigger.Spec. Its id is the
+// trigger's name, and its Auth "anonymous" (NONE) or "function" (AWS_IAM).
+type URL struct {
+	InvokeMode string `json:"InvokeMode,omitempty"` // BUFFERED, which is "", or RESPONSE_STREAM
+	CORS       *CORS  `json:"Cors,omitempty"`
+}
+
 // Key is an API key.
 type Key struct {
 	ID    string `json:"id"`
