@@ -2,6 +2,7 @@ package sdevs
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -25,6 +26,39 @@ func (r *reading) timer(f *sluice.Function, name string, config, w view) {
 	t.Disabled = !enable.v.isNull() && !enable.yes()
 	f.Timers = append(f.Timers, t)
 }
+
+// objectEvents reads an oss trigger: the objects of a bucket call the function. Templates name the bucket
+// by itself, or by the trigger's source (acs:oss:region:account:bucket).
+func (r *reading) objectEvents(f *sluice.Function, name string, config, w view) {
+	bucket := config.at("bucketName")
+	e := sluice.ObjectEvents{Name: cmp.Or(name, "oss"), Bucket: bucket.str(), Events: config.at("events").strs(", ")}
+	if e.Bucket == "" {
+		arn := strings.SplitN(w.at("sourceArn").str(), ":", 5)
+		if len(arn) == 5 {
+			e.Bucket, _, _ = strings.Cut(arn[4], "/")
+		}
+	}
+	key := config.at("filter", "key")
+	e.Prefix = cmp.Or(key.at("prefix").str(), config.at("filterPrefix").str())
+	e.Suffix = cmp.Or(key.at("suffix").str(), config.at("filterSuffix").str())
+	if e.Bucket == "" && !bucket.broken() {
+		r.fail(w.place(), "give it config.bucketName, or a sourceArn", "oss trigger %q of function %q names no bucket", e.Name, f.Name)
+	}
+	if events := config.at("events"); len(e.Events) == 0 && !events.broken() {
+		r.fail(events.place(), `events are ["oss:ObjectCreated:*"] or the like`, "oss trigger %q of function %q has no events", e.Name, f.Name)
+	}
+	for _, ev := range e.Events {
+		if !objectEvent.MatchString(ev) {
+			r.fail(config.at("events").place(), `events are "oss:ObjectCreated:*", "oss:ObjectRemoved:DeleteObject" or the like`, "event %q of oss trigger %q is not known", ev, e.Name)
+		}
+	}
+	if slices.ContainsFunc(f.Objects, func(o sluice.ObjectEvents) bool { return o.Name == e.Name }) {
+		r.fail(w.place(), "", "function %q has two oss triggers %q", f.Name, e.Name)
+	}
+	f.Objects = append(f.Objects, e)
+}
+
+var objectEvent = regexp.MustCompile(`^oss:Object\w+:(\*|\w+)$`)
 
 // async reads how asynchronous calls are made: asyncConfiguration of FC 2.0, asyncInvokeConfig of 3.0.
 func (r *reading) async(f *sluice.Function, c view) {

@@ -246,7 +246,7 @@ func (r *reading) provision(f *sluice.Function, p view) {
 	}
 }
 
-// trigger reads one trigger: http and timer run here.
+// trigger reads one trigger: http, timer and oss run here.
 func (r *reading) trigger(m *module, f *sluice.Function, name, typ string, config, w view) {
 	switch strings.ToLower(typ) {
 	case "http":
@@ -264,6 +264,8 @@ func (r *reading) trigger(m *module, f *sluice.Function, name, typ string, confi
 		}
 	case "timer":
 		r.timer(f, name, config, w)
+	case "oss":
+		r.objectEvents(f, name, config, w)
 	case "":
 		r.fail(w.place(), "", "a trigger of function %q has no type", f.Name)
 	default:
