@@ -181,19 +181,23 @@ func describe(v *function.Version) *madeFunction {
 	d.set("instanceConcurrency", max(s.Concurrency, 1))
 	d.set("environmentVariables", s.Env)
 	f := &madeFunction{ID: string(v.App) + "-" + string(s.Name), Doc: d}
-	if h := s.HTTP; h != nil {
+	trigger := func(name, kind string, config map[string]any) document {
 		t := document{}
-		t.set("triggerName", cmp.Or(h.Name, "http"))
-		t.set("triggerType", "http")
-		t.set("triggerConfig", map[string]any{"authType": h.Auth, "methods": h.Methods})
-		f.Triggers = append(f.Triggers, &madeTrigger{ID: f.ID + "-http", Doc: t})
+		t.set("triggerName", cmp.Or(name, kind))
+		t.set("triggerType", kind)
+		t.set("triggerConfig", config)
+		f.Triggers = append(f.Triggers, &madeTrigger{ID: f.ID + "-" + cmp.Or(name, kind), Doc: t})
+		return t
 	}
-	for _, timer := range s.Timers {
-		t := document{}
-		t.set("triggerName", timer.Name)
-		t.set("triggerType", "timer")
-		t.set("triggerConfig", map[string]any{"cronExpression": timer.Schedule, "payload": timer.Payload, "enable": !timer.Disabled})
-		f.Triggers = append(f.Triggers, &madeTrigger{ID: f.ID + "-" + timer.Name, Doc: t})
+	if h := s.HTTP; h != nil {
+		trigger(h.Name, "http", map[string]any{"authType": h.Auth, "methods": h.Methods})
+	}
+	for _, t := range s.Timers {
+		trigger(t.Name, "timer", map[string]any{"cronExpression": t.Schedule, "payload": t.Payload, "enable": !t.Disabled})
+	}
+	for _, o := range s.Objects {
+		t := trigger(o.Name, "oss", map[string]any{"events": o.Events, "filter": map[string]any{"key": map[string]any{"prefix": o.Prefix, "suffix": o.Suffix}}})
+		t.set("sourceArn", "acs:oss:"+region+":"+Account+":"+o.Bucket)
 	}
 	return f
 }
