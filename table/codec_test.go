@@ -27,6 +27,11 @@ var anyDecimal = rapid.Custom(func(t *rapid.T) string {
 
 func drawKeyValue(t *rapid.T, of Type) Value {
 	switch of {
+	case Bool:
+		return Value{Type: Bool, Int: rapid.Int64Range(0, 1).Draw(t, "bool")}
+	case Float:
+		floats := rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{0, math.Copysign(0, -1), 1, -1, math.Inf(1), math.Inf(-1)}))
+		return Value{Type: Float, Float: floats.Draw(t, "float")}
 	case Int:
 		return Value{Type: Int, Int: rapid.OneOf(rapid.Int64(), rapid.Int64Range(-3, 3)).Draw(t, "int")}
 	case Decimal:
@@ -40,6 +45,16 @@ func drawKeyValue(t *rapid.T, of Type) Value {
 // compareValues is the order as the clouds define it, without our encoding.
 func compareValues(a, b Value) int {
 	switch a.Type {
+	case Bool:
+		return int(a.Int - b.Int)
+	case Float:
+		switch {
+		case a.Float < b.Float:
+			return -1
+		case a.Float > b.Float:
+			return 1
+		}
+		return 0
 	case Int:
 		return big.NewInt(a.Int).Cmp(big.NewInt(b.Int))
 	case Decimal:
@@ -57,7 +72,7 @@ func sign(n int) int { return max(-1, min(1, n)) }
 func TestEncodedKeysOrderAsTheirValuesDo(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		types := rapid.SliceOfN(rapid.SampledFrom([]Type{Int, Decimal, String, Binary}), 1, 3).Draw(t, "types")
+		types := rapid.SliceOfN(rapid.SampledFrom([]Type{Bool, Int, Float, Decimal, String, Binary}), 1, 3).Draw(t, "types")
 		s := space{prefix: []byte("Rabcd")}
 		var a, b Key
 		want := 0

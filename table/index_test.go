@@ -2,6 +2,7 @@ package table_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -158,6 +159,38 @@ func TestALateIndexHasNoOldRowsUntilTheyAreWrittenAgain(t *testing.T) {
 	apply(t, tables, remove(spec, table.Key{str("a"), num(7)}))
 	if got := seen(); got != "3" {
 		t.Errorf("after two deletes it has %q", got)
+	}
+}
+
+func TestIndexesAreOnBooleansFloatsAndTheBeginningsOfTexts(t *testing.T) {
+	t.Parallel()
+	tables := open(t, memory.New(), nil)
+	spec := chat()
+	for name, of := range map[string]table.Type{"b": table.Bool, "f": table.Float, "s": table.String} {
+		spec.Indexes = append(spec.Indexes, table.Index{Name: name, Key: []table.KeyColumn{{Name: name, Type: of}}, Cut: 3})
+	}
+	made := create(t, tables, spec)
+	for i, f := range []float64{2.5, -1, 0, -7.25, 1e300} {
+		yes := table.Value{Type: table.Bool, Int: int64(i % 2)}
+		text := str(strings.Repeat("x", i) + "tail" + strings.Repeat("y", 1<<16)) // as a whole it is too long for a key
+		apply(t, tables, put(made, table.Key{str("a"), num(int64(i))}, cols(1, "b", yes, "f", table.Value{Type: table.Float, Float: f}, "s", text)...))
+	}
+	for name, want := range map[string]string{"b": "02413", "f": "31204", "s": "01234"} {
+		got := ""
+		for _, r := range all(t, tables, table.Range{Table: made, Index: name}) {
+			got += fmt.Sprint(r.Key[2].Int)
+		}
+		if got != want {
+			t.Errorf("by %s the rows are %s, want %s", name, got, want)
+		}
+	}
+	rg := table.Range{Table: made, Index: "f", From: table.Key{{Type: table.Float, Float: -1}}, To: table.Key{{Type: table.Float, Float: 2.5}}}
+	if got := all(t, tables, rg); len(got) != 2 {
+		t.Errorf("from -1 to 2.5 there are %+v", got)
+	}
+	spec.Name, spec.Key = "other", []table.KeyColumn{{Name: "k", Type: table.Float}}
+	if _, err := tables.Create(t.Context(), spec); sluice.KindOf(err) != sluice.Invalid {
+		t.Errorf("a table with a float for its key: %v", err)
 	}
 }
 

@@ -1,8 +1,11 @@
 package table
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"hash/fnv"
+	"math"
 	"strconv"
 	"strings"
 
@@ -12,7 +15,9 @@ import (
 // The tags of key columns order the types and the infinities.
 const (
 	tagMin     = 0x00 // bounds only
+	tagBool    = 0x10
 	tagInt     = 0x20
+	tagFloat   = 0x24
 	tagDecimal = 0x28
 	tagString  = 0x30
 	tagBinary  = 0x40
@@ -47,8 +52,18 @@ func appendKeyValue(b []byte, v Value) ([]byte, error) {
 		return append(b, tagMin), nil
 	case Max:
 		return append(b, tagMax), nil
+	case Bool:
+		return append(b, tagBool, byte(min(v.Int, 1))), nil
 	case Int:
 		return binary.BigEndian.AppendUint64(append(b, tagInt), uint64(v.Int)^1<<63), nil
+	case Float:
+		n := math.Float64bits(v.Float + 0) // -0 is 0
+		if n>>63 == 0 {
+			n |= 1 << 63
+		} else {
+			n = ^n
+		}
+		return binary.BigEndian.AppendUint64(append(b, tagFloat), n), nil
 	case Decimal:
 		d, err := parseDecimal(v.Str)
 		if err != nil {
@@ -82,6 +97,22 @@ func cutKeyValue(s string) (v Value, rest string, err error) {
 	}
 	tag, s := s[0], s[1:]
 	switch tag {
+	case tagBool:
+		if s == "" {
+			return v, "", errCorrupt
+		}
+		return Value{Type: Bool, Int: int64(s[0])}, s[1:], nil
+	case tagFloat:
+		if len(s) < 8 {
+			return v, "", errCorrupt
+		}
+		n := be64(s)
+		if n>>63 == 1 {
+			n &^= 1 << 63
+		} else {
+			n = ^n
+		}
+		return Value{Type: Float, Float: math.Float64frombits(n)}, s[8:], nil
 	case tagInt:
 		if len(s) < 8 {
 			return v, "", errCorrupt
@@ -268,9 +299,19 @@ func (s space) cut(b string, mem *slab) (Key, error) {
 	return k, nil
 }
 
-// Compare orders two values as keys do: by type (Min, Int, Decimal, String, Binary, Max), then by
-// value. Values that cannot be in a key, and bad numbers, are equal to each other and come last.
+// Compare orders two values as keys do: by type (Min, Bool, Int, Float, Decimal, String, Binary, Max), then
+// by value. Values that cannot be in a key, and bad numbers, are equal to each other and come last.
 func Compare(a, b Value) int {
+	if a.Type == b.Type {
+		switch a.Type {
+		case Int:
+			return cmp.Compare(a.Int, b.Int)
+		case String:
+			return strings.Compare(a.Str, b.Str)
+		case Binary:
+			return bytes.Compare(a.Bytes, b.Bytes)
+		}
+	}
 	x, errX := appendKeyValue(nil, a)
 	y, errY := appendKeyValue(nil, b)
 	switch {

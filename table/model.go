@@ -9,7 +9,7 @@ import (
 // Type is the type of a value.
 type Type uint8
 
-// The types (anchors: order-preserving tags of keys use Int, Decimal, String, Binary only).
+// The types. Keys of tables are made of Int, Decimal, String and Binary, keys of indexes of Bool and Float, too.
 const (
 	Null Type = iota
 	Bool
@@ -70,7 +70,7 @@ type Row struct {
 // KeyColumn describes one column of a primary key.
 type KeyColumn struct {
 	Name          string `json:"name"`
-	Type          Type   `json:"type"` // Int, Decimal, String or Binary
+	Type          Type   `json:"type"` // Int, Decimal, String or Binary; in an index Bool or Float, too
 	AutoIncrement bool   `json:"auto,omitempty"`
 }
 
@@ -103,6 +103,8 @@ type Index struct {
 	Hash    bool        `json:"hash,omitempty"`
 	Extra   []byte      `json:"extra,omitempty"`
 	ID      uint32      `json:"id"`
+	// Cut is how many bytes of a String column of its own the index's key holds; 0 is all of them.
+	Cut int `json:"cut,omitempty"`
 	// Late leaves out the rows that are older than the index, until they are written again.
 	Late bool `json:"late,omitempty"`
 	// Building is set while rows older than the index are still being entered: it cannot be read yet.

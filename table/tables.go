@@ -105,10 +105,10 @@ func (t *Spec) check() error {
 	if t.Name == "" || strings.Contains(t.Scope+t.Name, "\x00") {
 		return sluice.Errorf(sluice.Invalid, "%q is no table name", t.Name)
 	}
-	columns := func(cols []KeyColumn) error {
+	columns := func(cols []KeyColumn, more ...Type) error {
 		for i, c := range cols {
 			switch {
-			case c.Type != Int && c.Type != Decimal && c.Type != String && c.Type != Binary:
+			case c.Type != Int && c.Type != Decimal && c.Type != String && c.Type != Binary && !slices.Contains(more, c.Type):
 				return bad("key column %q cannot be %s", c.Name, c.Type)
 			case slices.ContainsFunc(cols[:i], func(o KeyColumn) bool { return o.Name == c.Name }):
 				return bad("key column %q is there twice", c.Name)
@@ -130,7 +130,7 @@ func (t *Spec) check() error {
 		if x.Name == "" || slices.ContainsFunc(t.Indexes[:i], func(o Index) bool { return o.Name == x.Name }) {
 			return bad("index name %q is empty or there twice", x.Name)
 		}
-		if err := columns(x.Key); err != nil {
+		if err := columns(x.Key, Bool, Float); err != nil {
 			return err
 		}
 		for _, c := range x.Key {
@@ -344,7 +344,7 @@ func (t *Tables) Alter(ctx context.Context, scope, name string, fn func(*Spec) e
 
 // sameEntries says whether two descriptions of an index make the same entries.
 func (x *Index) sameEntries(o *Index) bool {
-	return slices.Equal(x.Key, o.Key) && slices.Equal(x.Project, o.Project) && x.All == o.All && x.Hash == o.Hash && x.Late == o.Late
+	return slices.Equal(x.Key, o.Key) && slices.Equal(x.Project, o.Project) && x.All == o.All && x.Hash == o.Hash && x.Late == o.Late && x.Cut == o.Cut
 }
 
 // Drop removes a table at once; its rows are deleted in the background.
