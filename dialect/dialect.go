@@ -26,6 +26,8 @@ type Rooms struct {
 	Objects   *object.Store
 	Keys      *access.Keys
 	Log       *slog.Logger
+	// Logs takes what dialects write into functions' logs; nil: nobody does.
+	Logs function.LogSink
 	// Apps deploys what clients describe to a cloud's API; nil: they cannot.
 	Apps Apps
 	// Admin is the address of the admin listener, "http://127.0.0.1:4566": the clouds' APIs are there.
@@ -49,8 +51,8 @@ type Sockets interface {
 	Get(ctx context.Context, id sluice.ConnID) (sluice.Conn, sluice.Outcome)
 	// Close closes a connection after what is queued for it.
 	Close(ctx context.Context, id sluice.ConnID, spec sluice.CloseSpec) sluice.Outcome
-	// PushAlias sends f to every live connection of an alias: to how many, and, when to none, why.
-	PushAlias(ctx context.Context, a sluice.Alias, f sluice.Frame) (delivered int, o sluice.Outcome)
+	// PushAliases sends f to every live connection of each alias, and returns whom it reached, for each.
+	PushAliases(ctx context.Context, as []sluice.Alias, f sluice.Frame) []gateway.Reach
 	// PushGroup sends f to every member of a group but some, and returns to how many.
 	PushGroup(ctx context.Context, grp gateway.Group, f sluice.Frame, except ...sluice.ConnID) (sent int)
 	Join(ctx context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome
@@ -93,10 +95,10 @@ type Dialect struct {
 	Front func(ctx context.Context, app *sluice.App) (*Front, error)
 	// EnsureTable makes a table that a template declares.
 	EnsureTable func(ctx context.Context, app *sluice.App, t *sluice.Table) error
-	// Run does what has to be done in the background (asynchronous calls) until ctx ends.
-	Run func(ctx context.Context) error
 	// Notify is told of objects that come and go; it calls the functions that ask for it.
 	Notify object.Notify
+	// Run does what has to be done in the background (asynchronous calls) until ctx ends.
+	Run func(ctx context.Context) error
 	// Hosts are patterns of vendor host names ("*.aliyuncs.com") that functions may call and we answer.
 	Hosts []string
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/binary"
 	"slices"
 	"sync"
 
@@ -77,25 +78,63 @@ func (s *shard) bind(c *conn, name sluice.Alias) bool {
 	return true
 }
 
-// PushAlias sends a message to all connections that have a second name, on all nodes. It returns how
-// many took it; the outcome is Queued when any did, NotFound when nobody has the name, and otherwise
-// the best that happened.
-func (g *Gateway) PushAlias(ctx context.Context, name sluice.Alias, f sluice.Frame) (delivered int, out sluice.Outcome) {
-	outs := g.PushMany(ctx, g.aliases.ids(name), f)
-	for _, answer := range g.everybody(ctx, request{op: opPushAlias, alias: name, frame: f}) {
-		for _, b := range answer {
-			outs = append(outs, sluice.Outcome(b))
+// Reach is whom a push to an alias has reached: how many connections took it, and Queued when any did;
+// else NotFound when nobody has the name, and otherwise the best that happened.
+type Reach struct {
+	Delivered int
+	Outcome   sluice.Outcome
+}
+
+// PushAliases sends one message to all connections of some second names, on all nodes, and returns one
+// Reach for each name, in order. The frame is built once, and every node asked once.
+func (g *Gateway) PushAliases(ctx context.Context, names []sluice.Alias, f sluice.Frame) []Reach {
+	var asked sync.WaitGroup
+	var answers [][]byte
+	asked.Go(func() { answers = g.everybody(ctx, request{op: opPushAliases, aliases: names, frame: f}) })
+	reaches := make([]Reach, len(names))
+	g.pushAliasesHere(ctx, names, f, func(i int, o sluice.Outcome) { reaches[i].add(o) })
+	asked.Wait()
+	for _, answer := range answers {
+		for len(answer) >= 5 {
+			if i := binary.BigEndian.Uint32(answer); int64(i) < int64(len(reaches)) {
+				reaches[i].add(sluice.Outcome(answer[4]))
+			}
+			answer = answer[5:]
 		}
 	}
-	best := []sluice.Outcome{sluice.Queued, sluice.Overflow, sluice.TooLarge, sluice.Pending, sluice.Forbidden, sluice.Gone}
-	out = sluice.NotFound
-	for _, o := range outs {
-		if o == sluice.Queued {
-			delivered++
-		}
-		if i := slices.Index(best, o); i >= 0 && (out == sluice.NotFound || i < slices.Index(best, out)) {
-			out = o
+	for i := range reaches {
+		if reaches[i].Outcome == 0 {
+			reaches[i].Outcome = sluice.NotFound
 		}
 	}
-	return delivered, out
+	return reaches
+}
+
+// pushAliasesHere tells the outcomes on this node: of which name, and what.
+func (g *Gateway) pushAliasesHere(ctx context.Context, names []sluice.Alias, f sluice.Frame, tell func(int, sluice.Outcome)) {
+	var ids []sluice.ConnID
+	var of []int
+	for i, name := range names {
+		for _, id := range g.aliases.ids(name) {
+			ids, of = append(ids, id), append(of, i)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	for k, o := range g.PushMany(ctx, ids, f) {
+		tell(of[k], o)
+	}
+}
+
+// best are the outcomes of a push that reached nobody, the most telling last.
+var best = []sluice.Outcome{0, sluice.Gone, sluice.Forbidden, sluice.Pending, sluice.TooLarge, sluice.Overflow, sluice.Queued}
+
+func (r *Reach) add(o sluice.Outcome) {
+	if o == sluice.Queued {
+		r.Delivered++
+	}
+	if slices.Index(best, o) > slices.Index(best, r.Outcome) {
+		r.Outcome = o
+	}
 }

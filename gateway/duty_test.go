@@ -154,6 +154,12 @@ func TestClosesWaitForTheirEndpointToBeDeployed(t *testing.T) {
 	<-done
 }
 
+// pushDev pushes to all connections of the alias dev.
+func (s *server) pushDev(text string) Reach {
+	s.t.Helper()
+	return s.PushAliases(s.t.Context(), []sluice.Alias{{Scope: "s", Name: "dev"}}, sluice.Frame{Data: []byte(text)})[0]
+}
+
 func TestAliasThatComesBackIsSparedTheClose(t *testing.T) {
 	both(t, func(t *testing.T, streams bool) {
 		store := memory.New()
@@ -169,15 +175,15 @@ func TestAliasThatComesBackIsSparedTheClose(t *testing.T) {
 		if len(closes) > 0 || rows(t, store) != 1 {
 			t.Errorf("%d closes, %d rows", len(closes), rows(t, store))
 		}
-		if n, out := s.PushAlias(t.Context(), sluice.Alias{Scope: "s", Name: "dev"}, sluice.Frame{Data: []byte("hi")}); n != 1 || out != sluice.Queued {
-			t.Error(n, out)
+		if r := s.pushDev("hi"); r.Delivered != 1 || r.Outcome != sluice.Queued {
+			t.Error(r)
 		}
 		third.want("hi")
 		third.Close()
 		receive(t, closes, "Close when nobody came back")
 		eventually(t, "the journal is empty", func() bool { return rows(t, store) == 0 })
-		if n, out := s.PushAlias(t.Context(), sluice.Alias{Scope: "s", Name: "dev"}, sluice.Frame{}); n != 0 || out != sluice.NotFound {
-			t.Error(n, out)
+		if r := s.pushDev(""); r.Delivered != 0 || r.Outcome != sluice.NotFound {
+			t.Error(r)
 		}
 	})
 }
@@ -232,7 +238,7 @@ func TestExclusiveAliasClosesTheOlderConnection(t *testing.T) {
 		if ev := receive(t, closes, "Close"); ev.Cause != sluice.ServerClose {
 			t.Errorf("told %v", ev.Cause)
 		}
-		if n, _ := s.PushAlias(t.Context(), sluice.Alias{Scope: "s", Name: "dev"}, sluice.Frame{Data: []byte("x")}); n != 1 {
+		if n := s.pushDev("x").Delivered; n != 1 {
 			t.Errorf("delivered to %d", n)
 		}
 		second.want("x")

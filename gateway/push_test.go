@@ -298,8 +298,9 @@ func TestOtherNodesConnectionsAreReached(t *testing.T) {
 	if outs := here.PushMany(ctx, []sluice.ConnID{id, id}, sluice.Frame{Data: []byte("2")}); outs[1] != sluice.Queued {
 		t.Error(outs)
 	}
-	if n, out := here.PushAlias(ctx, sluice.Alias{Scope: "s", Name: "dev"}, sluice.Frame{Data: []byte("3")}); n != 1 || out != sluice.Queued {
-		t.Error(n, out)
+	names := []sluice.Alias{{Scope: "s", Name: "nobody"}, {Scope: "s", Name: "dev"}, {Scope: "other", Name: "dev"}}
+	if diff := cmp.Diff([]Reach{{0, sluice.NotFound}, {1, sluice.Queued}, {0, sluice.NotFound}}, here.PushAliases(ctx, names, sluice.Frame{Data: []byte("3")})); diff != "" {
+		t.Error(diff)
 	}
 	grp := Group{"app", "g"}
 	if out := here.Join(ctx, id, grp); out != sluice.Queued {

@@ -29,7 +29,7 @@ const (
 	opGet
 	opJoin
 	opLeave
-	opPushAlias
+	opPushAliases
 	opPushGroup
 	opGroupSize
 )
@@ -37,24 +37,24 @@ const (
 // request is a question to another node. On the wire: op, whether the frame is binary, the number of
 // ids and the ids, the length of the rare parts in JSON and they, the frame's data.
 type request struct {
-	op    byte
-	ids   []sluice.ConnID
-	frame sluice.Frame
-	group Group
-	alias sluice.Alias
-	spec  sluice.CloseSpec
+	op      byte
+	ids     []sluice.ConnID
+	frame   sluice.Frame
+	group   Group
+	aliases []sluice.Alias
+	spec    sluice.CloseSpec
 }
 
 type rareParts struct {
-	Group Group            `json:"group,omitzero"`
-	Alias sluice.Alias     `json:"alias,omitzero"`
-	Spec  sluice.CloseSpec `json:"spec,omitzero"`
+	Group   Group            `json:"group,omitzero"`
+	Aliases []sluice.Alias   `json:"aliases,omitempty"`
+	Spec    sluice.CloseSpec `json:"spec,omitzero"`
 }
 
 func (r *request) encode() []byte {
 	rare := []byte{}
-	if parts := (rareParts{r.group, r.alias, r.spec}); parts != (rareParts{}) {
-		rare, _ = json.Marshal(parts) // strings and numbers: it cannot fail
+	if r.group != (Group{}) || len(r.aliases) > 0 || r.spec != (sluice.CloseSpec{}) {
+		rare, _ = json.Marshal(rareParts{r.group, r.aliases, r.spec}) // strings and numbers: it cannot fail
 	}
 	b := make([]byte, 0, 10+len(r.ids)*len(sluice.ConnID{})+len(rare)+len(r.frame.Data))
 	b = append(b, r.op, 0)
@@ -95,7 +95,10 @@ func (r *request) decode(b []byte) bool {
 		if json.Unmarshal(b[:rare], &parts) != nil {
 			return false
 		}
-		r.group, r.alias, r.spec = parts.Group, parts.Alias, parts.Spec
+		r.group, r.spec = parts.Group, parts.Spec
+		if len(parts.Aliases) > 0 {
+			r.aliases = parts.Aliases
+		}
 	}
 	r.frame.Data = b[rare:]
 	return true
@@ -116,8 +119,12 @@ func (g *Gateway) ServeRelay(ctx context.Context, body []byte) []byte {
 	switch r.op {
 	case opPush:
 		return outcomes(g.PushMany(ctx, r.ids, r.frame))
-	case opPushAlias:
-		return outcomes(g.PushMany(ctx, g.aliases.ids(r.alias), r.frame))
+	case opPushAliases:
+		b := []byte{}
+		g.pushAliasesHere(ctx, r.aliases, r.frame, func(i int, o sluice.Outcome) {
+			b = append(binary.BigEndian.AppendUint32(b, uint32(i)), byte(o))
+		})
+		return b
 	case opPushGroup:
 		return binary.BigEndian.AppendUint32(nil, uint32(g.pushGroupHere(ctx, r.group, r.frame, r.ids)))
 	case opGroupSize:

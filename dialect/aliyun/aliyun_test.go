@@ -33,9 +33,12 @@ type sockets struct {
 	pushed []string
 }
 
-func (s *sockets) PushAlias(_ context.Context, a sluice.Alias, f sluice.Frame) (int, sluice.Outcome) {
-	s.pushed = append(s.pushed, a.Scope+" "+a.Name+" "+string(f.Data))
-	return 1, sluice.Queued
+func (s *sockets) PushAliases(_ context.Context, as []sluice.Alias, f sluice.Frame) (reached []gateway.Reach) {
+	for _, a := range as {
+		s.pushed = append(s.pushed, a.Scope+" "+a.Name+" "+string(f.Data))
+		reached = append(reached, gateway.Reach{Delivered: 1, Outcome: sluice.Queued})
+	}
+	return reached
 }
 
 func (s *sockets) PushGroup(_ context.Context, _ gateway.Group, _ sluice.Frame, _ ...sluice.ConnID) int {

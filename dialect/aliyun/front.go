@@ -85,6 +85,7 @@ func (c *cloud) front(ctx context.Context, app *sluice.App) (*dialect.Front, err
 func (c *cloud) groups(ctx context.Context, app *sluice.App, f *front, out *dialect.Front, custom map[sluice.FunctionName]bool) error {
 	base := c.baseURL(app.Name)
 	callers := &apps{keys: c.r.Keys, app: app.Name}
+	instance := &apigateway.Meter{}
 	for _, e := range app.Endpoints {
 		var g apigroup.Group
 		if err := json.Unmarshal(e.Spec, &g); err != nil {
@@ -100,7 +101,7 @@ func (c *cloud) groups(ctx context.Context, app *sluice.App, f *front, out *dial
 		}
 		group, err := apigateway.New(apigateway.Options{
 			App: app.Name, Endpoint: e.Name, Group: g,
-			Functions: c.r.Functions, Sockets: c.r.Sockets, Sites: c.oss, Apps: callers,
+			Functions: c.r.Functions, Sockets: c.r.Sockets, Sites: c.oss, Apps: callers, Store: c.r.Store, Instance: instance,
 			Custom: func(name sluice.FunctionName) bool { return custom[name] },
 			Log:    c.r.Log,
 		})

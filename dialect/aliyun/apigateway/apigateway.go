@@ -23,6 +23,7 @@ import (
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aliyun/apigroup"
 	"github.com/sluicehq/sluice/gateway"
+	"github.com/sluicehq/sluice/kv"
 )
 
 // The limits of section 1.8 and the intervals of section 1.2.
@@ -33,6 +34,7 @@ const (
 	maxMessage  = 128 << 10 // bytes of a message up or down
 	maxAnswer   = 6 << 20   // bytes of a function's answer
 	keepAlive   = 25 * time.Second
+	idle        = 2*keepAlive + 5*time.Second
 	maxDeviceID = 256 // bytes
 )
 
@@ -45,9 +47,8 @@ type Invoker interface {
 // to a REGISTER puts its device into the groups that its header x-ca-group names, and a NOTIFY with
 // that header goes to all in one. Groups, like devices, are scoped to the endpoint.
 type Sockets interface {
-	// PushAlias sends f to every live connection of an alias. delivered counts those it was queued for;
-	// o is Queued when that is at least one, else why not.
-	PushAlias(ctx context.Context, a sluice.Alias, f sluice.Frame) (delivered int, o sluice.Outcome)
+	// PushAliases sends f to every live connection of each alias, and returns whom it reached, for each.
+	PushAliases(ctx context.Context, as []sluice.Alias, f sluice.Frame) []gateway.Reach
 	PushGroup(ctx context.Context, grp gateway.Group, f sluice.Frame, except ...sluice.ConnID) (sent int)
 	Join(ctx context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome
 	Leave(ctx context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome
@@ -77,6 +78,10 @@ type Options struct {
 	Sockets   Sockets
 	Sites     Sites
 	Apps      Apps
+	// Store remembers the nonces of signed requests; nil: this process does.
+	Store kv.Store
+	// Instance counts the requests of all groups of the app; nil: this group has an instance for itself.
+	Instance *Meter
 	// Custom reports whether a function runs in a custom runtime, whose view of a path depends on
 	// onlyBusinessPath (section 2.7). nil is never.
 	Custom    func(sluice.FunctionName) bool
@@ -93,8 +98,10 @@ type Group struct {
 	o          Options
 	root       node
 	apis       []*route
+	meter      Meter
 	nonces     nonces
 	scope      string // of its devices' aliases
+	newcomers  string // and of those that have not registered, when only registered ones are notified
 	unregister *route // the API of type UNREGISTER; nil when there is none
 	endpoint   *gateway.Endpoint
 }
@@ -104,6 +111,9 @@ type Group struct {
 func New(o Options) (*Group, error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Instance == nil {
+		o.Instance = &Meter{}
 	}
 	if o.BodyWait == 0 {
 		o.BodyWait = time.Minute
@@ -119,7 +129,15 @@ func New(o Options) (*Group, error) {
 			IdleConnTimeout:     4 * time.Second, // node servers close idle connections after 5 s
 		}
 	}
+	set := &o.Group.Settings
+	if set.UnregisteredIdle <= 0 {
+		set.UnregisteredIdle = 5 * time.Minute
+	}
 	g := &Group{o: o, scope: string(o.App) + "/" + o.Endpoint}
+	g.newcomers = g.scope
+	if set.RequireRegister {
+		g.newcomers += "\x00new"
+	}
 	longest := 10 * time.Second
 	for i := range o.Group.APIs {
 		a := &o.Group.APIs[i]
@@ -129,7 +147,7 @@ func New(o Options) (*Group, error) {
 		}
 		g.apis = append(g.apis, rt)
 		longest = max(longest, a.Backend.Timeout)
-		if a.WebSocketType == apigroup.Unregister && g.unregister == nil && !o.Group.Settings.NoFarewell {
+		if a.WebSocketType == apigroup.Unregister && g.unregister == nil && !set.NoFarewell {
 			g.unregister = rt
 		}
 	}
@@ -137,8 +155,8 @@ func New(o Options) (*Group, error) {
 	g.endpoint = &gateway.Endpoint{App: o.App, Name: o.Endpoint, Handler: g, Policy: gateway.Policy{
 		AutoAccept:   true,
 		EventTimeout: 3*longest + 10*time.Second, // an owed UNREGISTER is tried three times
-		Idle:         2*keepAlive + 5*time.Second,
-		MaxLife:      o.Group.Settings.Life,
+		Idle:         min(idle, set.UnregisteredIdle),
+		MaxLife:      set.Life,
 		LifeNotice:   []byte(wordReconnect),
 		NoticeGrace:  30 * time.Second,
 		MaxFrame:     maxMessage,
@@ -155,7 +173,7 @@ func New(o Options) (*Group, error) {
 		AliasGrace:   2 * time.Second,
 		Deflate:      true,
 
-		ExclusiveAlias: o.Group.Settings.LatestDevice,
+		ExclusiveAlias: set.LatestDevice,
 	}}
 	return g, nil
 }

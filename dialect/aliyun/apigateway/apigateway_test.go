@@ -18,7 +18,8 @@ import (
 // rooms fakes what a group hangs on.
 type rooms struct {
 	invoke    func(ctx context.Context, inv sluice.Invocation) (sluice.Result, error)
-	pushAlias func(a sluice.Alias, f sluice.Frame) (int, sluice.Outcome)
+	pushAlias func(a sluice.Alias, f sluice.Frame) (int, sluice.Outcome) // for each of PushAliases
+	pushes    int
 	pushGroup func(group gateway.Group, f sluice.Frame) int
 	join      func(id sluice.ConnID, group gateway.Group) sluice.Outcome
 	leave     func(id sluice.ConnID, group gateway.Group) sluice.Outcome
@@ -31,8 +32,13 @@ func (f *rooms) Invoke(ctx context.Context, inv sluice.Invocation) (sluice.Resul
 	return f.invoke(ctx, inv)
 }
 
-func (f *rooms) PushAlias(_ context.Context, a sluice.Alias, fr sluice.Frame) (int, sluice.Outcome) {
-	return f.pushAlias(a, fr)
+func (f *rooms) PushAliases(_ context.Context, as []sluice.Alias, fr sluice.Frame) []gateway.Reach {
+	f.pushes++
+	reached := make([]gateway.Reach, len(as))
+	for i, a := range as {
+		reached[i].Delivered, reached[i].Outcome = f.pushAlias(a, fr)
+	}
+	return reached
 }
 
 func (f *rooms) PushGroup(_ context.Context, grp gateway.Group, fr sluice.Frame, _ ...sluice.ConnID) int {

@@ -2,6 +2,7 @@ package apigateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/md5"
 	"encoding/base64"
@@ -93,6 +94,19 @@ func (c *call) check() error {
 	return nil
 }
 
+// kind is the type of API that a request in the socket asks for; "" is any.
+func (c *call) kind() string {
+	t := strings.ToUpper(c.r.Header.Get(headerType))
+	switch {
+	case c.proto != protoWS:
+	case t == apigroup.Register, t == apigroup.Unregister:
+		return t
+	case t == apigroup.Notify && c.device == "": // a device must not push to others
+		return t
+	}
+	return ""
+}
+
 // serve takes one request through the gateway and writes its answer. It returns the API that answered,
 // nil when the gateway did itself.
 func (g *Group) serve(w http.ResponseWriter, c *call) *apigroup.API {
@@ -127,6 +141,9 @@ func (g *Group) admit(c *call) (match, error) {
 	if err := g.authorize(c, m.api); err != nil {
 		return m, err
 	}
+	if err := g.throttle(m.route); err != nil {
+		return m, err
+	}
 	if c.device != "" {
 		c.r.Header.Set(headerDevice, c.device)
 		if c.names != nil {
@@ -142,7 +159,7 @@ func (g *Group) refuse(w http.ResponseWriter, c *call, err error) {
 	h := w.Header()
 	f.head(h)
 	h.Set("Content-Length", "0")
-	w.WriteHeader(f.code.status())
+	w.WriteHeader(cmp.Or(f.status, f.code.status()))
 }
 
 // ServeHTTP serves the group's APIs over HTTP.

@@ -45,7 +45,7 @@ func (g *Group) Control(c gateway.ControlConn, data []byte, _ bool) gateway.Cont
 		}
 		ctl := gateway.Control{Consumed: true, Send: say("RO#", c, bound)}
 		if string(id) != c.Alias {
-			ctl.Alias = &sluice.Alias{Scope: g.scope, Name: string(id)}
+			ctl.Alias = &sluice.Alias{Scope: g.newcomers, Name: string(id)}
 		}
 		return ctl
 	}

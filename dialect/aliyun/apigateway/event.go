@@ -94,7 +94,7 @@ func (g *Group) callEvent(ctx context.Context, w http.ResponseWriter, c *call, m
 	}
 	a, err := decodeAnswer(res.Payload)
 	if err != nil {
-		return faultf(D502FC, "FunctionCompute response invalid: %v", err)
+		return &fault{code: D502FC, msg: "FunctionCompute response invalid: " + err.Error(), status: g.o.Group.Settings.FormatStatus}
 	}
 	h := w.Header()
 	maps.Copy(h, a.header)

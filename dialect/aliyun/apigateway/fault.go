@@ -12,11 +12,12 @@ import (
 // Code is an error code of API Gateway (section 2.9). Its second part is its HTTP status.
 type Code string
 
-// The codes that sluice answers. Those of the cloud's billing and plug-ins have no cause here.
+// The codes that sluice answers. TestErrorCodes says why those of the cloud that are missing have no cause here.
 const (
 	I400HD Code = "I400HD" // invalid header
 	I400MH Code = "I400MH" // header required
 	I400BD Code = "I400BD" // invalid body
+	I400CT Code = "I400CT" // invalid Content-Type
 	I400PA Code = "I400PA" // invalid request path
 	I400RU Code = "I400RU" // invalid request URI
 	I400SG Code = "I400SG" // invalid stage
@@ -37,6 +38,10 @@ const (
 	A400MA Code = "A400MA" // authorisation needed
 	A403IS Code = "A403IS" // invalid signature
 	A403PR Code = "A403PR" // not authorised for this API
+	A403FC Code = "A403FC" // the function may not be called
+	T429IN Code = "T429IN" // too many requests to the instance
+	T429GR Code = "T429GR" // to the group
+	T429PA Code = "T429PA" // to the API
 	D502FC Code = "D502FC" // function's answer invalid
 	D504CO Code = "D504CO" // backend connect failed
 	D504RE Code = "D504RE" // backend request failed
@@ -53,15 +58,16 @@ func (c Code) status() int {
 
 // fault is an answer that the gateway gives itself: an error code, a message, no body.
 type fault struct {
-	code Code
-	msg  string
+	code   Code
+	msg    string
+	status int // 0 is the code's own
 }
 
 // Error is code and message.
 func (f *fault) Error() string { return string(f.code) + ": " + f.msg }
 
 func faultf(c Code, format string, args ...any) error {
-	return &fault{c, fmt.Sprintf(format, args...)}
+	return &fault{code: c, msg: fmt.Sprintf(format, args...)}
 }
 
 // maxFaultMessage is how much of a message goes into a header.
@@ -93,7 +99,7 @@ func (g *Group) asFault(c *call, err error) *fault {
 		return f
 	}
 	g.o.Log.Error("serve API request", "app", g.o.App, "request", c.id, "err", err)
-	return &fault{X500ER, "Service Internal Error"}
+	return &fault{code: X500ER, msg: "Service Internal Error"}
 }
 
 // invokeFault words the error of a call that did not reach its function.
@@ -101,6 +107,8 @@ func invokeFault(err error) error {
 	switch sluice.KindOf(err) {
 	case sluice.Missing, sluice.Invalid, sluice.TooMuch:
 		return faultf(D502FC, "FunctionCompute response invalid: %v", err)
+	case sluice.Denied:
+		return faultf(A403FC, "FunctionCompute AssumeRole failed: %v", err)
 	case sluice.Throttled:
 		return faultf(X503BZ, "Service Busy")
 	case sluice.Timeout:

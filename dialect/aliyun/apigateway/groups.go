@@ -45,7 +45,7 @@ func (gs Groups) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.ServeHTTP(w, r)
 		return
 	}
-	f := &fault{I404DO, "Invalid Domain `" + r.Host + "`"}
+	f := &fault{code: I404DO, msg: "Invalid Domain `" + r.Host + "`"}
 	f.head(w.Header())
 	w.Header().Set("X-Ca-Request-Id", sluice.NewRequestID())
 	w.Header().Set("Content-Length", "0")

@@ -483,6 +483,9 @@ func TestNotify(t *testing.T) {
 	if res, body = send(text, "x-ca-deviceid", "a, away ,twice,,a,slow"); res.StatusCode != 200 || body != `{"delivered":3,"failed":["away","slow"]}` {
 		t.Errorf("%d %q", res.StatusCode, body)
 	}
+	if f.pushes != 2 {
+		t.Errorf("%d pushes for two calls: a message to many is built once", f.pushes)
+	}
 	if _, body = send(text, "x-ca-deviceid", "a", "x-ca-deviceid", `q"t`); body != `{"delivered":2,"failed":[]}` {
 		t.Errorf("repeated header: %q", body)
 	}

@@ -82,6 +82,21 @@ func (c *client) read() string {
 	return string(b)
 }
 
+// closed reads to the server's close frame and returns its code.
+func (c *client) closed() (ws.StatusCode, error) {
+	c.t.Helper()
+	for {
+		f, err := ws.ReadFrame(c.conn)
+		if err != nil {
+			return 0, err
+		}
+		if f.Header.OpCode == ws.OpClose {
+			code, _ := ws.ParseCloseFrameData(f.Payload)
+			return code, nil
+		}
+	}
+}
+
 func TestOneDeviceOnARealGateway(t *testing.T) {
 	gone := make(chan sluice.Invocation, 10)
 	f := &rooms{invoke: func(_ context.Context, inv sluice.Invocation) (sluice.Result, error) {

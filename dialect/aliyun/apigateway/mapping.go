@@ -90,6 +90,9 @@ func (g *Group) parameters(c *call, m match, out *outgoing) (map[string]string, 
 		return in.path, nil
 	}
 	form := isForm(c.r.Header)
+	if !form && len(c.body) > 0 && a.BodyFormat == "FORM" && a.Mode != apigroup.Passthrough {
+		return nil, faultf(I400CT, "Invalid Content-Type") // its fields would be lost
+	}
 	if form {
 		in.form, _ = url.ParseQuery(string(c.body)) // malformed fields are as good as missing
 	}

@@ -30,40 +30,37 @@ func (g *Group) notify(w http.ResponseWriter, c *call) error {
 		if id == "" {
 			return faultf(I400MH, "Header `x-ca-deviceid` is Required")
 		}
-		n, o := g.push(c.r.Context(), id, f)
-		if n == 0 {
-			return pushFault(id, o)
+		if r := g.push(c.r.Context(), []string{id}, f)[0]; r.Delivered == 0 {
+			return pushFault(id, r.Outcome)
 		}
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	delivered, failed := 0, []string{}
-	seen := map[string]bool{}
+	devices, seen := []string{}, map[string]bool{}
 	for _, id := range ids {
-		id = strings.TrimSpace(id)
-		if id == "" || seen[id] {
-			continue
+		if id = strings.TrimSpace(id); id != "" && !seen[id] {
+			seen[id] = true
+			devices = append(devices, id)
 		}
-		seen[id] = true
-		n, _ := g.push(c.r.Context(), id, f)
-		delivered += n
-		if n == 0 {
-			failed = append(failed, id)
+	}
+	delivered, failed := 0, []string{}
+	for i, r := range g.push(c.r.Context(), devices, f) {
+		delivered += r.Delivered
+		if r.Delivered == 0 {
+			failed = append(failed, devices[i])
 		}
 	}
 	return counts(w, delivered, failed)
 }
 
-// push sends to a device, or only to those of its connections that registered when the group asks so.
-func (g *Group) push(ctx context.Context, device string, f sluice.Frame) (int, sluice.Outcome) {
-	if !g.o.Group.Settings.RequireRegister {
-		return g.o.Sockets.PushAlias(ctx, g.alias(device), f)
+// push sends one message to devices.
+func (g *Group) push(ctx context.Context, devices []string, f sluice.Frame) []gateway.Reach {
+	as := make([]sluice.Alias, len(devices))
+	for i, id := range devices {
+		as[i] = g.alias(id)
 	}
-	if n := g.o.Sockets.PushGroup(ctx, g.registered(device), f); n > 0 {
-		return n, sluice.Queued
-	}
-	return 0, sluice.NotFound
+	return g.o.Sockets.PushAliases(ctx, as, f)
 }
 
 // local reports whether a caller is on this machine.
@@ -72,16 +69,12 @@ func local(remote string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// registered is the group of a device's connections whose REGISTER succeeded. Its name begins with a
-// sign that no backend can put into a header.
-func (g *Group) registered(device string) gateway.Group { return g.crowd("\x00" + device) }
-
 // crowd is how the gateway room knows a group of this endpoint's connections.
 func (g *Group) crowd(name string) gateway.Group {
 	return gateway.Group{App: g.o.App, Name: g.o.Endpoint + "/" + name}
 }
 
-// alias is how the gateway room knows a device of this group.
+// alias is how the gateway room knows a device of this group that may be notified.
 func (g *Group) alias(id string) sluice.Alias { return sluice.Alias{Scope: g.scope, Name: id} }
 
 // pushFault words the outcome of a push that reached nobody.

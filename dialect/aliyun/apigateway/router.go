@@ -24,6 +24,7 @@ const anyMethod = "ANY"
 // route is one API in the tree of paths.
 type route struct {
 	api      *apigroup.API
+	meter    Meter
 	prefix   string                    // the request path before the tail, without a final slash; the whole path when it has no tail
 	names    []string                  // of its path parameters, in their order
 	tail     bool                      // the path ends in /*
@@ -169,20 +170,14 @@ func (n *node) walk(path string, values []string, yield func(match) bool) bool {
 
 // find picks the API for a request (section 2.2, in the socket also 1.4).
 func (g *Group) find(c *call) (match, error) {
-	want := ""
-	if c.proto == protoWS {
-		switch t := strings.ToUpper(c.r.Header.Get(headerType)); t {
-		case apigroup.Register, apigroup.Unregister:
-			want = t
-		}
-	}
+	want := c.kind()
 	var found *match
 	method, proto := false, false // a path matched but for its method; its protocol
 	g.root.walk(c.r.URL.EscapedPath(), nil, func(m match) bool {
 		a := m.api
 		switch {
 		case want != "" && a.WebSocketType != want:
-		case c.proto == protoWS && a.WebSocketType == apigroup.Notify: // a device must not push to others
+		case c.proto == protoWS && want == "" && a.WebSocketType == apigroup.Notify:
 		case c.proto != protoWS && callOnly(a):
 		case a.Method != anyMethod && a.Method != c.r.Method:
 			method = true
@@ -196,7 +191,7 @@ func (g *Group) find(c *call) (match, error) {
 	switch {
 	case found != nil:
 		return *found, nil
-	case want != "":
+	case want == apigroup.Register || want == apigroup.Unregister:
 		if rt := g.only(want); rt != nil {
 			return match{route: rt, bare: true}, nil
 		}

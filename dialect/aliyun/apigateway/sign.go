@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/sluicehq/sluice/dialect/aliyun/apigroup"
@@ -28,7 +27,7 @@ func (g *Group) authorize(c *call, a *apigroup.API) error {
 	switch strings.ToUpper(a.Auth) {
 	case "", "ANONYMOUS":
 		if a.ForceNonce {
-			return g.fresh(h, "")
+			return g.fresh(c, "")
 		}
 		return nil
 	case "APP":
@@ -66,7 +65,7 @@ func (g *Group) authorize(c *call, a *apigroup.API) error {
 		}
 	}
 	if a.ForceNonce || h.Get("X-Ca-Nonce") != "" {
-		if err := g.fresh(h, key); err != nil {
+		if err := g.fresh(c, key); err != nil {
 			return err
 		}
 	}
@@ -119,7 +118,7 @@ func verify(c *call, secret string) error {
 			return nil
 		}
 	}
-	return &fault{A403IS, "Invalid Signature, Server StringToSign:`" + strings.ReplaceAll(text, "\n", "#") + "`"}
+	return &fault{code: A403IS, msg: "Invalid Signature, Server StringToSign:`" + strings.ReplaceAll(text, "\n", "#") + "`"}
 }
 
 // neverSigned are headers that stand in the text by themselves.
@@ -177,45 +176,4 @@ func addFirst(params map[string]string, q url.Values) {
 			params[k] = vs[0]
 		}
 	}
-}
-
-// fresh refuses a nonce that was used before.
-func (g *Group) fresh(h http.Header, key string) error {
-	nonce := h.Get("X-Ca-Nonce")
-	if nonce == "" {
-		return faultf(I400NC, "X-Ca-Nonce is required")
-	}
-	if !g.nonces.take(key+"\x00"+nonce, g.o.Now()) {
-		return faultf(S403NU, "Nonce Used")
-	}
-	return nil
-}
-
-// maxNonces bounds one generation of nonces: about 20 MB at most.
-const maxNonces = 1 << 17
-
-// nonces remembers what was used, for at least twice the skew or the last maxNonces, in two
-// generations that take turns. It knows this process only. The zero value is ready.
-type nonces struct {
-	mu     sync.Mutex // guards all
-	young  map[string]struct{}
-	old    map[string]struct{}
-	turned time.Time
-}
-
-// take reports whether a nonce is new, and remembers it.
-func (n *nonces) take(nonce string, now time.Time) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if now.Sub(n.turned) > 2*skew || len(n.young) >= maxNonces || n.young == nil {
-		n.old, n.young, n.turned = n.young, map[string]struct{}{}, now
-	}
-	if _, used := n.young[nonce]; used {
-		return false
-	}
-	if _, used := n.old[nonce]; used {
-		return false
-	}
-	n.young[nonce] = struct{}{}
-	return true
 }

@@ -42,11 +42,13 @@ func (g *Group) message(ctx context.Context, ev *sluice.Event) sluice.Reply {
 	var api *apigroup.API
 	switch {
 	case err != nil:
-	case ev.Conn.Alias == nil:
-		err = faultf(I400MH, "Device not registered")
-	default:
+	case ev.Conn.Alias != nil:
 		c.device = ev.Conn.Alias.Name
 		rec, api = g.record(ctx, c)
+	case c.kind() == apigroup.Notify: // a backend that notifies over a socket of its own
+		rec, api = g.record(ctx, c)
+	default:
+		err = faultf(I400MH, "Device not registered")
 	}
 	if err != nil {
 		rec = &recorder{header: http.Header{"X-Ca-Request-Id": {c.id}}}
@@ -57,19 +59,25 @@ func (g *Group) message(ctx context.Context, ev *sluice.Event) sluice.Reply {
 	case api == nil:
 	case api.WebSocketType == apigroup.Register && rec.status == http.StatusOK:
 		g.join(ctx, ev, rec.header.Values(headerGroup))
-		if g.o.Group.Settings.RequireRegister {
-			g.o.Sockets.Join(ctx, ev.Conn.ID, g.registered(c.device))
-		}
+		reply.Idle = idle
+		reply.Alias = g.move(c.device, g.scope)
 		if g.unregister != nil {
 			reply.Duty = sluice.OweClose
 		}
-	case api.WebSocketType == apigroup.Unregister:
+	case api.WebSocketType == apigroup.Unregister: // clients stop their heartbeats now
+		reply.Idle = g.o.Group.Settings.UnregisteredIdle
+		reply.Alias = g.move(c.device, g.newcomers)
 		reply.Duty = sluice.NoClose
-		if g.o.Group.Settings.RequireRegister {
-			g.o.Sockets.Leave(ctx, ev.Conn.ID, g.registered(c.device))
-		}
 	}
 	return reply
+}
+
+// move is how a device is known from now on; nil when it is anyhow.
+func (g *Group) move(device, scope string) *sluice.Alias {
+	if g.newcomers == g.scope {
+		return nil
+	}
+	return &sluice.Alias{Scope: scope, Name: device}
 }
 
 // join puts a connection into the groups that the backend chose.

@@ -31,6 +31,19 @@ type Settings struct {
 	NotifyLocal     bool          `json:"notifyLocal,omitempty"`     // notifyAllow loopback: only callers on this machine may notify
 	RequireRegister bool          `json:"requireRegister,omitempty"` // only devices whose REGISTER succeeded are notified
 	NoFarewell      bool          `json:"noFarewell,omitempty"`      // unregisterOnDisconnect false: a lost device is not unregistered
+	// UnregisteredIdle is how long a connection whose device has unregistered may be silent; 0 is 5 minutes.
+	// When it is shorter than the idle time of all, it holds for those that have not registered yet, too.
+	UnregisteredIdle time.Duration `json:"unregisteredIdle,omitempty"`
+	// FormatStatus is the status for an event function's answer that is none: fcFormatErrorStatus, 0 is 502.
+	FormatStatus int      `json:"formatStatus,omitempty"`
+	Throttle     Throttle `json:"throttle,omitzero"`
+}
+
+// Throttle is how many requests a second are served, over HTTP and in sockets together; 0 is without limit.
+type Throttle struct {
+	Instance int `json:"instance,omitempty"` // of all groups of the app
+	Group    int `json:"group,omitempty"`    // of this group
+	API      int `json:"api,omitempty"`      // of each of its APIs
 }
 
 // The types of an API on the WebSocket side (section 1.4).

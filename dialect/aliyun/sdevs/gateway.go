@@ -2,6 +2,7 @@ package sdevs
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -78,13 +79,26 @@ func (r *reading) gateway(m *module) {
 // gatewaySettings reads the prop that is ours alone.
 func (r *reading) gatewaySettings(w view) apigroup.Settings {
 	r.typos(w, gatewaySettingProps)
-	return apigroup.Settings{
+	limits := w.at("throttle")
+	r.typos(limits, throttleProps)
+	s := apigroup.Settings{
 		Life:            time.Duration(w.at("connectionLifetime").num(0, 0, 30*24*3600)) * time.Second,
 		LatestDevice:    w.at("duplicateDevice").one("ALL", "ALL", "LATEST") == "LATEST",
 		NotifyLocal:     w.at("notifyAllow").one("ANY", "ANY", "LOOPBACK") == "LOOPBACK",
 		RequireRegister: w.at("requireRegister").yes(),
 		NoFarewell:      w.at("unregisterOnDisconnect").or("true") == "false",
+
+		UnregisteredIdle: time.Duration(w.at("unregisteredIdle").num(0, 0, 30*24*3600)) * time.Second,
+		Throttle: apigroup.Throttle{
+			Instance: limits.at("instance").num(0, 0, 1e9),
+			Group:    limits.at("group").num(0, 0, 1e9),
+			API:      limits.at("api").num(0, 0, 1e9),
+		},
 	}
+	if w.at("fcFormatErrorStatus").one("502", "502", "503") == "503" {
+		s.FormatStatus = http.StatusServiceUnavailable
+	}
+	return s
 }
 
 // one reads a word of a closed set, def when it is not there.
@@ -244,6 +258,8 @@ func (r *reading) backend(m *module, svc view, a *apigroup.API) apigroup.Backend
 		}
 	case "MOCK":
 		return r.mock(svc, b)
+	case "EVENTBRIDGE":
+		r.fail(protocol.place(), "call a function that does the work, or an HTTP service", "API %q sends to EventBridge, which sluice does not have", a.Name)
 	default:
 		known := []string{"HTTP", "HTTPS", "FunctionCompute", "OSS", "MOCK"}
 		r.fail(protocol.place(), suggest(protocol.str(), known), "serviceProtocol %q of API %q is not supported", protocol.str(), a.Name)

@@ -48,8 +48,10 @@ var (
 		"initializer", "initializationTimeout", "instanceConcurrency", "instanceType", "caPort", "cpu", "diskSize", "gpuMemorySize",
 		"environmentVariables", "layers", "instanceLifecycleConfig", "customRuntimeConfig", "customContainerConfig",
 		"customHealthCheckConfig", "asyncConfiguration", "customDNS", "instanceSoftConcurrency"}
-	gatewaySettingProps = []string{"connectionLifetime", "duplicateDevice", "notifyAllow", "requireRegister", "unregisterOnDisconnect"}
-	apiProps            = []string{"apiName", "description", "regionId", "visibility", "authType", "appCodeAuthType", "forceNonceCheck",
+	gatewaySettingProps = []string{"connectionLifetime", "duplicateDevice", "fcFormatErrorStatus", "notifyAllow", "requireRegister", "throttle",
+		"unregisteredIdle", "unregisterOnDisconnect"}
+	throttleProps = []string{"api", "group", "instance"}
+	apiProps      = []string{"apiName", "description", "regionId", "visibility", "authType", "appCodeAuthType", "forceNonceCheck",
 		"webSocketApiType", "allowSignatureMethod", "requestConfig", "serviceConfig", "requestParameters", "serviceParameters",
 		"serviceParametersMap", "constantParameters", "systemParameters", "resultType", "resultSample", "failResultSample",
 		"openIdConnectConfig", "errorCodeSamples", "resultDescriptions", "disableInternet", "groupId", "apiId"}
