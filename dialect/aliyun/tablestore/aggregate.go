@@ -237,7 +237,7 @@ func (s *search) summarize(aggs *aggList, groups *groupList, depth int, left *in
 func (s *search) measurable(what, name string, types ...int32) (*field, error) {
 	f := s.queries.fields[name]
 	switch {
-	case f == nil || f.Index != nil && !*f.Index:
+	case f == nil || !f.indexed():
 		return nil, invalid("[%s] field: %s does not exist", what, name)
 	case f.Type == fieldNested || f.Type == fieldText || len(types) > 0 && !slices.Contains(types, f.Type):
 		if len(types) == 0 {

@@ -2,6 +2,7 @@ package tablestore
 
 import (
 	"encoding/json"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -188,20 +189,25 @@ func parseJSON(text string) any {
 // dateWords turns the letters of a date format into Go's layout.
 var dateWords = strings.NewReplacer("yyyy", "2006", "MM", "01", "dd", "02", "HH", "15", "mm", "04", "ss", "05", "SSS", "000", "'", "")
 
+// epochs are the units of dates that are numbers.
+var epochs = map[string]time.Duration{
+	"epoch_second": time.Second, "epoch_millis": time.Millisecond,
+	"epoch_micros": time.Microsecond, "epoch_nanos": time.Nanosecond,
+}
+
 // date is a value as unix ms; false when it fits none of the field's formats.
 func (f *fieldSchema) date(v table.Value) (table.Value, bool) {
 	for _, format := range f.Dates {
-		unit, isEpoch := map[string]time.Duration{
-			"epoch_second": time.Second, "epoch_millis": time.Millisecond,
-			"epoch_micros": time.Microsecond, "epoch_nanos": time.Nanosecond,
-		}[format]
+		unit, epoch := epochs[format]
 		switch {
-		case isEpoch && v.Type == table.Int && unit == time.Second:
-			return table.Value{Type: table.Int, Int: v.Int * 1000}, true
-		case isEpoch && v.Type == table.Int:
+		case epoch && v.Type == table.Int && unit == time.Second:
+			return table.Value{Type: table.Int, Int: v.Int * 1000}, v.Int > math.MinInt64/1000 && v.Int < math.MaxInt64/1000
+		case epoch && v.Type == table.Int:
 			return table.Value{Type: table.Int, Int: v.Int / int64(time.Millisecond/unit)}, true
-		case !isEpoch && v.Type == table.String:
-			if at, err := time.Parse(dateWords.Replace(format), v.Str); err == nil {
+		case !epoch && v.Type == table.String:
+			layout := dateWords.Replace(format)
+			// Parse is lenient about hours and fractions.
+			if at, err := time.Parse(layout, v.Str); err == nil && at.Format(layout) == v.Str {
 				return table.Value{Type: table.Int, Int: at.UnixMilli()}, true
 			}
 		}

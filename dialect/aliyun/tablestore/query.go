@@ -62,7 +62,7 @@ type queries struct {
 }
 
 func (q *queries) field(name string) (*field, error) {
-	if f := q.fields[name]; f != nil && (f.Index == nil || *f.Index) {
+	if f := q.fields[name]; f != nil && f.indexed() {
 		return f, nil
 	}
 	return nil, invalid("field [%s] is not indexed", name)
@@ -168,32 +168,34 @@ func (q *queries) between(m *query) (matcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	bound := func(b []byte, side int, inclusive bool) (func(table.Value) bool, error) {
-		if len(b) == 0 {
-			return func(table.Value) bool { return true }, nil
-		}
-		end, err := variantValue(b)
-		if err != nil {
-			return nil, badQuery(m)
-		}
-		end = f.coerce(end)
-		if end.Type == table.Min || end.Type == table.Max {
-			return func(table.Value) bool { return true }, nil
-		}
-		return func(v table.Value) bool {
-			order, ok := compareValues(v, end)
-			return ok && (order == side || order == 0 && inclusive)
-		}, nil
-	}
-	above, err := bound(r.From, 1, r.IncludeLower)
+	lo, hi, err := r.bounds(&f.fieldSchema)
 	if err != nil {
-		return nil, err
+		return nil, badQuery(m)
 	}
-	below, err := bound(r.To, -1, r.IncludeUpper)
-	if err != nil {
-		return nil, err
+	// within holds a value against the bound on one side of it.
+	within := func(v, end table.Value, side int, inclusive bool) bool {
+		order, ok := compareValues(v, end)
+		return end.Type == table.Min || end.Type == table.Max || ok && (order == side || order == 0 && inclusive)
 	}
-	return anyOf(f, func(v table.Value) bool { return above(v) && below(v) }), nil
+	return anyOf(f, func(v table.Value) bool {
+		return within(v, lo, 1, r.IncludeLower) && within(v, hi, -1, r.IncludeUpper)
+	}), nil
+}
+
+// bounds are the ends of the range, Min and Max where it is open.
+func (r *rangeQuery) bounds(f *fieldSchema) (lo, hi table.Value, err error) {
+	end := func(b []byte, open table.Value) table.Value {
+		if len(b) == 0 || err != nil {
+			return open
+		}
+		var v table.Value
+		if v, err = variantValue(b); v.Type == table.Min || v.Type == table.Max {
+			return open
+		}
+		return f.coerce(v)
+	}
+	lo, hi = end(r.From, least), end(r.To, greatest)
+	return lo, hi, err
 }
 
 func (q *queries) boolean(m *query) (matcher, error) {
@@ -223,12 +225,7 @@ func (q *queries) boolean(m *query) (matcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	minimum := 0
-	if b.Minimum != nil {
-		minimum = int(*b.Minimum)
-	} else if len(must) == 0 && len(should) > 0 {
-		minimum = 1
-	}
+	minimum := b.minimum()
 	return func(d *document) (score float64, hit bool) {
 		for i, m := range must {
 			one, ok := m(d)
@@ -256,6 +253,17 @@ func (q *queries) boolean(m *query) (matcher, error) {
 		}
 		return score, n >= minimum
 	}, nil
+}
+
+// minimum is how many of the queries that a hit should match it has to.
+func (b *boolQuery) minimum() int {
+	switch {
+	case b.Minimum != nil:
+		return int(*b.Minimum)
+	case len(b.Must)+len(b.Filter) == 0 && len(b.Should) > 0:
+		return 1
+	}
+	return 0
 }
 
 // text builds the queries whose text is cut into words as the field's values are.

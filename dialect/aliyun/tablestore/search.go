@@ -10,9 +10,8 @@ import (
 	"github.com/sluicehq/sluice/table"
 )
 
-// A search holds rows against the query: those that postings name, or else all of the table. So it is
-// exact and never behind the writes, but without postings its time grows with the table, not with the
-// hits.
+// A search holds rows against the query: those that postings name, or else all of the table. So it is exact and
+// never behind the writes, but without postings its time grows with the table, not with the hits.
 
 // What a search returns of rows, limits, and the states of an index.
 const (
@@ -391,43 +390,37 @@ func (s *search) read(schema *indexSchema, b []byte) error {
 // run goes through the candidates: how many rows match, those of the page in order, and whether there are more.
 // It holds no more hits than a page ends at, twice over.
 func (s *search) run(ctx context.Context, tables *table.Tables) (total int, hits []hit, more bool, err error) {
-	whole := len(s.order.sorters) > 0 || s.count || s.summary != nil // the first hits are not enough
+	// In the order of keys the first hits are the best ones, unless there is more to find out.
+	whole := len(s.order.sorters) > 0 || s.count || s.summary != nil || s.collapse != nil
 	var from table.Key
 	if s.after != nil && !whole {
 		from = s.after.Key
 	}
-	rg := s.start(from)
 	need := s.offset + s.limit + 1 // one more tells whether there are more
-	for {
-		page, err := s.candidates(ctx, tables, rg)
+	for row, err := range s.rows(ctx, tables, s.query, from, whole) {
 		if err != nil {
 			return 0, nil, false, err
 		}
-		for i := range page.Rows {
-			h := hit{row: page.Rows[i]}
-			h.doc = s.document(&h.row)
-			var ok bool
-			if h.score, ok = s.matches(h.doc); !ok {
-				continue
-			}
-			h.score = finite(h.score) // JSON has no infinity
-			total++
-			if err := s.summary.add(&h); err != nil {
-				return 0, nil, false, err
-			}
-			h.values = s.order.values(&h)
-			if s.after != nil && s.order.compare(&h, &hit{row: table.Row{Key: s.after.Key}, values: s.after.Values}) <= 0 {
-				continue
-			}
-			if hits = append(hits, h); len(hits) >= 2*need {
-				hits = s.best(hits, need)
-			}
+		h := hit{row: row, doc: s.document(&row)}
+		var ok bool
+		if h.score, ok = s.matches(h.doc); !ok {
+			continue
 		}
-		// In the order of keys the first hits are the best ones.
-		if page.Next == nil || !whole && s.collapse == nil && len(hits) >= need {
+		h.score = finite(h.score) // JSON has no infinity
+		total++
+		if err := s.summary.add(&h); err != nil {
+			return 0, nil, false, err
+		}
+		h.values = s.order.values(&h)
+		if s.after != nil && s.order.compare(&h, &hit{row: table.Row{Key: s.after.Key}, values: s.after.Values}) <= 0 {
+			continue
+		}
+		if hits = append(hits, h); len(hits) >= 2*need {
+			hits = s.best(hits, need)
+		}
+		if !whole && len(hits) >= need {
 			break
 		}
-		rg.From = page.Next
 	}
 	hits = s.best(hits, need)
 	more = len(hits) == need
