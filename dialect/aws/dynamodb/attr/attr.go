@@ -21,7 +21,7 @@ import (
 // Item is one item, or one key: attribute names and their values.
 type Item = map[string]table.Value
 
-// MaxDepth is how many lists and maps may stand in each other (aws.md 5.4).
+// MaxDepth is the largest Depth that a value may have (aws.md 5.4).
 const MaxDepth = 32
 
 // Error is a refusal in DynamoDB's own words.
@@ -148,7 +148,7 @@ func Compare(a, b table.Value) (order int, ok bool) {
 	return 0, false
 }
 
-// Depth is how many lists and maps stand in each other in v: 0 for a scalar or a set.
+// Depth is how many levels a value has: 1 for a scalar, a set, or an empty list or map.
 func Depth(v table.Value) int {
 	deepest := 0
 	switch v.Type {
@@ -160,8 +160,6 @@ func Depth(v table.Value) int {
 		for _, e := range v.Map {
 			deepest = max(deepest, Depth(e))
 		}
-	default:
-		return 0
 	}
 	return deepest + 1
 }

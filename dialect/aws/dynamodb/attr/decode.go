@@ -67,7 +67,8 @@ func decode(raw json.RawMessage, scalar string) (table.Value, error) {
 }
 
 // DecodeItem reads a map of values: an item, a key, or ExpressionAttributeValues. JSON null is a nil
-// item. The error is that of Decode; its Name is the attribute that is wrong.
+// item. The error is that of Decode; its Name is the attribute that is wrong. With a
+// ValidationException the item has all its names.
 func DecodeItem(raw json.RawMessage) (Item, error) {
 	p := &parser{src: raw}
 	if p.null() {
@@ -79,7 +80,7 @@ func DecodeItem(raw json.RawMessage) (Item, error) {
 	case p.err != nil:
 		return nil, p.err
 	case bad != nil:
-		return nil, bad
+		return item, bad
 	}
 	return item, nil
 }
@@ -112,6 +113,10 @@ func (p *parser) value(depth int, scalar string) (v table.Value, bad *Error) {
 	}
 	if !p.open('{', noAttr, scalar) {
 		return v, nil
+	}
+	if depth >= MaxDepth {
+		p.rest()
+		return v, TooNested()
 	}
 	found, rank := 0, len(wireTypes)
 	for {
@@ -171,10 +176,6 @@ func (p *parser) typed(t table.Type, depth int) (table.Value, *Error) {
 		if !p.open('[', noStruct, noField) {
 			return v, nil
 		}
-		if depth >= MaxDepth {
-			p.rest()
-			return v, TooNested()
-		}
 		var bad *Error
 		v.List = []table.Value{}
 		for p.element() {
@@ -186,10 +187,6 @@ func (p *parser) typed(t table.Type, depth int) (table.Value, *Error) {
 		}
 		return v, bad
 	case table.Map:
-		if depth >= MaxDepth && p.peek() == '{' {
-			p.skip()
-			return v, TooNested()
-		}
 		m, bad := p.attributes(depth + 1)
 		v.Map = m
 		return v, bad

@@ -11,6 +11,7 @@ const (
 	maxDigits   = 38
 	maxExponent = 125
 	minExponent = -130
+	farExponent = 1 << 40 // more than any number has digits
 )
 
 // The texts of refused numbers.
@@ -36,11 +37,12 @@ func ParseNumber(s string) (string, *Error) {
 	}
 	shift := 0
 	if i := strings.IndexAny(rest, "eE"); i >= 0 {
-		n, err := strconv.ParseInt(rest[i+1:], 10, 32)
+		n, err := strconv.ParseInt(rest[i+1:], 10, 64)
 		if err != nil {
 			return "", Invalid(notNumber + ": " + s)
 		}
-		shift, rest = int(n), rest[:i]
+		// Whatever is so far out of the range may be brought nearer, where it cannot wrap.
+		shift, rest = int(max(min(n, farExponent), -farExponent)), rest[:i]
 	}
 	whole, frac, _ := strings.Cut(rest, ".")
 	digits := whole + frac
@@ -73,19 +75,20 @@ func isCanonicalInt(s string) bool {
 // canonical writes ±d.ddd·10^exp, whose digits may have zeros at either end.
 func canonical(neg bool, digits string, exp int) (string, *Error) {
 	n := len(digits)
-	digits = strings.TrimLeft(digits, "0")
-	exp -= n - len(digits)
+	if digits = strings.TrimLeft(digits, "0"); digits != "" {
+		exp -= n - len(digits)
+	}
 	digits = strings.TrimRight(digits, "0")
 	n = len(digits)
 	switch {
-	case n == 0:
-		return "0", nil
 	case exp > maxExponent:
 		return "", Invalid(overflow)
 	case exp < minExponent:
 		return "", Invalid(underflow)
 	case n > maxDigits:
 		return "", Invalid(precision)
+	case n == 0:
+		return "0", nil
 	}
 	var b strings.Builder
 	if neg {
@@ -124,7 +127,10 @@ func Add(a, b string) (string, *Error) {
 	} else {
 		y.Mul(y, tens(places-more))
 	}
-	digits := x.Add(x, y).String()
+	if x.Add(x, y).Sign() == 0 {
+		return "0", nil
+	}
+	digits := x.String()
 	digits, neg := strings.CutPrefix(digits, "-")
 	return canonical(neg, digits, len(digits)-1-places)
 }
@@ -152,24 +158,23 @@ func integer(s string) (n *big.Int, places int) {
 
 func tens(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
 
-// numberSize is one byte and one for each pair of decimal digits, as they lie in base 100, and one
-// for a minus sign. Zero is one byte.
+// numberSize is one byte, one for each two digits of the whole part and of the fraction, and one for a
+// minus sign. Zeros at the ends do not count; zero is one byte. AWS's guide says less.
 func numberSize(s string) int {
 	if s == "0" {
 		return 1
 	}
 	size := 1
-	rest, neg := strings.CutPrefix(s, "-")
+	s, neg := strings.CutPrefix(s, "-")
 	if neg {
 		size++
 	}
-	whole, frac, _ := strings.Cut(rest, ".")
-	digits := whole + frac
-	first := len(digits) - len(strings.TrimLeft(digits, "0"))
-	n := len(strings.Trim(digits, "0"))
-	exp := len(whole) - 1 - first
-	if exp%2 == 0 {
-		n++ // the first digit has a pair for itself
+	whole, frac, _ := strings.Cut(s, ".")
+	switch {
+	case frac == "":
+		whole = strings.TrimRight(whole, "0")
+	case whole == "0":
+		whole, frac = "", strings.TrimLeft(frac, "0")
 	}
-	return size + (n+1)/2
+	return size + (len(whole)+1)/2 + (len(frac)+1)/2
 }

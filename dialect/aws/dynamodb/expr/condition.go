@@ -134,7 +134,7 @@ func (p *parser) test(bare bool) *node {
 // checkCondition finds what is wrong with a tree, in DynamoDB's order, and gives its leaves their
 // paths and values.
 func (a *Args) checkCondition(root *node) string {
-	if fault := checkFunctions(root, conditionFunctions); fault != "" {
+	if fault := checkFunctions(root, conditionFunctions, updateFunctions, "a condition"); fault != "" {
 		return fault
 	}
 	if fault := checkUse(root); fault != "" {
@@ -151,10 +151,15 @@ var conditionFunctions = map[string]int{
 	"attribute_exists": 1, "attribute_not_exists": 1, "attribute_type": 2, "begins_with": 2, "contains": 2, "size": 1,
 }
 
-func checkFunctions(root *node, known map[string]int) (fault string) {
+// checkFunctions finds functions that nobody knows, and those of the other kind of expression.
+func checkFunctions(root *node, known, others map[string]int, place string) (fault string) {
 	root.walk(func(n *node) {
-		if _, ok := known[n.name]; n.op == opCall && !ok && fault == "" {
-			fault = "Invalid function name; function: " + n.name
+		if _, ok := known[n.name]; n.op != opCall || ok || fault != "" {
+			return
+		}
+		fault = "Invalid function name; function: " + n.name
+		if _, ok := others[n.name]; ok {
+			fault = "The function is not allowed in " + place + " expression; function: " + n.name
 		}
 	})
 	return fault
@@ -181,11 +186,16 @@ func checkUse(root *node) (fault string) {
 	return fault
 }
 
+// checkReserved finds names that are reserved, and places that no list has.
 func checkReserved(roots ...*node) (fault string) {
 	for _, root := range roots {
 		root.walk(func(n *node) {
 			for _, s := range n.path {
-				if fault == "" && reserved[strings.ToUpper(s.Name)] {
+				switch {
+				case fault != "":
+				case s.List && s.Index < 0:
+					fault = "List index is not within the allowable range; index: [" + s.Name + "]"
+				case reserved[strings.ToUpper(s.Name)]:
 					fault = "Attribute name is a reserved keyword; reserved keyword: " + s.Name
 				}
 			}
@@ -204,14 +214,14 @@ func (a *Args) checkTests(n *node) string {
 		}
 		return ""
 	}
-	missing := ""
+	fault := ""
 	n.walk(func(x *node) {
-		if missing == "" {
-			missing = a.resolve(x)
+		if fault == "" {
+			fault = a.resolve(x)
 		}
 	})
-	if missing != "" {
-		return undefined(missing)
+	if fault != "" {
+		return fault
 	}
 	for _, check := range []func(*node) string{checkCount, checkDistinct, checkTypes} {
 		fault := ""
@@ -236,23 +246,31 @@ func checkCount(n *node) string {
 	case n.op == opCall && len(n.args) != conditionFunctions[n.name]:
 		return wrongCount(n.name, len(n.args))
 	case n.op == "in" && len(n.args)-1 > maxIn:
-		return wrongCount("IN", len(n.args)-1)
+		return "The IN operator is provided with too many operands; number of operands: " + strconv.Itoa(len(n.args)-1)
 	}
 	return ""
 }
 
 // checkDistinct refuses to compare a path with itself.
 func checkDistinct(n *node) string {
-	if len(n.args) != 2 || n.op == "in" || n.args[0].op != opPath || n.args[1].op != opPath ||
-		!slices.Equal(n.args[0].path, n.args[1].path) {
+	if n.args[0].op != opPath {
 		return ""
 	}
-	name := n.op
-	if n.op == opCall {
-		name = n.name
+	for _, x := range n.args[1:] {
+		if x.op == opPath && slices.Equal(n.args[0].path, x.path) {
+			return "The first operand must be distinct from the remaining operands for this operator or function; operator: " +
+				n.title() + ", first operand: " + x.path.String()
+		}
 	}
-	return "The first operand must be distinct from the remaining operands for this operator or function; operator: " +
-		name + ", first operand: " + n.args[0].path.String()
+	return ""
+}
+
+// title is how errors name an operator or function.
+func (n *node) title() string {
+	if n.op == opCall {
+		return n.name
+	}
+	return strings.ToUpper(n.op)
 }
 
 // typeName is the type that a node is known to have before any item is seen; "" for none.
@@ -276,15 +294,16 @@ func checkTypes(n *node) string {
 	if n.op == opCall {
 		return checkCallTypes(n)
 	}
-	switch n.op {
-	case "between":
-		return checkBounds(n.args[1], n.args[2])
-	case "<", "<=", ">", ">=":
-		for _, x := range n.args {
-			if t := x.typeName(); t != "" && t != "S" && t != "N" && t != "B" {
-				return wrongType(n.op, t)
-			}
+	if n.op == "=" || n.op == "<>" || n.op == "in" {
+		return ""
+	}
+	for _, x := range n.args {
+		if t := x.typeName(); t != "" && t != "S" && t != "N" && t != "B" {
+			return wrongType(n.title(), t)
 		}
+	}
+	if n.op == "between" {
+		return checkBounds(n.args[1], n.args[2])
 	}
 	return ""
 }
@@ -303,6 +322,9 @@ func checkCallTypes(n *node) string {
 			}
 		}
 	case "attribute_type":
+		if first.op != opPath {
+			return noPath + n.name
+		}
 		t := n.args[1].typeName()
 		if t == "" {
 			t = "{NS,SS,L,BS,N,M,B,BOOL,NULL,S}"

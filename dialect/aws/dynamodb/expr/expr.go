@@ -124,12 +124,12 @@ func unused[V any](used map[string]bool, m map[string]V) string {
 	return strings.Join(list, ", ")
 }
 
-// resolve gives a node its path or value, once. The name that is not defined comes back.
-func (a *Args) resolve(n *node) (missing string) {
+// resolve gives a node its path or value, once.
+func (a *Args) resolve(n *node) (fault string) {
 	if n.op == opValue {
 		v, ok := a.values[n.name]
 		if !ok {
-			return n.name
+			return undefinedValue + n.name
 		}
 		a.used[n.name] = true
 		n.value = v
@@ -138,21 +138,22 @@ func (a *Args) resolve(n *node) (missing string) {
 		if strings.HasPrefix(s.Name, "#") {
 			name, ok := a.names[s.Name]
 			if !ok {
-				return s.Name
+				return undefinedName + s.Name
 			}
 			a.used[s.Name] = true
 			n.path[i].Name = name
 		}
 	}
+	if len(n.path) > attr.MaxDepth {
+		return "The document path has too many nesting levels; nesting levels: " + strconv.Itoa(len(n.path))
+	}
 	return ""
 }
 
-func undefined(name string) string {
-	if name[0] == ':' {
-		return "An expression attribute value used in expression is not defined; attribute value: " + name
-	}
-	return "An expression attribute name used in the document path is not defined; attribute name: " + name
-}
+const (
+	undefinedValue = "An expression attribute value used in expression is not defined; attribute value: "
+	undefinedName  = "An expression attribute name used in the document path is not defined; attribute name: "
+)
 
 // checkSize refuses what is empty or too long.
 func checkSize(src string) string {

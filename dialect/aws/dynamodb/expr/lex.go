@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -187,7 +188,7 @@ func (p *parser) steps(path Path) Path {
 			p.want('0')
 			p.want(']')
 			if p.bad == "" {
-				path = append(path, Step{List: true, Index: p.index(t)})
+				path = append(path, place(p.text(t)))
 			}
 		default:
 			return path
@@ -195,14 +196,13 @@ func (p *parser) steps(path Path) Path {
 	}
 }
 
-// index reads the place in a list. One that no list has is the end of any.
-func (p *parser) index(t token) int {
-	const last = 1<<31 - 1
-	n := 0
-	for _, c := range p.text(t) {
-		n = min(n*10+int(c-'0'), last)
+// place is the step to a place in a list. One out of range is negative, and keeps its digits as its name.
+func place(digits string) Step {
+	n, err := strconv.ParseInt(digits, 10, 32)
+	if err != nil {
+		return Step{List: true, Index: -1, Name: digits}
 	}
-	return n
+	return Step{List: true, Index: int(n)}
 }
 
 func (p *parser) path() *node {

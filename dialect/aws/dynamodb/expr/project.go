@@ -33,8 +33,8 @@ func (a *Args) projection(src string) ([]Path, string) {
 	}
 	paths := make([]Path, len(nodes))
 	for i, n := range nodes {
-		if missing := a.resolve(n); missing != "" {
-			return nil, undefined(missing)
+		if fault := a.resolve(n); fault != "" {
+			return nil, fault
 		}
 		paths[i] = n.path
 	}

@@ -95,15 +95,15 @@ func (a *Args) update(src string) (*Update, string) {
 		return nil, fault
 	}
 	for _, n := range nodes {
-		if fault := checkFunctions(n, updateFunctions); fault != "" {
+		if fault := checkFunctions(n, updateFunctions, conditionFunctions, "an update"); fault != "" {
 			return nil, fault
 		}
 	}
 	if repeated != "" {
 		return nil, `The "` + repeated + `" section can only be used once in an update expression;`
 	}
-	if missing := a.resolveAll(nodes); missing != "" {
-		return nil, undefined(missing)
+	if fault := a.resolveAll(nodes); fault != "" {
+		return nil, fault
 	}
 	if fault := clash(u.Paths()); fault != "" {
 		return nil, fault
@@ -176,16 +176,18 @@ func (p *parser) sum() *node {
 	return &node{op: opCall, name: p.text(t), args: []*node{x, p.operand()}}
 }
 
-// resolveAll gives all nodes their paths and values. Of undefined ones, a name goes before a value.
-func (a *Args) resolveAll(nodes []*node) (missing string) {
+// resolveAll gives all nodes their paths and values. What is wrong with a path goes before an undefined
+// value.
+func (a *Args) resolveAll(nodes []*node) (fault string) {
 	for _, n := range nodes {
 		n.walk(func(x *node) {
-			if m := a.resolve(x); m != "" && (missing == "" || missing[0] == ':' && m[0] == '#') {
-				missing = m
+			f := a.resolve(x)
+			if f != "" && (fault == "" || x.op == opPath && strings.HasPrefix(fault, undefinedValue)) {
+				fault = f
 			}
 		})
 	}
-	return missing
+	return fault
 }
 
 // checkAction checks the type of what ADD and DELETE are given.
