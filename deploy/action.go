@@ -118,6 +118,9 @@ func (a *apply) run(ctx context.Context, app *sluice.App, act *sluice.Action) er
 			cmd.Env = append(cmd.Env, env...)
 		}
 		err = cmd.run()
+		if err == nil && files != "" && a.answered != nil {
+			return placed(a.answered(files), fmt.Sprintf("action %q", act.Run), act.At)
+		}
 		if err == nil {
 			return nil
 		}

@@ -26,7 +26,8 @@ const undoTime = 30 * time.Second
 type apply struct {
 	d        *Deployer
 	progress func(Progress)
-	mu       sync.Mutex // held while progress runs, so that it is called once at a time
+	answered func(dir string) error // looks at an action's files when it has run; may be nil
+	mu       sync.Mutex             // held while progress runs, so that it is called once at a time
 }
 
 func (a *apply) say(p Progress) {

@@ -35,8 +35,9 @@ type deployedFunction struct {
 }
 
 // Keys: "Ac" app → current revision; "Ap" app → revision being applied; "An" app → counter;
-// "Ar" app 0 number → revision.
+// "Ar" app 0 number → revision; "Ai" app → what is known of its hook.
 func currentKey(app sluice.AppName) []byte   { return []byte("Ac" + string(app)) }
+func initKey(app sluice.AppName) []byte      { return []byte("Ai" + string(app)) }
 func pendingKey(app sluice.AppName) []byte   { return []byte("Ap" + string(app)) }
 func counterKey(app sluice.AppName) []byte   { return []byte("An" + string(app)) }
 func revisionsKey(app sluice.AppName) []byte { return []byte("Ar" + string(app) + "\x00") }

@@ -72,9 +72,10 @@ func (d *Deployer) Remove(ctx context.Context, app sluice.AppName) error {
 	if err != nil {
 		return err
 	}
-	if err := d.o.Store.Update(ctx, kv.Locks{Keys: [][]byte{currentKey(app), pendingKey(app)}}, func(tx kv.Txn) error {
+	if err := d.o.Store.Update(ctx, kv.Locks{Keys: [][]byte{currentKey(app), pendingKey(app), initKey(app)}}, func(tx kv.Txn) error {
 		tx.Delete(currentKey(app)) // the counter stays: ids are never used again
 		tx.Delete(pendingKey(app))
+		tx.Delete(initKey(app))
 		for _, r := range revisions {
 			tx.Delete(revisionKey(app, r.ID))
 		}

@@ -32,6 +32,15 @@ type Input struct {
 
 	NoOverlay bool // without what sluice adds to templates that are known to be incomplete
 	RunBuild  bool // run builds of pages that come built
+
+	Environment      string // of a template that describes several; "" is its default
+	SkipActions      bool   // run none of the template's actions
+	IgnoreHookErrors bool   // go on when the hook fails
+
+	// Init runs the commands of a template's hook, those that did not run as they are, and returns what the
+	// hook answered, now or then, by which the template is to be filled. nil: the hook's commands are the
+	// app's first actions, and what they answer is not used.
+	Init func(ctx context.Context, app *sluice.App, hook []sluice.Action) (map[string]string, error)
 }
 
 // Functions is what deploy needs of the function room. Changes take effect at once: new calls go to

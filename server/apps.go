@@ -88,13 +88,7 @@ func (s *Server) read(ctx context.Context, in deploy.Input) (*sluice.App, error)
 			return nil, err
 		}
 		// What happens now gets today's address; what stays in the revision gets it at every start.
-		for i := range app.Actions {
-			a := &app.Actions[i]
-			a.Run = s.place(a.Run)
-			for name, text := range a.Files {
-				a.Files[name] = s.place(text)
-			}
-		}
+		s.placeActions(app.Actions)
 		for i := range app.Outputs {
 			app.Outputs[i].Value = s.place(app.Outputs[i].Value)
 		}
@@ -107,6 +101,17 @@ func (s *Server) read(ctx context.Context, in deploy.Input) (*sluice.App, error)
 		Hint: "want s.yaml or s.yml (Serverless Devs); name another file with --template"}
 }
 
+// placeActions puts today's address into what actions say.
+func (s *Server) placeActions(list []sluice.Action) {
+	for i := range list {
+		a := &list[i]
+		a.Run = s.place(a.Run)
+		for name, text := range a.Files {
+			a.Files[name] = s.place(text)
+		}
+	}
+}
+
 // recognized reports whether a folder holds any dialect's template.
 func (s *Server) recognized(dir string) bool {
 	return slices.ContainsFunc(s.dialects, func(d dialect.Dialect) bool { return d.Reader != nil && d.Reader.Recognize(dir) != "" })
@@ -116,6 +121,13 @@ func (s *Server) recognized(dir string) bool {
 func (s *Server) Deploy(ctx context.Context, in deploy.Input, say func(client.Line)) (*client.App, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	step := func(p deploy.Progress) {
+		say(client.Line{Event: "step", Step: p.Step, Kind: p.Kind, Name: p.Name, Status: string(p.Status), Text: p.Text, TookMS: p.Took.Milliseconds()})
+	}
+	in.Init = func(ctx context.Context, app *sluice.App, hook []sluice.Action) (map[string]string, error) {
+		s.placeActions(hook)
+		return s.deploys.Init(ctx, app, hook, step)
+	}
 	app, err := s.read(ctx, in)
 	if err != nil {
 		return nil, err
@@ -138,17 +150,18 @@ func (s *Server) Deploy(ctx context.Context, in deploy.Input, say func(client.Li
 	if err != nil {
 		return nil, err
 	}
-	rev, err := s.deploys.Apply(ctx, plan, func(p deploy.Progress) {
-		say(client.Line{Event: "step", Step: p.Step, Kind: p.Kind, Name: p.Name, Status: string(p.Status), Text: p.Text, TookMS: p.Took.Milliseconds()})
-	})
+	rev, err := s.deploys.Apply(ctx, plan, step)
 	if err != nil {
 		return nil, err
 	}
 	return s.show(rev), nil
 }
 
-// Plan tells what Deploy would do.
+// Plan tells what Deploy would do. The hook does not run: what it answered last is taken.
 func (a apps) Plan(ctx context.Context, in deploy.Input, say func(client.Line)) error {
+	in.Init = func(ctx context.Context, app *sluice.App, _ []sluice.Action) (map[string]string, error) {
+		return a.deploys.Answers(ctx, app.Name)
+	}
 	app, err := a.read(ctx, in)
 	if err != nil {
 		return err

@@ -24,7 +24,9 @@ type templateFlags struct {
 	params []string
 	skip   []string
 
-	noOverlay, runBuild bool
+	environment string
+
+	noOverlay, runBuild, skipActions, ignoreHook bool
 }
 
 func (f *templateFlags) add(cmd *cobra.Command) {
@@ -34,6 +36,9 @@ func (f *templateFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.skip, "skip", nil, "resource to leave out, repeatable")
 	cmd.Flags().BoolVar(&f.noOverlay, "no-overlay", false, "take an app that sluice knows to be broken as it was published")
 	cmd.Flags().BoolVar(&f.runBuild, "run-build", false, "build pages though they come built")
+	cmd.Flags().StringVar(&f.environment, "env", "", "environment, of a template that describes several")
+	cmd.Flags().BoolVar(&f.skipActions, "skip-actions", false, "run none of the template's actions")
+	cmd.Flags().BoolVar(&f.ignoreHook, "ignore-hook-errors", false, "go on when the hook of a published application fails")
 }
 
 func (f *templateFlags) values() (map[string]string, error) {
@@ -83,14 +88,12 @@ func (t *tool) deployCommand() *cobra.Command {
 			if tf.file != "" {
 				q.Set("template", tf.file)
 			}
-			if tf.noOverlay {
-				q.Set("no-overlay", "1")
-			}
-			if tf.runBuild {
-				q.Set("run-build", "1")
-			}
-			if plan {
-				q.Set("plan", "1")
+			set(q, "env", tf.environment)
+			for key, on := range map[string]bool{"no-overlay": tf.noOverlay, "run-build": tf.runBuild, "skip-actions": tf.skipActions,
+				"ignore-hook-errors": tf.ignoreHook, "plan": plan} {
+				if on {
+					q.Set(key, "1")
+				}
 			}
 			var server client.Ready
 			if err := c.Do(cmd.Context(), http.MethodGet, "status", nil, nil, &server); err != nil {

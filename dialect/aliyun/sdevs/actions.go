@@ -11,7 +11,12 @@ import (
 // actions puts what modules run around a deploy into the App: modules in the order in which they
 // need each other, ties in that of the file.
 func (r *reading) actions() {
-	r.hook()
+	if hook := r.hook(); r.in.Init == nil { // else it ran already
+		r.app.Actions = append(r.app.Actions, hook...)
+	}
+	if r.in.SkipActions {
+		return
+	}
 	global := r.actionItems(r.root.get("actions"), nil)
 	for _, a := range global {
 		if a.when == "pre" {

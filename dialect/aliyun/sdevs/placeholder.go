@@ -144,7 +144,11 @@ func oneLine(s string) string { return strings.NewReplacer("\r", "", "\n", " ").
 // normal is a placeholder's name regardless of how its words are joined.
 func normal(name string) string { return strings.ToLower(strings.ReplaceAll(name, "-", "_")) }
 
+// param is what is said of a placeholder: by the hook, which saw the parameters, else by a parameter.
 func (r *reading) param(name string) (string, bool) {
+	if v, ok := r.answers[name]; ok {
+		return v, true
+	}
 	if v, ok := r.in.Params[name]; ok {
 		return v, true
 	}

@@ -2,7 +2,7 @@
 // Calls postInit of the hook in the working folder with what the official tool hands it.
 const fs = require('fs');
 const path = require('path');
-const { execSync } = require('child_process');
+const { execFileSync, execSync } = require('child_process');
 
 const get = (o, keys, otherwise) => {
   for (const k of Array.isArray(keys) ? keys : String(keys).split('.')) o = o == null ? undefined : o[k];
@@ -19,22 +19,60 @@ const merge = (into, ...from) => {
 };
 const isEmpty = (o) => o == null || (typeof o === 'object' ? Object.keys(o).length === 0 : o === '');
 
+// What the hook makes in the target's folder is laid beside the template when it is done; the template
+// itself is ours to fill.
 const folder = process.env.SLUICE_FILES;
+const target = path.join(folder, 'target-folder');
+const beside = path.resolve(fs.readFileSync(path.join(folder, 'target'), 'utf8'));
+fs.mkdirSync(target);
+const text = fs.readFileSync(path.join(folder, 's.yaml'), 'utf8');
+fs.writeFileSync(path.join(target, 's.yaml'), text);
 const { postInit } = require(path.join(process.cwd(), 'index.js'));
+
+const downloadRequest = async (url, dest, options = {}) => {
+  const flags = options.extract ? ['--extract'] : [];
+  if (options.strip) flags.push('--strip=' + options.strip);
+  if (options.filename) flags.push('--filename=' + options.filename);
+  execFileSync('s', ['download', url, dest, ...flags], { stdio: 'inherit' });
+};
+
+const keep = () => {
+  const made = [];
+  const walk = (rel) => {
+    for (const e of fs.readdirSync(path.join(target, rel), { withFileTypes: true })) {
+      const file = path.join(rel, e.name);
+      if (file === 's.yaml') continue;
+      const to = path.join(beside, file);
+      if (e.isDirectory()) {
+        fs.mkdirSync(to, { recursive: true });
+        walk(file);
+      } else {
+        made.push(file);
+        if (fs.existsSync(to)) continue; // the developer's, or an earlier run's
+        fs.copyFileSync(path.join(target, file), to);
+      }
+    }
+  };
+  walk('');
+  fs.writeFileSync(path.join(folder, 'made.json'), JSON.stringify(made));
+  if (fs.readFileSync(path.join(target, 's.yaml'), 'utf8') !== text) console.warn('what postInit wrote into s.yaml is not used; it may return values instead');
+};
 
 (async () => {
   if (typeof postInit !== 'function') return;
   const got = await postInit({
-    targetPath: folder,
+    targetPath: target,
     tempPath: path.dirname(process.cwd()),
+    downloadRequest,
     fse: fs,
     lodash: { get, merge, isEmpty },
-    artTemplate: (file) => fs.readFileSync(path.resolve(folder, file), 'utf8'),
+    artTemplate: (file) => fs.readFileSync(path.resolve(target, file), 'utf8'),
     Logger: console,
     execCommand: (run) => execSync(run, { stdio: 'inherit' }),
     parameters: JSON.parse(fs.readFileSync(path.join(folder, 'parameters.json'), 'utf8')) || {},
   });
-  if (!isEmpty(got)) console.warn('what postInit returned is not used; give it with --param: ' + Object.keys(got).join(', '));
+  keep();
+  if (got && typeof got === 'object') fs.writeFileSync(path.join(folder, 'answers.json'), JSON.stringify(got));
 })().catch((err) => {
   console.error(err && err.message ? err.message : err);
   process.exit(1);

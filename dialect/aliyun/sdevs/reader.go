@@ -65,7 +65,14 @@ func (rd *Reader) Read(ctx context.Context, in deploy.Input) (*sluice.App, error
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := &reading{o: rd.o, in: in, names: map[string]string{}, app: &sluice.App{Dialect: "aliyun", Dir: in.Dir, Template: in.File}}
+	answers, ignored, err := rd.init(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	r := rd.reading(in, answers)
+	if ignored != nil {
+		r.app.Warnings = append(r.app.Warnings, *ignored)
+	}
 	r.read()
 	if len(r.errs) > 0 {
 		slices.SortStableFunc(r.errs, func(a, b *sluice.Error) int {
@@ -83,6 +90,10 @@ func (rd *Reader) Read(ctx context.Context, in deploy.Input) (*sluice.App, error
 	return r.app, nil
 }
 
+func (rd *Reader) reading(in deploy.Input, answers map[string]string) *reading {
+	return &reading{o: rd.o, in: in, answers: answers, names: map[string]string{}, app: &sluice.App{Dialect: "aliyun", Dir: in.Dir, Template: in.File}}
+}
+
 // reading is the state of one Read.
 type reading struct {
 	o       Options
@@ -97,6 +108,7 @@ type reading struct {
 	owners  owners
 	blanks  []blank
 	names   map[string]string // of the placeholders met, by normal name
+	answers map[string]string // of the hook
 	filled  string            // the template's text, its placeholders filled
 }
 
@@ -145,14 +157,19 @@ func (r *reading) once(what string) bool {
 	return true
 }
 
-func (r *reading) read() {
+// begin reads the template's text and settles the app's name.
+func (r *reading) begin() bool {
 	r.env = dotenv(filepath.Join(r.in.Dir, ".env"))
 	if r.root = r.load(); r.root == nil || len(r.errs) > 0 {
-		return
+		return false
 	}
 	r.vars = resolver{r: r, memo: map[memoKey]*value{}, busy: map[memoKey]bool{}}
 	r.name()
-	if !r.edition() {
+	return true
+}
+
+func (r *reading) read() {
+	if !r.begin() || !r.edition() {
 		return
 	}
 	r.listModules()
