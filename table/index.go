@@ -3,6 +3,8 @@ package table
 import (
 	"encoding/binary"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // entry is one key that exists because of a row: in an index, or in the expiry space.
@@ -88,10 +90,13 @@ func (t *Spec) liveEntry(r *stored, now int64) *Row {
 	return row
 }
 
-// due is when (unix seconds) the sweeper has to look at a row: when it expires, or its oldest cell
-// does. 0 is never.
-func (t *Spec) due(r *Row) int64 {
+// due is when (unix seconds) the sweeper has to look at a row: when it expires or ends, or its oldest
+// cell does. 0 is never.
+func (t *Spec) due(r *Row, now int64) int64 {
 	due := r.Expires
+	if at := t.ends(r, now); at != 0 && (due == 0 || at < due) {
+		due = at
+	}
 	if t.TTL > 0 {
 		for _, c := range r.Columns {
 			// Dead means after the second in which the TTL ends (tablestore.md 5.3).
@@ -101,6 +106,36 @@ func (t *Spec) due(r *Row) int64 {
 		}
 	}
 	return due
+}
+
+// longAgo is how long before its writing a row may end, in seconds: five years.
+const longAgo = 5 * 365 * 24 * 3600
+
+// ends is when (unix seconds) a row ends by its column Spec.Ends; 0 is never.
+func (t *Spec) ends(r *Row, now int64) int64 {
+	if t.Ends == "" {
+		return 0
+	}
+	c := r.Column(t.Ends)
+	if c == nil {
+		return 0
+	}
+	at := c.Cells[0].Value.Int
+	switch v := c.Cells[0].Value; v.Type {
+	case Int:
+	case Decimal:
+		whole, _, _ := strings.Cut(v.Str, ".")
+		var err error
+		if at, err = strconv.ParseInt(whole, 10, 64); err != nil {
+			return 0 // further away than anybody waits
+		}
+	default:
+		return 0
+	}
+	if at <= 0 || at < now/1000-longAgo {
+		return 0
+	}
+	return at
 }
 
 // dueKey is a row's place in the expiry space.

@@ -285,7 +285,12 @@ func (t *Tables) refreshRow(tx kv.Txn, spec *Spec, rowKey []byte) error {
 	}
 	now := t.clock(tx)
 	live := spec.live(old, now)
-	w, err := t.plan(spec, rowKey, old, live, func(e entry, _ bool) (bool, error) {
+	if live != nil {
+		if at := spec.ends(live, now); at != 0 && at <= now/1000 {
+			live = nil
+		}
+	}
+	w, err := t.plan(spec, rowKey, old, live, now, func(e entry, _ bool) (bool, error) {
 		if !e.late {
 			return true, nil
 		}

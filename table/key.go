@@ -5,11 +5,13 @@ import (
 	"cmp"
 	"encoding/binary"
 	"hash/fnv"
+	"slices"
 	"math"
 	"strconv"
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/kv"
 )
 
 // The tags of key columns order the types and the infinities.
@@ -205,7 +207,10 @@ func (t *Spec) FindIndex(name string) *Index {
 	return nil
 }
 
-// bucket spreads partition values over 65,536 stretches.
+// buckets is how many stretches a hashed space has.
+const buckets = 1 << 16
+
+// bucket spreads partition values over the stretches.
 func bucket(first []byte) uint16 {
 	h := fnv.New64a()
 	h.Write(first)
@@ -271,6 +276,38 @@ func (s space) bound(k Key) ([]byte, error) {
 		return append(append([]byte(nil), s.prefix...), 0xff, 0xff, tagMax), nil
 	}
 	return s.encode(k)
+}
+
+// edge is a bound as the first byte string that a walk to or from it does not go below, or that it
+// stays below. A whole key with a Min behind it is just before that key.
+func (s space) edge(k Key, reverse bool) ([]byte, error) {
+	if n := len(s.cols); len(k) == n+1 && k[n].Type == Min {
+		return s.bound(k[:n])
+	}
+	b, err := s.bound(k)
+	if reverse {
+		// To < key <= From: keys are self-delimiting, so no key lies between k and k+0x00.
+		b = append(slices.Clone(b), 0)
+	}
+	return b, err
+}
+
+// part is where the keys of the i-th of n equal stretches of buckets begin, and where they have ended.
+func (s space) part(i, n int) (lo, hi []byte) {
+	at := func(i int) []byte {
+		if b := (i*buckets + n - 1) / n; b < buckets {
+			return binary.BigEndian.AppendUint16(slices.Clone(s.prefix), uint16(b))
+		}
+		return kv.PrefixEnd(s.prefix)
+	}
+	return at(i), at(i + 1)
+}
+
+// PartOf says in which of n parts (Range.Parts) of a hashed table or index the rows stand whose first
+// key column has that value.
+func PartOf(first Value, n int) (int, error) {
+	b, err := appendKeyValue(nil, first)
+	return int(bucket(b)) * n / buckets, err
 }
 
 // decode reads back what key wrote.

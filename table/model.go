@@ -81,6 +81,9 @@ type Spec struct {
 	Key         []KeyColumn `json:"key"`
 	MaxVersions int         `json:"maxVersions"`   // of a column; 0 is 1
 	TTL         int64       `json:"ttl,omitempty"` // seconds that a cell lives; 0 or -1 is for ever
+	// Ends names a column, Int or Decimal, that says when (unix seconds) its row ends. Readers see the row
+	// until the sweeper has removed it. A time more than five years before the write is none.
+	Ends string `json:"ends,omitempty"`
 	Hash        bool        `json:"hash,omitempty"`
 	Indexes     []Index     `json:"indexes,omitempty"`
 	Stream      *Stream     `json:"stream,omitempty"`
@@ -148,7 +151,8 @@ type Change struct {
 
 // Range asks for rows between two keys. From is inclusive and To exclusive, in the direction of the
 // walk, as Tablestore's GetRange has it; columns may be Min or Max, missing ones are Min. A Max after
-// the last column means "just after this key", which turns inclusive into exclusive and back.
+// the last column means "just after this key", which turns inclusive into exclusive and back, and a Min
+// there "just before it".
 // A nil end is that of the whole table. A table or index with Hash is ordered within one value of its first column only; from Min to Max it
 // is walked in an order of its own, which Next continues.
 type Range struct {
@@ -159,6 +163,10 @@ type Range struct {
 	Reverse  bool
 	MaxRows  int // rows looked at; 0 is 5,000
 	MaxBytes int // bytes looked at; 0 is 4 MiB
+
+	// Parts splits a table or index with Hash into so many stretches of about equal size, of which the walk
+	// stays in the Part-th, from 0; 0 is no split. Parts have no order among each other's keys.
+	Part, Parts int
 }
 
 // Page is the answer to a Range.

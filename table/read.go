@@ -1,6 +1,7 @@
 package table
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -113,18 +114,24 @@ func (t *Spec) scan(r kv.Reader, rg Range, now int64) (page Page, err error) {
 	if rg.To == nil {
 		rg.To = last
 	}
-	from, err := space.bound(rg.From)
+	from, err := space.edge(rg.From, rg.Reverse)
 	if err != nil {
 		return page, err
 	}
-	to, err := space.bound(rg.To)
+	to, err := space.edge(rg.To, rg.Reverse)
 	if err != nil {
 		return page, err
 	}
 	lo, hi := from, to
 	if rg.Reverse {
-		// To < key <= From: keys are self-delimiting, so no key lies between k and k+0x00.
-		lo, hi = append(slices.Clone(to), 0), append(slices.Clone(from), 0)
+		lo, hi = to, from
+	}
+	if rg.Parts > 0 && space.hash {
+		first, last := space.part(rg.Part, rg.Parts)
+		lo, hi = slices.MaxFunc([][]byte{lo, first}, bytes.Compare), slices.MinFunc([][]byte{hi, last}, bytes.Compare)
+	}
+	if bytes.Compare(lo, hi) >= 0 {
+		return page, nil
 	}
 	it := r.Scan(lo, hi, kv.ScanOpts{Reverse: rg.Reverse, Limit: rg.MaxRows + 1})
 	defer it.Close()

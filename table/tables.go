@@ -320,7 +320,7 @@ func (t *Tables) Alter(ctx context.Context, scope, name string, fn func(*Spec) e
 			}
 		}
 		// Rows stand in the expiry space under the TTL they were written with.
-		walk = walk || spec.TTL > 0 && spec.TTL != old.TTL
+		walk = walk || spec.TTL > 0 && spec.TTL != old.TTL || spec.Ends != old.Ends
 		if walk {
 			tx.Put(walkKey(spec.ID), encodeWalk(spec.Version, nil))
 		}

@@ -254,7 +254,7 @@ func (t *Tables) apply(tx kv.Txn, op Op) (Change, error) {
 			return Change{}, err
 		}
 	}
-	w, err := t.plan(spec, key, old, ch.After, func(e entry, same bool) (bool, error) { return e.late || !same, nil })
+	w, err := t.plan(spec, key, old, ch.After, now, func(e entry, same bool) (bool, error) { return e.late || !same, nil })
 	if err != nil {
 		return Change{}, err
 	}
@@ -356,7 +356,7 @@ func (c *change) write(tx kv.Txn) {
 
 // plan works out the change from old to row; either may be nil. Of row's entries, those are written that
 // writes wants; same ones were the old row's, too.
-func (t *Tables) plan(spec *Spec, key []byte, old *stored, row *Row, writes func(e entry, same bool) (bool, error)) (*change, error) {
+func (t *Tables) plan(spec *Spec, key []byte, old *stored, row *Row, now int64, writes func(e entry, same bool) (bool, error)) (*change, error) {
 	var c change
 	was, err := spec.entries(key, old)
 	if err != nil {
@@ -368,7 +368,7 @@ func (t *Tables) plan(spec *Spec, key []byte, old *stored, row *Row, writes func
 			c.deletes = append(c.deletes, key)
 		}
 	} else {
-		next := &stored{Row: *row, due: spec.due(row)}
+		next := &stored{Row: *row, due: spec.due(row, now)}
 		val, err := appendRow(make([]byte, 0, 256), next)
 		if err != nil {
 			return nil, err
