@@ -9,7 +9,10 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/dialect/aws/apispec"
 )
 
 // Extra is what sluice.Function.Extra holds of a function of ours: what the cloud's API tells of it and
@@ -26,6 +29,7 @@ type Extra struct {
 	Sum      string            `json:"sum,omitempty"` // CodeSha256
 	Size     int64             `json:"size,omitempty"`
 	Revision string            `json:"revision,omitempty"`
+	CORS     *apispec.CORS     `json:"cors,omitempty"` // of the function's URL
 	// Settings are those of the function's description that are kept and not acted on (TracingConfig …).
 	Settings map[string]json.RawMessage `json:"settings,omitempty"`
 }
@@ -70,12 +74,7 @@ func (e *Extra) has(qualifier string) bool {
 }
 
 // NewRequestID makes a request id: a UUID v4 in lower case (section 0).
-func NewRequestID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
+func NewRequestID() string { return uuid.NewString() }
 
 // newTrace makes a trace header (section 3.5).
 func newTrace() string {
