@@ -1,0 +1,100 @@
+package document
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ohler55/ojg/jp"
+)
+
+// Path is a JSONPath.
+type Path struct{ expr jp.Expr }
+
+// ParsePath reads a JSONPath, with or without its leading "$": "$.a.b", ".a[0]", "['a']" and "" are
+// paths, the last one of the whole document.
+func ParsePath(s string) (p *Path, err error) {
+	defer func() { // the path is a stranger's, and the parser is not ours
+		if v := recover(); v != nil {
+			p, err = nil, fmt.Errorf("JSONPath %q: %v", s, v)
+		}
+	}()
+	full := s
+	if !strings.HasPrefix(s, "$") {
+		full = "$" + s
+	}
+	expr, err := jp.ParseString(quoteNames(full))
+	if err != nil {
+		return nil, fmt.Errorf("JSONPath %q: %w", s, err)
+	}
+	return &Path{expr}, nil
+}
+
+// Find returns what the path finds in a document: nil and false when that is nothing, an array when
+// the path may find several parts.
+func (p *Path) Find(doc any) (v any, ok bool) {
+	defer func() { // filters of a path may not fit the document
+		if recover() != nil {
+			v, ok = nil, false
+		}
+	}()
+	found := p.expr.Get(doc)
+	if p.several() {
+		return found, true
+	}
+	if len(found) == 0 {
+		return nil, false
+	}
+	return found[0], true
+}
+
+// several reports whether the path may find more than one part.
+func (p *Path) several() bool {
+	for _, f := range p.expr {
+		switch f.(type) {
+		case jp.Child, jp.Nth, jp.Root, jp.At, jp.Bracket:
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// quoteNames writes names with a dash, which AWS takes after a dot, in brackets.
+func quoteNames(path string) string {
+	if !strings.Contains(path, "-") {
+		return path
+	}
+	var b strings.Builder
+	depth, quote := 0, byte(0)
+	for i := 0; i < len(path); i++ {
+		c := path[i]
+		switch {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '\'', c == '"':
+			quote = c
+		case c == '[':
+			depth++
+		case c == ']':
+			depth--
+		case c == '.' && depth == 0:
+			name := path[i+1:]
+			if end := strings.IndexAny(name, ".['\""); end >= 0 {
+				name = name[:end]
+			}
+			if !strings.Contains(name, "-") {
+				break
+			}
+			if strings.HasSuffix(b.String(), ".") { // what is below is found by "..", a name by brackets
+				b.WriteByte('.')
+			}
+			b.WriteString("['" + name + "']")
+			i += len(name)
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}

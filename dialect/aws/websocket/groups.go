@@ -1,0 +1,166 @@
+package websocket
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/gateway"
+)
+
+// The extensions of sluice to the management API, signed like the rest of it: one push to many
+// connections, and groups of connections, which belong to a stage. A connection leaves its groups when
+// it closes.
+//
+//	POST   /{stage}/@connections            {"connectionIds":["…"],"data":"text"} or "dataBase64"
+//	PUT    /{stage}/@groups/{group}/{id}    joins; 204
+//	DELETE /{stage}/@groups/{group}/{id}    leaves; 204
+//	POST   /{stage}/@groups/{group}         the message as it is; X-Sluice-Except: id,id leaves some out
+//	GET    /{stage}/@groups/{group}         {"size":n}
+
+// maxIDs is the most connections of one push, maxGroup the longest name of a group.
+const (
+	maxIDs   = 10_000
+	maxGroup = 256
+)
+
+func badRequest(text string) *fault {
+	return &fault{status: http.StatusBadRequest, kind: "BadRequestException", text: text}
+}
+
+// failure is a connection that a batched push did not reach.
+type failure struct {
+	ConnectionID string `json:"connectionId"`
+	Code         string `json:"code"`
+}
+
+// batch pushes one message to many connections.
+func (m *management) batch() *fault {
+	var in struct {
+		IDs    []string `json:"connectionIds"`
+		Data   *string  `json:"data"`
+		Base64 *string  `json:"dataBase64"`
+	}
+	if err := json.Unmarshal(m.body, &in); err != nil {
+		return badRequest("The body is not JSON with connectionIds and data or dataBase64")
+	}
+	f := sluice.Frame{}
+	switch {
+	case len(in.IDs) == 0:
+		return badRequest("connectionIds is empty")
+	case len(in.IDs) > maxIDs:
+		return badRequest("connectionIds has more than 10000 ids")
+	case in.Data != nil && in.Base64 == nil:
+		f.Data = []byte(*in.Data)
+	case in.Data == nil && in.Base64 != nil:
+		raw, err := base64.StdEncoding.DecodeString(*in.Base64)
+		if err != nil {
+			return badRequest("dataBase64 is not base64")
+		}
+		f.Data = raw
+	default:
+		return badRequest("The body needs either data or dataBase64")
+	}
+	if len(f.Data) > m.apis.o.MaxMessage {
+		return outcome(sluice.TooLarge)
+	}
+	out := struct {
+		Sent   int       `json:"sent"`
+		Gone   []string  `json:"gone"`
+		Failed []failure `json:"failed"`
+	}{Gone: []string{}, Failed: []failure{}}
+	ids, names := m.owned(in.IDs, func(name string, f *fault) {
+		if f.status == http.StatusGone {
+			out.Gone = append(out.Gone, name)
+		} else {
+			out.Failed = append(out.Failed, failure{name, f.kind})
+		}
+	})
+	for i, o := range m.apis.o.Sockets.PushMany(m.r.Context(), ids, f) {
+		switch f := outcome(o); {
+		case f == nil:
+			out.Sent++
+		case f.status == http.StatusGone:
+			out.Gone = append(out.Gone, names[i])
+		default:
+			out.Failed = append(out.Failed, failure{names[i], f.kind})
+		}
+	}
+	m.answer(http.StatusOK, encode(out))
+	return nil
+}
+
+// owned finds those of many connections that belong to the stage, each once; lost is told of others.
+func (m *management) owned(list []string, lost func(name string, f *fault)) (ids []sluice.ConnID, names []string) {
+	seen := make(map[string]bool, len(list))
+	for _, name := range list {
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		conn, f := m.find(name)
+		if f != nil {
+			lost(name, f)
+			continue
+		}
+		ids, names = append(ids, conn.ID), append(names, name)
+	}
+	return ids, names
+}
+
+// crowd is a group of the stage. Stages do not see each other's.
+func (m *management) crowd(name string) gateway.Group {
+	return gateway.Group{App: m.stage.api.app.name, Name: m.stage.endpoint.Name + "/" + name}
+}
+
+// group pushes to a group, or counts it.
+func (m *management) group(name string) *fault {
+	if name == "" || len(name) > maxGroup {
+		return badRequest("The name of a group has 1 to 256 bytes")
+	}
+	switch m.r.Method {
+	case http.MethodPost:
+		var except []sluice.ConnID
+		for _, list := range m.r.Header.Values("X-Sluice-Except") {
+			for text := range strings.SplitSeq(list, ",") {
+				id, err := sluice.ParseConnID(strings.TrimSpace(text))
+				if err != nil {
+					return badRequest("X-Sluice-Except has an id that is none")
+				}
+				except = append(except, id)
+			}
+		}
+		sent := m.apis.o.Sockets.PushGroup(m.r.Context(), m.crowd(name), sluice.Frame{Data: m.body}, except...)
+		m.answer(http.StatusOK, encode(map[string]int{"sent": sent}))
+	case http.MethodGet:
+		m.answer(http.StatusOK, encode(map[string]int{"size": m.apis.o.Sockets.GroupSize(m.r.Context(), m.crowd(name))}))
+	default:
+		return noSuchCall()
+	}
+	return nil
+}
+
+// member takes a connection into a group, or out of it.
+func (m *management) member(name, text string) *fault {
+	if name == "" || len(name) > maxGroup {
+		return badRequest("The name of a group has 1 to 256 bytes")
+	}
+	do := m.apis.o.Sockets.Join
+	switch m.r.Method {
+	case http.MethodPut:
+	case http.MethodDelete:
+		do = m.apis.o.Sockets.Leave
+	default:
+		return noSuchCall()
+	}
+	conn, f := m.find(text)
+	if f == nil {
+		f = outcome(do(m.r.Context(), conn.ID, m.crowd(name)))
+	}
+	if f == nil {
+		m.answer(http.StatusNoContent, nil)
+	}
+	return f
+}

@@ -1,0 +1,168 @@
+// Package websocket speaks the WebSocket APIs of API Gateway v2 (aws.md sections 1 and 2).
+//
+// A Stage is one stage of one API, compiled from its description and never changed: it is the
+// gateway.Handler of the endpoint "{apiId}/{stage}". An Open event goes through throttles, API keys,
+// IAM or an authorizer and the $connect route; a Message picks its route by an expression; a Close goes
+// to $disconnect. What a route calls is its integration: a function, a table, an HTTP server or nothing.
+// An App is all stages of one deployed app: it finds the stage of a handshake and serves @connections,
+// the management API through which functions push. APIs knows all apps, for the listener that all
+// share.
+//
+// No connection state is kept here. What later events of a connection need (the host that it came by,
+// what the authorizer said) is in its attributes, which the gateway room holds. What AWS does not tell
+// and nobody has recorded is in unverified.go.
+package websocket
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/dialect/aws/sigv4"
+	"github.com/sluicehq/sluice/gateway"
+)
+
+// The quotas of aws.md 1.12.
+const (
+	DefaultMaxFrame   = 32 << 10
+	DefaultMaxMessage = 128 << 10
+	DefaultIdle       = 10 * time.Minute
+	DefaultPing       = 30 * time.Second
+	DefaultTimeout    = 29 * time.Second
+	maxAuthorizer     = 8 << 10 // bytes of an authorizer's answer
+	authorizerTimeout = 10 * time.Second
+	maxQueue          = 1 << 20 // bytes that wait for one client
+	uplink            = 256     // messages of one connection under way at once
+)
+
+// Functions calls functions: the function room, through the cloud's names. arn is a function's ARN or
+// name, with a qualifier or without.
+type Functions interface {
+	Invoke(ctx context.Context, app sluice.AppName, arn string, payload []byte, conn sluice.ConnID) (sluice.Result, error)
+}
+
+// Services calls the cloud's other APIs for integrations of type AWS: service "dynamodb", action
+// "PutItem". An answer has an HTTP status; err says that there was none.
+type Services interface {
+	Call(ctx context.Context, app sluice.AppName, service, action string, body []byte) (status int, answer []byte, err error)
+}
+
+// Sockets are the connections: the gateway room.
+type Sockets interface {
+	Push(ctx context.Context, id sluice.ConnID, f sluice.Frame) sluice.Outcome
+	PushMany(ctx context.Context, ids []sluice.ConnID, f sluice.Frame) []sluice.Outcome
+	Get(ctx context.Context, id sluice.ConnID) (sluice.Conn, sluice.Outcome)
+	Close(ctx context.Context, id sluice.ConnID, spec sluice.CloseSpec) sluice.Outcome
+	PushGroup(ctx context.Context, grp gateway.Group, f sluice.Frame, except ...sluice.ConnID) (sent int)
+	Join(ctx context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome
+	Leave(ctx context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome
+	GroupSize(ctx context.Context, grp gateway.Group) int
+}
+
+// Verifier checks signatures whose scope is the service execute-api.
+type Verifier interface {
+	Verify(r *http.Request, body []byte) (*sigv4.Signed, *sigv4.Error)
+}
+
+// Options are what the APIs of all apps share. Functions, Sockets and Verifier are needed; Services is
+// by apps with integrations of type AWS that call no function.
+type Options struct {
+	Functions Functions
+	Services  Services
+	Sockets   Sockets
+	Verifier  Verifier
+
+	Region  string // in names and ARNs; "" is us-east-1. An app's own comes first
+	Account string // "" is 000000000000
+
+	// AcceptBinary takes binary messages, as base64, to the $default route. AWS closes with 1003.
+	AcceptBinary bool
+	// Ordered starts a message of a connection when the one before is answered. AWS does not.
+	Ordered bool
+	// Strict sets what sluice leaves off: connections end after 2 hours, and 500 new connections and
+	// 10,000 requests a second are the most.
+	Strict bool
+
+	MaxFrame   int           // bytes; 0 is DefaultMaxFrame
+	MaxMessage int           // bytes, up and down; 0 is DefaultMaxMessage
+	Idle       time.Duration // without a message up or down; 0 is DefaultIdle, less is never
+	MaxLife    time.Duration // of a connection; 0 is for ever (2 h when Strict)
+	Ping       time.Duration // to a client that was silent for so long; 0 is DefaultPing, less is never
+
+	ConnectRate  float64 // new connections a second over all apps; 0 is unlimited (500 when Strict)
+	RequestRate  float64 // messages and @connections calls a second; 0 is unlimited (10,000 when Strict)
+	RequestBurst int     // 0 is RequestRate
+
+	Transport http.RoundTripper // to HTTP integrations; nil is one with sensible limits
+	Log       *slog.Logger
+	Now       func() time.Time // nil is time.Now
+}
+
+// APIs are the WebSocket APIs of all apps. It is safe for concurrent use.
+type APIs struct {
+	o        Options
+	connects *bucket
+	requests *bucket
+
+	mu   sync.RWMutex // guards apps
+	apps map[sluice.AppName]*App
+}
+
+// New makes an empty set.
+func New(o Options) *APIs {
+	o.Region = cmp.Or(o.Region, "us-east-1")
+	o.Account = cmp.Or(o.Account, "000000000000")
+	o.MaxFrame = cmp.Or(o.MaxFrame, DefaultMaxFrame)
+	o.MaxMessage = cmp.Or(o.MaxMessage, DefaultMaxMessage)
+	o.Idle = max(cmp.Or(o.Idle, DefaultIdle), 0)
+	o.Ping = max(cmp.Or(o.Ping, DefaultPing), 0)
+	if o.Strict {
+		o.MaxLife = cmp.Or(o.MaxLife, 2*time.Hour)
+		o.ConnectRate = cmp.Or(o.ConnectRate, 500)
+		if o.RequestRate == 0 {
+			o.RequestRate, o.RequestBurst = 10000, 5000
+		}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Transport == nil {
+		o.Transport = &http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			MaxIdleConnsPerHost: 64,
+			IdleConnTimeout:     4 * time.Second, // node servers close idle connections after 5 s
+		}
+	}
+	return &APIs{
+		o: o, apps: map[sluice.AppName]*App{},
+		connects: newBucket(o.ConnectRate, 0, o.Now()),
+		requests: newBucket(o.RequestRate, o.RequestBurst, o.Now()),
+	}
+}
+
+// policy is what the gateway room keeps to at a stage.
+func (a *APIs) policy(longest time.Duration) gateway.Policy {
+	p := gateway.Policy{
+		OpenTimeout:  authorizerTimeout + longest + 5*time.Second,
+		EventTimeout: longest + 10*time.Second, // $disconnect is tried again when no function could be reached
+		Idle:         a.o.Idle,
+		MaxLife:      a.o.MaxLife,
+		Ping:         a.o.Ping,
+		MaxFrame:     a.o.MaxFrame,
+		MaxMessage:   a.o.MaxMessage,
+		MaxPush:      a.o.MaxMessage,
+		MaxQueue:     maxQueue,
+		Uplink:       uplink,
+	}
+	if a.o.Ordered {
+		p.Uplink = 1
+	}
+	return p
+}
