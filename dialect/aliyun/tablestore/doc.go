@@ -7,14 +7,14 @@
 // a change of a row, filter decides on rows, plainbuffer and proto are the two codecs. errors has every
 // code the cloud knows.
 //
-// A search walks its table, or the rows that postings name: document is a row as an index sees it, query
-// (with geo and score) decides whether it is a hit, sort orders hits, aggregate and groupby sum them up.
+// A search walks its table, or the rows that postings name (candidates): document is a row as an index sees it,
+// query (with text, geo, vector and score) decides whether it is a hit, sort orders hits, highlight and inner show
+// why they are hits, aggregate and groupby sum them up.
 //
 // An instance is the scope of its tables. It belongs to the app of the same name, or else to the first
 // app that uses it; the operator may use every instance and claims none.
 //
 // It has no goroutines. It keeps caches of who owns which instance and which table an index is of, and the
-// open local transactions, whose one lock is never held across a call. SQL, time series, and of Search the
-// vector queries, highlighting and inner hits are not served; scores and the analyzers with dictionaries
-// are simpler than the cloud's.
+// open local transactions, whose one lock is never held across a call. SQL and time series are not served; scores
+// and the analyzers with dictionaries are simpler than the cloud's.
 package tablestore

@@ -37,16 +37,25 @@ func (set fieldSet) add(schemas []fieldSchema, path string) {
 			f.Name = path + "." + s.Name
 		}
 		set[f.Name] = f
-		if f.Type == fieldNested {
+		if f.objects() {
 			set.add(f.Fields, f.Name)
 		}
 	}
+}
+
+// objects reports whether the field holds objects, in whose properties its own fields are.
+func (f *fieldSchema) objects() bool { return f.Type == fieldNested || f.Type == fieldJSON }
+
+// nests reports whether queries can be on single elements of the field.
+func (f *fieldSchema) nests() bool {
+	return f.Type == fieldNested || f.Type == fieldJSON && f.JSON == jsonNested
 }
 
 // document is a row as a search index sees it, or an element of one of its nested fields.
 type document struct {
 	fields  fieldSet
 	columns columns
+	key     table.Key
 	root    *document // nil for a row
 	path    string    // the nested field of an element
 	node    map[string]any
@@ -54,7 +63,7 @@ type document struct {
 
 // values are those of a field: of all its occurrences, when it is nested deeper than the document.
 func (d *document) values(f *field) []table.Value {
-	if f.Type == fieldNested {
+	if f.objects() {
 		if len(d.elements(f)) == 0 {
 			return nil
 		}

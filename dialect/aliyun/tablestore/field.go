@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/sluicehq/sluice/table"
 )
@@ -53,61 +52,6 @@ func (f *fieldSchema) coerce(v table.Value) table.Value {
 	return v
 }
 
-// words cuts a text: by its delimiter with analyzer split, else into runs of letters and digits in
-// lower case. Ideographs are words one by one, or in pairs with the analyzers max_word and min_word,
-// for whose dictionaries pairs stand in.
-func (f *fieldSchema) words(text string) []string {
-	if f.Analyzer == "split" {
-		var p struct {
-			Delimiter string `pb:"1"`
-		}
-		if unmarshal(f.Parameter, &p) == nil && p.Delimiter != "" {
-			return strings.Split(text, p.Delimiter)
-		}
-		return strings.Fields(text)
-	}
-	var p struct {
-		CaseSensitive bool `pb:"1"`
-	}
-	if f.Analyzer == "" || f.Analyzer == "single_word" {
-		unmarshal(f.Parameter, &p)
-	}
-	pairs := f.Analyzer == "max_word" || f.Analyzer == "min_word"
-	var words []string
-	var run, han []rune
-	flush := func() {
-		if len(run) > 0 {
-			words = append(words, string(run))
-		}
-		if len(han) == 1 {
-			words = append(words, string(han))
-		}
-		for i := 1; i < len(han); i++ {
-			words = append(words, string(han[i-1:i+1]))
-		}
-		run, han = nil, nil
-	}
-	for _, r := range text {
-		isHan := unicode.Is(unicode.Han, r)
-		if isHan != (len(han) > 0) || isHan && !pairs {
-			flush()
-		}
-		switch {
-		case isHan:
-			han = append(han, r)
-		case unicode.IsLetter(r) || unicode.IsDigit(r):
-			if !p.CaseSensitive {
-				r = unicode.ToLower(r)
-			}
-			run = append(run, r)
-		default:
-			flush()
-		}
-	}
-	flush()
-	return words
-}
-
 // of is a column's value as the field sees it: none when it has another type than the field.
 func (f *fieldSchema) of(v table.Value) []table.Value {
 	if f.Array && v.Type == table.String {
@@ -121,7 +65,7 @@ func (f *fieldSchema) of(v table.Value) []table.Value {
 		fits = v.Type == table.Float
 	case fieldBoolean:
 		fits = v.Type == table.Bool
-	case fieldKeyword, fieldText, fieldFuzzy, fieldIP:
+	case fieldKeyword, fieldText, fieldFuzzy, fieldIP, fieldVector:
 		fits = v.Type == table.String
 	case fieldDate:
 		v, fits = f.date(v)

@@ -171,6 +171,15 @@ func (s *search) lookups(m *query) []lookup {
 		if unmarshal(m.Query, &fq) == nil {
 			return s.ofField(m.Type, &fq)
 		}
+	case queryDisMax:
+		var d disMaxQuery
+		if unmarshal(m.Query, &d) == nil && len(d.Queries) > 0 {
+			return s.anyOf(d.Queries)
+		}
+	case queryVector:
+		if n := s.queries.nearest[string(m.Query)]; n != nil {
+			return []lookup{{keys: n.keys}}
+		}
 	case queryRange:
 		var r rangeQuery
 		f := s.queries.fields[fieldOf(m)]

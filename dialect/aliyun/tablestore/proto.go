@@ -113,14 +113,16 @@ func readField(b []byte, typ protowire.Type, v reflect.Value) (bool, error) {
 		v.SetFloat(math.Float64frombits(n))
 		return true, nil
 	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Float64 && typ == protowire.BytesType {
+		if kind := v.Type().Elem().Kind(); (kind == reflect.Float32 || kind == reflect.Float64) && typ == protowire.BytesType {
 			packed, _ := protowire.ConsumeBytes(b)
-			for len(packed) > 0 {
-				n, size := protowire.ConsumeFixed64(packed)
+			for of := packedTypes[kind]; len(packed) > 0; {
+				size := protowire.ConsumeFieldValue(1, of, packed)
 				if size < 0 {
 					return false, errMessage
 				}
-				v.Set(reflect.Append(v, reflect.ValueOf(math.Float64frombits(n))))
+				item := reflect.New(v.Type().Elem()).Elem()
+				readField(packed[:size], of, item)
+				v.Set(reflect.Append(v, item))
 				packed = packed[size:]
 			}
 			return true, nil
@@ -148,6 +150,9 @@ func readField(b []byte, typ protowire.Type, v reflect.Value) (bool, error) {
 	}
 	return true, nil
 }
+
+// packedTypes are the wire types of numbers that may come packed.
+var packedTypes = map[reflect.Kind]protowire.Type{reflect.Float32: protowire.Fixed32Type, reflect.Float64: protowire.Fixed64Type}
 
 func appendMessage(b []byte, m reflect.Value) []byte {
 	for i := range m.NumField() {

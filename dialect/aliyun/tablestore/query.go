@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/sluicehq/sluice/table"
 )
@@ -27,7 +30,9 @@ const (
 	queryGeoPolygon     = 14
 	queryTerms          = 15
 	queryExists         = 16
+	queryVector         = 17
 	queryFunctionsScore = 18
+	queryDisMax         = 20
 
 	fieldLong    = 1
 	fieldDouble  = 2
@@ -37,15 +42,18 @@ const (
 	fieldNested  = 6
 	fieldGeo     = 7
 	fieldDate    = 8
+	fieldVector  = 9
 	fieldFuzzy   = 10
 	fieldIP      = 11
+	fieldJSON    = 12
+	jsonNested   = 2
 
 	operatorAnd = 2
 )
 
 // fieldNames are the types as error texts name them.
 var fieldNames = map[int32]string{fieldLong: "long", fieldDouble: "double", fieldBoolean: "boolean", fieldKeyword: "keyword",
-	fieldText: "text", fieldNested: "nested", fieldGeo: "geo_point", fieldDate: "date", fieldFuzzy: "fuzzy_keyword", fieldIP: "ip"}
+	fieldText: "text", fieldNested: "nested", fieldGeo: "geo_point", fieldDate: "date", fieldVector: "vector", fieldJSON: "json", fieldFuzzy: "fuzzy_keyword", fieldIP: "ip"}
 
 // maxQueries is how many queries may be in one, nested or not.
 const maxQueries = 1024
@@ -59,6 +67,12 @@ type queries struct {
 	fields fieldSet
 	budget int
 	scored bool // one of the queries tells better hits from others
+
+	marks   map[*field][]marker // what was found in texts
+	denied  int                 // queries around this one that no hit matches
+	inner   []innerPlan
+	nearest map[string]*nearest // by their queries
+	pending []*nearest          // those not found out yet, in the order in which they can be
 }
 
 func (q *queries) field(name string) (*field, error) {
@@ -68,10 +82,47 @@ func (q *queries) field(name string) (*field, error) {
 	return nil, invalid("field [%s] is not indexed", name)
 }
 
+// weights are the numbers of the field weight.
+var weights = map[int32]protowire.Number{
+	queryMatch: 5, queryPhrase: 3, queryTerm: 3, queryPrefix: 3, queryBool: 7, queryNested: 4, queryWildcard: 3,
+	queryTerms: 3, queryVector: 6, queryDisMax: 3,
+}
+
+// weight is by what a query multiplies its scores.
+func (m *query) weight() float64 {
+	for b := m.Query; len(b) > 0; {
+		num, typ, n := protowire.ConsumeTag(b)
+		size := protowire.ConsumeFieldValue(num, typ, b[max(n, 0):])
+		if n < 0 || size < 0 {
+			break
+		}
+		if num == weights[m.Type] && typ == protowire.Fixed32Type {
+			bits, _ := protowire.ConsumeFixed32(b[n:])
+			return float64(math.Float32frombits(bits))
+		}
+		b = b[n+size:]
+	}
+	return 1
+}
+
+// build makes a matcher of a query and its weight.
 func (q *queries) build(m *query) (matcher, error) {
 	if q.budget--; q.budget < 0 {
 		return nil, invalid("The number of queries exceeds the limit: %d.", maxQueries)
 	}
+	match, err := q.unweighted(m)
+	w := m.weight()
+	if err != nil || w == 1 {
+		return match, err
+	}
+	q.scored = true
+	return func(d *document) (float64, bool) {
+		score, hit := match(d)
+		return score * w, hit
+	}, nil
+}
+
+func (q *queries) unweighted(m *query) (matcher, error) {
 	switch m.Type {
 	case queryAll:
 		return func(*document) (float64, bool) { return 1, true }, nil
@@ -91,6 +142,10 @@ func (q *queries) build(m *query) (matcher, error) {
 		return q.nested(m)
 	case queryGeoBox, queryGeoDistance, queryGeoPolygon:
 		return q.geo(m)
+	case queryVector:
+		return q.vectors(m)
+	case queryDisMax:
+		return q.disMax(m)
 	}
 	return nil, invalid("query type [%d] is not supported", m.Type)
 }
@@ -120,6 +175,7 @@ func (q *queries) values(m *query) (matcher, error) {
 	if err != nil {
 		return nil, err
 	}
+	var fits func(table.Value) bool
 	switch m.Type {
 	case queryExists:
 		return anyOf(f, func(table.Value) bool { return true }), nil
@@ -128,35 +184,34 @@ func (q *queries) values(m *query) (matcher, error) {
 			return nil, badQuery(m)
 		}
 		pattern := string(fq.Values[0])
-		fits := wildcard
+		matches := wildcard
 		if m.Type == queryPrefix {
-			fits = strings.HasPrefix
+			matches = strings.HasPrefix
 		}
-		return anyOf(f, func(v table.Value) bool {
-			return slices.ContainsFunc(f.terms(v), func(t table.Value) bool { return t.Type == table.String && fits(t.Str, pattern) })
-		}), nil
-	}
-	if len(fq.Values) == 0 || m.Type == queryTerm && len(fq.Values) != 1 {
-		return nil, badQuery(m)
-	}
-	var wanted []table.Value
-	for _, b := range fq.Values {
-		v, err := variantValue(b)
-		if err != nil {
+		fits = func(v table.Value) bool { return v.Type == table.String && matches(v.Str, pattern) }
+	default:
+		if len(fq.Values) == 0 || m.Type == queryTerm && len(fq.Values) != 1 {
 			return nil, badQuery(m)
 		}
-		wanted = append(wanted, f.coerce(v))
-	}
-	return anyOf(f, func(v table.Value) bool {
-		for _, t := range f.terms(v) {
-			for _, w := range wanted {
-				if order, ok := compareValues(t, w); ok && order == 0 {
-					return true
-				}
+		var wanted []table.Value
+		for _, b := range fq.Values {
+			v, err := variantValue(b)
+			if err != nil {
+				return nil, badQuery(m)
 			}
+			wanted = append(wanted, f.coerce(v))
 		}
-		return false
-	}), nil
+		fits = func(v table.Value) bool {
+			return slices.ContainsFunc(wanted, func(w table.Value) bool {
+				order, ok := compareValues(v, w)
+				return ok && order == 0
+			})
+		}
+	}
+	if f.Type == fieldText {
+		q.markWords(f, func(word string) bool { return fits(table.Value{Type: table.String, Str: word}) })
+	}
+	return anyOf(f, func(v table.Value) bool { return slices.ContainsFunc(f.terms(v), fits) }), nil
 }
 
 func (q *queries) between(m *query) (matcher, error) {
@@ -217,7 +272,9 @@ func (q *queries) boolean(m *query) (matcher, error) {
 	if err != nil {
 		return nil, err
 	}
+	q.denied++
 	not, err := list(b.MustNot)
+	q.denied--
 	if err != nil {
 		return nil, err
 	}
@@ -257,60 +314,59 @@ func (q *queries) boolean(m *query) (matcher, error) {
 
 // minimum is how many of the queries that a hit should match it has to.
 func (b *boolQuery) minimum() int {
-	switch {
-	case b.Minimum != nil:
-		return int(*b.Minimum)
-	case len(b.Must)+len(b.Filter) == 0 && len(b.Should) > 0:
-		return 1
+	unless := 0
+	if len(b.Must)+len(b.Filter) == 0 && len(b.Should) > 0 {
+		unless = 1
 	}
-	return 0
+	return minimum(b.Minimum, b.Share, len(b.Should), unless)
 }
 
-// text builds the queries whose text is cut into words as the field's values are.
-func (q *queries) text(m *query) (matcher, error) {
-	var tq textQuery
-	if err := unmarshal(m.Query, &tq); err != nil {
+// minimum reads minimum_should_match of n: a number or a percentage, below zero what may be missing.
+func minimum(number *int32, share string, n, unless int) int {
+	if number != nil {
+		return int(*number)
+	}
+	text, percent := strings.CutSuffix(share, "%")
+	least, err := strconv.Atoi(text)
+	if err != nil || least < -maxQueries || least > maxQueries {
+		return unless
+	}
+	if percent {
+		least = least * n / 100
+	}
+	if strings.HasPrefix(text, "-") {
+		return max(0, n+least)
+	}
+	return least
+}
+
+// disMax builds DisMaxQuery: a hit matches any of its queries and has the score of the best.
+func (q *queries) disMax(m *query) (matcher, error) {
+	var d disMaxQuery
+	if unmarshal(m.Query, &d) != nil || len(d.Queries) == 0 {
 		return nil, badQuery(m)
 	}
-	f, err := q.field(tq.Field)
-	if err != nil {
-		return nil, err
+	var list []matcher
+	for i := range d.Queries {
+		one, err := q.build(&d.Queries[i])
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, one)
 	}
-	if f.Type != fieldText {
-		return anyOf(f, func(v table.Value) bool { return valueText(v) == tq.Text }), nil
-	}
-	if f.Analyzer == "fuzzy" {
-		return anyOf(f, func(v table.Value) bool { return strings.Contains(strings.ToLower(v.Str), strings.ToLower(tq.Text)) }), nil
+	tie := 0.0 // the part of the other scores that is added
+	if d.Tie != nil {
+		tie = float64(*d.Tie)
 	}
 	q.scored = true
-	words := f.words(tq.Text)
-	if m.Type == queryPhrase {
-		return anyOf(f, func(v table.Value) bool { return follows(f.words(v.Str), words) }), nil
-	}
-	need := 1
-	if tq.Operator == operatorAnd {
-		need = len(words)
-	} else if tq.Minimum != nil {
-		need = int(*tq.Minimum)
-	}
-	return func(d *document) (score float64, hit bool) {
-		for _, v := range d.values(f) {
-			has, n := f.words(v.Str), 0
-			for _, w := range words {
-				times := 0
-				for _, h := range has {
-					if h == w {
-						times++
-					}
-				}
-				if times > 0 {
-					n++
-					score += 1 + math.Log(float64(times))
-				}
+	return func(doc *document) (float64, bool) {
+		best, sum, hit := 0.0, 0.0, false
+		for _, one := range list {
+			if score, ok := one(doc); ok {
+				best, sum, hit = max(best, score), sum+score, true
 			}
-			hit = hit || n > 0 && n >= need
 		}
-		return score, hit
+		return best + tie*(sum-best), hit
 	}, nil
 }
 
@@ -321,32 +377,32 @@ func (q *queries) nested(m *query) (matcher, error) {
 		return nil, badQuery(m)
 	}
 	f := q.fields[nq.Path]
-	if f == nil || f.Type != fieldNested {
+	if f == nil || !f.nests() {
 		return nil, invalid("nested path [%s] does not exist", nq.Path)
 	}
-	inner, err := q.build(&nq.Query)
+	beside := q.inner
+	q.inner = nil
+	match, err := q.build(&nq.Query)
 	if err != nil {
 		return nil, err
+	}
+	within := q.inner
+	if q.inner = append(beside, within...); nq.Inner != nil {
+		plan, err := q.innerHits(nq.Inner, f, match, within)
+		if err != nil {
+			return nil, err
+		}
+		q.inner = append(beside, plan)
 	}
 	return func(d *document) (float64, bool) {
 		var scores []float64
 		for _, e := range d.elements(f) {
-			if score, ok := inner(e); ok {
+			if score, ok := match(e); ok {
 				scores = append(scores, score)
 			}
 		}
 		return nestedScore(nq.Mode, scores), len(scores) > 0
 	}, nil
-}
-
-// follows reports whether the phrase occurs in words.
-func follows(words, phrase []string) bool {
-	for i := 0; len(phrase) > 0 && i+len(phrase) <= len(words); i++ {
-		if slices.Equal(words[i:i+len(phrase)], phrase) {
-			return true
-		}
-	}
-	return false
 }
 
 // variantValue reads a value of a query: its type byte and payload.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/table"
@@ -25,6 +26,7 @@ const (
 	maxIndexes    = 50
 	maxNesting    = 5
 	phaseComplete = 2
+	searchTime    = 30 * time.Second
 	reindexSuffix = "_reindex"
 	stateRunning  = 3
 )
@@ -221,6 +223,11 @@ func checkFields(fields []fieldSchema, depth int) error {
 		if f.Name == "" || slices.ContainsFunc(fields[:i], func(o fieldSchema) bool { return o.Name == f.Name }) {
 			return invalid("field [%s] is empty or duplicated", f.Name)
 		}
+		if f.Type == fieldVector {
+			if err := f.checkVector(); err != nil {
+				return err
+			}
+		}
 		if err := checkFields(f.Fields, depth+1); err != nil {
 			return err
 		}
@@ -242,6 +249,9 @@ type search struct {
 	limit    int
 	count    bool
 	summary  *summary // nil when nothing is to be summed up
+
+	highlighter *highlighter // nil when nothing is to be shown
+	inner       []innerPlan
 }
 
 // cursor is where a page ended; it travels in tokens.
@@ -255,6 +265,7 @@ type cursor struct {
 type hit struct {
 	row    table.Row
 	doc    *document
+	offset int // of an inner hit among the elements of its nested field
 	score  float64
 	values [][]table.Value
 }
@@ -296,6 +307,12 @@ func (c *call) search(ctx context.Context, req *searchRequest) (*searchResponse,
 	if err := s.read(schema, req.Query); err != nil {
 		return nil, err
 	}
+	limit := searchTime
+	if req.Timeout != nil && *req.Timeout > 0 {
+		limit = min(limit, time.Duration(*req.Timeout)*time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	total, hits, more, err := s.run(ctx, c.Tables)
 	if err != nil {
 		return nil, err
@@ -309,8 +326,8 @@ func (c *call) search(ctx context.Context, req *searchRequest) (*searchResponse,
 		row := s.shown(&h.row)
 		size += row.size()
 		resp.Rows = append(resp.Rows, appendRow(appendHeader(nil), row))
-		if s.order.scored {
-			resp.Hits = append(resp.Hits, searchHit{&h.score})
+		if s.order.scored || s.highlighter != nil || s.inner != nil {
+			resp.Hits = append(resp.Hits, messageOf(&h, s.highlighter, s.inner))
 		}
 	}
 	if more && len(hits) > 0 && s.collapse == nil {
@@ -351,6 +368,11 @@ func (s *search) read(schema *indexSchema, b []byte) error {
 	var err error
 	s.query = m.Query
 	if s.matches, err = s.queries.build(m.Query); err != nil {
+		return err
+	}
+	s.inner = s.queries.inner
+	s.queries.denied++ // what sorts and sums look for is not shown
+	if s.highlighter, err = s.queries.highlighter(m.Highlight); err != nil {
 		return err
 	}
 	if m.Collapse != nil {
@@ -395,6 +417,9 @@ func (s *search) run(ctx context.Context, tables *table.Tables) (total int, hits
 	var from table.Key
 	if s.after != nil && !whole {
 		from = s.after.Key
+	}
+	if err := s.findNearest(ctx, tables); err != nil {
+		return 0, nil, false, err
 	}
 	need := s.offset + s.limit + 1 // one more tells whether there are more
 	for row, err := range s.rows(ctx, tables, s.query, from, whole) {
@@ -449,7 +474,7 @@ func (s *search) best(hits []hit, n int) []hit {
 
 // document is a row as the queries see it.
 func (s *search) document(row *table.Row) *document {
-	return &document{fields: s.queries.fields, columns: columnsOf(s.spec.Key, row.Key, row)}
+	return &document{fields: s.queries.fields, key: row.Key, columns: columnsOf(s.spec.Key, row.Key, row)}
 }
 
 // shown is the part of a row that the search asks for; the key alone unless it says otherwise.

@@ -72,6 +72,10 @@ type fieldSchema struct {
 	Virtual   bool          `pb:"11"`
 	Sources   []string      `pb:"12"`
 	Dates     []string      `pb:"13"` // formats
+
+	Highlighting bool           `pb:"14"`
+	Vector       *vectorOptions `pb:"15"`
+	JSON         int32          `pb:"16"` // how a JSON field takes objects in arrays
 }
 
 type searchRequest struct {
@@ -79,6 +83,7 @@ type searchRequest struct {
 	Index   string         `pb:"2"`
 	Columns *searchColumns `pb:"3"`
 	Query   []byte         `pb:"4"` // a searchQuery
+	Timeout *int32         `pb:"6"` // ms
 }
 
 type searchColumns struct {
@@ -98,7 +103,10 @@ type searchResponse struct {
 }
 
 type searchHit struct {
-	Score *float64 `pb:"3"`
+	Score     *float64         `pb:"3"`
+	Highlight *highlightResult `pb:"4"`
+	Inner     []searchInner    `pb:"5"`
+	Offset    *int32           `pb:"6"` // of an element in its nested field
 }
 
 type searchQuery struct {
@@ -111,6 +119,8 @@ type searchQuery struct {
 	Token    []byte       `pb:"9"`
 	Aggs     *aggList     `pb:"10"`
 	Groups   *groupList   `pb:"11"`
+
+	Highlight *highlightMessage `pb:"12"`
 }
 
 type fieldName struct {
@@ -127,7 +137,8 @@ type textQuery struct {
 	Field    string `pb:"1"`
 	Text     string `pb:"2"`
 	Minimum  *int32 `pb:"3"`
-	Operator int32  `pb:"4"`
+	Operator int32  `pb:"4"` // of MatchQuery; of MatchPhraseQuery it is the slop
+	Share    string `pb:"6"` // Minimum as a text, which may be a percentage
 }
 
 // fieldQuery is TermQuery, TermsQuery, PrefixQuery, WildcardQuery and ExistsQuery.
@@ -150,6 +161,7 @@ type boolQuery struct {
 	Filter  []query `pb:"3"`
 	Should  []query `pb:"4"`
 	Minimum *int32  `pb:"5"`
+	Share   string  `pb:"6"` // Minimum as a text, which may be a percentage
 }
 
 // wrappingQuery is ConstScoreQuery and FunctionScoreQuery.
@@ -159,9 +171,15 @@ type wrappingQuery struct {
 }
 
 type nestedQuery struct {
-	Path  string `pb:"1"`
-	Query query  `pb:"2"`
-	Mode  int32  `pb:"3"`
+	Path  string        `pb:"1"`
+	Query query         `pb:"2"`
+	Mode  int32         `pb:"3"`
+	Inner *innerMessage `pb:"5"`
+}
+
+type disMaxQuery struct {
+	Queries []query  `pb:"1"`
+	Tie     *float32 `pb:"2"`
 }
 
 // geoQuery is GeoPolygonQuery, and GeoBoundingBoxQuery as a polygon of two corners.

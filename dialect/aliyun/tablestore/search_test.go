@@ -251,7 +251,7 @@ func TestSearchFaults(t *testing.T) {
 		return &createSearchIndexRequest{Table: "t", Index: name, Schema: marshal(&indexSchema{Fields: fields})}
 	}
 	bad := query{queryTerm, []byte{1}}
-	unknown, hidden, geo := term("x", intValue(1)), term("hidden", intValue(1)), query{Type: 17}
+	unknown, hidden, strange := term("x", intValue(1)), term("hidden", intValue(1)), query{Type: 19}
 	for _, tc := range []faultCase{
 		{"no table", "Search", &searchRequest{Table: "u", Index: "books"}, invalid("table [u] does not exist")},
 		{"no index", "Search", &searchRequest{Table: "t", Index: "i"}, noSearchIndex("i")},
@@ -259,7 +259,7 @@ func TestSearchFaults(t *testing.T) {
 		{"a broken query", "Search", search(searchQuery{Query: &bad}), invalid("parse query of type [3] failed")},
 		{"an unknown field", "Search", search(searchQuery{Query: &unknown}), invalid("field [x] is not indexed")},
 		{"a field that is not indexed", "Search", search(searchQuery{Query: &hidden}), invalid("field [hidden] is not indexed")},
-		{"a query of later", "Search", search(searchQuery{Query: &geo}), invalid("query type [17] is not supported")},
+		{"an unknown query", "Search", search(searchQuery{Query: &strange}), invalid("query type [19] is not supported")},
 		{"a very deep query", "Search", search(searchQuery{Query: &deep}), invalid("The number of queries exceeds the limit: 1024.")},
 		{"sorted by an unknown field", "Search", search(searchQuery{Query: &q, Sort: &sortMessage{[]sorter{{Field: &fieldSort{Field: "x"}}}}}), invalid("field [x] is not indexed")},
 		{"too many", "Search", search(searchQuery{Query: &q, Limit: new(int32(1001))}), invalid("limit must be in range [0, 1000]")},

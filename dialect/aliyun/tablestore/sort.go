@@ -49,7 +49,7 @@ func (q *queries) ordering(sort *sortMessage) (*ordering, error) {
 
 // idle reports whether the sorter changes nothing where keys decide after it.
 func (o *sorter) idle() bool {
-	return o.Field == nil && o.Geo == nil && o.Score == nil && (o.Key == nil || o.Key.Order == 0)
+	return o.Field == nil && o.Geo == nil && o.Score == nil && (o.Key == nil || o.Key.Order == 0) && (o.Doc == nil || o.Doc.Order == 0)
 }
 
 // occurrences finds the values of a field, of those elements only that a filter lets pass.
@@ -58,7 +58,7 @@ func (q *queries) occurrences(f *field, m *nestedFilter) (func(d *document) []ta
 		return func(d *document) []table.Value { return d.values(f) }, nil
 	}
 	nested := q.fields[m.Path]
-	if nested == nil || nested.Type != fieldNested {
+	if nested == nil || !nested.nests() {
 		return nil, invalid("nested path [%s] does not exist", m.Path)
 	}
 	filter, err := q.build(&m.Query)
@@ -166,7 +166,7 @@ func (o *ordering) compare(a, b *hit) int {
 		case o.sources[i] == nil && s.Key != nil:
 			n = table.CompareKeys(a.row.Key, b.row.Key)
 		case o.sources[i] == nil:
-			continue
+			n = a.offset - b.offset
 		case len(a.values[i]) == 0 || len(b.values[i]) == 0:
 			if n = len(b.values[i]) - len(a.values[i]); n != 0 {
 				return n
@@ -181,7 +181,10 @@ func (o *ordering) compare(a, b *hit) int {
 			return n
 		}
 	}
-	return table.CompareKeys(a.row.Key, b.row.Key)
+	if n := table.CompareKeys(a.row.Key, b.row.Key); n != 0 {
+		return n
+	}
+	return a.offset - b.offset
 }
 
 func (o *sorter) descending() bool {
@@ -192,6 +195,8 @@ func (o *sorter) descending() bool {
 		return o.Geo.Order == 1
 	case o.Score != nil:
 		return o.Score.Order == nil || *o.Score.Order == 1
+	case o.Doc != nil:
+		return o.Doc.Order == 1
 	}
 	return o.Key != nil && o.Key.Order == 1
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"strconv"
 
 	"github.com/sluicehq/sluice/table"
 )
@@ -293,11 +293,13 @@ func (c *call) logFailures(req *batchWriteRequest, plans []batchPlan) {
 
 // keyText tells keys of one table apart.
 func keyText(key table.Key) string {
-	var s strings.Builder
+	var b []byte
 	for _, v := range key {
-		fmt.Fprintf(&s, "%d %q %q,", v.Int, v.Str, v.Bytes)
+		b = strconv.AppendInt(b, v.Int, 10)
+		b = strconv.AppendQuote(b, v.Str)
+		b = strconv.AppendQuote(b, string(v.Bytes))
 	}
-	return s.String()
+	return string(b)
 }
 
 // valueText shows a key value in an error.
