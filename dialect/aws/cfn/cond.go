@@ -108,3 +108,22 @@ func same(a, b *Value) bool {
 	}
 	return a.Str() == b.Str()
 }
+
+// Pick is what Fn::If at the top of v chooses, the rest not resolved; nil for AWS::NoValue.
+func (t *Template) Pick(v *Value) *Value {
+	for range maxDepth {
+		name, arg := v.intrinsic()
+		if name == "Ref" && arg.Str() == "AWS::NoValue" {
+			return nil
+		}
+		if name != "Fn::If" || len(arg.items()) != 3 {
+			return v
+		}
+		if t.Holds(arg.List[0]) {
+			v = arg.List[1]
+		} else {
+			v = arg.List[2]
+		}
+	}
+	return v
+}

@@ -55,3 +55,6 @@ func distance(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// Close reports whether two words differ by two letters at most.
+func Close(a, b string) bool { return distance(a, b) <= 2 }
