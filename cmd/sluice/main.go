@@ -29,17 +29,21 @@ func run() int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
-	// While a template's actions run, this binary is the cloud's own tool, too.
+	// Under the name s this binary is the cloud's own tool: while a template's actions run, and for whoever
+	// links it so.
 	if filepath.Base(os.Args[0]) == "s" {
-		s := scli.Tool{Version: version, Env: os.Getenv, Out: os.Stdout, Err: os.Stderr}
+		s := scli.Tool{Version: version, Env: os.Getenv, Dir: mustGetwd(), Out: os.Stdout, Err: os.Stderr, Sluice: func(ctx context.Context, out io.Writer, args ...string) error {
+			if err := execute(ctx, out, args); err != nil {
+				if !errors.Is(err, errSilent) {
+					printError(os.Stderr, err)
+				}
+				return scli.Told{Err: err}
+			}
+			return nil
+		}}
 		return s.Run(ctx, os.Args[1:])
 	}
-	t := &tool{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.LookupEnv}
-	root := t.commands()
-	root.SetArgs(os.Args[1:])
-	root.SetOut(t.out)
-	root.SetErr(t.err)
-	err := root.ExecuteContext(ctx)
+	err := execute(ctx, os.Stdout, os.Args[1:])
 	if err == nil {
 		return 0
 	}
@@ -49,9 +53,19 @@ func run() int {
 		code = 2
 	}
 	if !errors.Is(err, errSilent) {
-		printError(t.err, err)
+		printError(os.Stderr, err)
 	}
 	return code
+}
+
+// execute runs the command line.
+func execute(ctx context.Context, out io.Writer, args []string) error {
+	t := &tool{in: os.Stdin, out: out, err: os.Stderr, env: os.LookupEnv}
+	root := t.commands()
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(t.err)
+	return root.ExecuteContext(ctx)
 }
 
 // errSilent ends a command that has said already what is wrong.

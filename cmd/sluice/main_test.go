@@ -18,7 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"sluice": func() { os.Exit(run()) }})
+	testscript.Main(m, map[string]func(){"sluice": func() { os.Exit(run()) }, "s": func() { os.Exit(run()) }})
 }
 
 // TestCommandLine runs the scripts of testdata: the command line as users type it.

@@ -164,7 +164,7 @@ func (c *cloud) environment(ctx context.Context, app *sluice.App, f *sluice.Func
 // from the registry. npm takes the registry of a scope from files only; what the machine's own file of
 // that kind says is kept.
 func (c *cloud) actions(app *sluice.App) (map[string]string, error) {
-	env := map[string]string{scli.AppVariable: string(app.Name), scli.DomainVariable: c.baseURL(app.Name)}
+	env := map[string]string{scli.AppVariable: string(app.Name), scli.DomainVariable: c.baseURL(app.Name), "SLUICE_ADMIN": c.r.Admin}
 	if c.r.Dir == "" {
 		return env, nil
 	}

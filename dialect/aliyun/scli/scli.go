@@ -1,6 +1,6 @@
-// Package scli is the tool s of Serverless Devs as far as hooks and actions of templates call it
-// (aliyun.md 5.3): the tables that a template's hook makes, and a few questions. It finds the running
-// server by its environment. Deploying is sluice's own verb.
+// Package scli is the tool s of Serverless Devs (aliyun.md 5.3): what hooks and actions of templates call
+// of it, which is the tables that a hook makes and a few questions, and the verbs that people know, put in
+// terms of sluice's own. It finds the running server by its environment.
 package scli
 
 import (
@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,8 +32,12 @@ const (
 type Tool struct {
 	Version string
 	Env     func(string) string
+	Dir     string // where it runs, absolute
 	Out     io.Writer
 	Err     io.Writer
+	// Sluice runs sluice's command line with its output to out. What it has printed already of a failure it
+	// returns as Told.
+	Sluice func(ctx context.Context, out io.Writer, args ...string) error
 }
 
 // Run does what args ask and returns the exit code.
@@ -48,24 +53,35 @@ func (t *Tool) Run(ctx context.Context, args []string) int {
 	case len(words) == 0 && (flags["v"] != "" || flags["version"] != ""):
 		fmt.Fprintf(t.Out, "@serverless-devs/s: sluice %s\n", t.Version)
 		return 0
+	case len(words) == 0 || flags["h"] != "" || flags["help"] != "":
+		fmt.Fprint(t.Out, usage)
+		return 0
 	case at(0) == "cli" && at(1) == "tablestore":
 		return t.tablestore(ctx, at(2), flags, words[min(3, len(words)):])
 	case at(0) == "config" && at(1) == "get":
 		fmt.Fprintf(t.Out, "default:\n  AccountID: %q\n  AccessKeyID: %s\n  AccessKeySecret: %s\n",
 			account, t.Env("ALIBABA_CLOUD_ACCESS_KEY_ID"), "***")
 		return 0
+	case at(0) == "config" && slices.Contains([]string{"add", "delete"}, at(1)):
+		fmt.Fprintln(t.Out, "sluice makes the keys of each app itself: there are none to keep")
+		return 0
+	case at(0) == "download":
+		return t.download(ctx, words[1:], flags)
 	case len(words) == 2 && words[1] == "bindDomain":
 		fmt.Fprintf(t.Out, "%s is bound to %s by the deploy\n", t.Env(DomainVariable), words[0])
 		return 0
 	}
-	fmt.Fprintf(t.Err, "s: sluice does not run %q here; it runs: s cli tablestore createTable|insertTable, s MODULE bindDomain, s config get, s -v\n", "s "+strings.Join(args, " "))
-	return exitUnknown
+	c := parse(args)
+	return t.run(ctx, &c)
 }
+
+// flagsAlone are the flags of all commands that have no value.
+var flagsAlone = []string{"v", "version", "debug", "skip-actions", "silent", "no-verify", "h", "help", "y", "assume-yes", "extract"}
 
 const account = "1000000000000001"
 
-// split parts flags, and their values, from the other words.
-func split(args []string) (words []string, flags map[string]string) {
+// split parts flags, and their values, from the other words. Those of alone have no values.
+func split(args []string, alone ...string) (words []string, flags map[string]string) {
 	flags = map[string]string{}
 	for i := 0; i < len(args); i++ {
 		name, isFlag := strings.CutPrefix(args[i], "-")
@@ -74,14 +90,12 @@ func split(args []string) (words []string, flags map[string]string) {
 			continue
 		}
 		name, value, given := strings.Cut(strings.TrimPrefix(name, "-"), "=")
-		switch name {
-		case "v", "version", "debug", "skip-actions", "silent", "no-verify", "h", "help":
+		switch {
+		case slices.Contains(flagsAlone, name) || slices.Contains(alone, name):
 			value = "true"
-		default:
-			if !given && i+1 < len(args) {
-				i++
-				value = args[i]
-			}
+		case !given && i+1 < len(args):
+			i++
+			value = args[i]
 		}
 		flags[name] = value
 	}

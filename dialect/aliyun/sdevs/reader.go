@@ -56,6 +56,14 @@ func (*Reader) Recognize(dir string) string {
 
 // Read resolves a template wholly.
 func (rd *Reader) Read(ctx context.Context, in deploy.Input) (*sluice.App, error) {
+	r, err := rd.whole(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return r.app, nil
+}
+
+func (rd *Reader) whole(ctx context.Context, in deploy.Input) (*reading, error) {
 	if in.File == "" {
 		if in.File = rd.Recognize(in.Dir); in.File == "" {
 			return nil, &sluice.Error{Code: sluice.Missing, Msg: "no s.yaml in " + in.Dir,
@@ -74,6 +82,11 @@ func (rd *Reader) Read(ctx context.Context, in deploy.Input) (*sluice.App, error
 		r.app.Warnings = append(r.app.Warnings, *ignored)
 	}
 	r.read()
+	return r, r.failed()
+}
+
+// failed is everything that is wrong, in the order of the template; nil when nothing is.
+func (r *reading) failed() error {
 	if len(r.errs) > 0 {
 		slices.SortStableFunc(r.errs, func(a, b *sluice.Error) int {
 			if a.At.File != b.At.File {
@@ -85,9 +98,9 @@ func (rd *Reader) Read(ctx context.Context, in deploy.Input) (*sluice.App, error
 		for i, e := range r.errs {
 			all[i] = e
 		}
-		return nil, errors.Join(all...)
+		return errors.Join(all...)
 	}
-	return r.app, nil
+	return nil
 }
 
 func (rd *Reader) reading(in deploy.Input, answers map[string]string) *reading {
