@@ -49,6 +49,8 @@ type Sockets interface {
 	PushMany(ctx context.Context, ids []sluice.ConnID, f sluice.Frame) []sluice.Outcome
 	// Get is a snapshot of a connection; the outcome is Queued when there is one.
 	Get(ctx context.Context, id sluice.ConnID) (sluice.Conn, sluice.Outcome)
+	// Owner says whose an open connection is; the outcome is Queued when there is one. It is Get, but quick.
+	Owner(ctx context.Context, id sluice.ConnID) (app sluice.AppName, endpoint string, o sluice.Outcome)
 	// Close closes a connection after what is queued for it.
 	Close(ctx context.Context, id sluice.ConnID, spec sluice.CloseSpec) sluice.Outcome
 	// PushAliases sends f to every live connection of each alias, and returns whom it reached, for each.

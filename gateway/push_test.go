@@ -316,6 +316,9 @@ func TestOtherNodesConnectionsAreReached(t *testing.T) {
 	if out != sluice.Queued || sn.ID != id || sn.Alias == nil || sn.Alias.Name != "dev" {
 		t.Errorf("Get = %+v %v", sn, out)
 	}
+	if app, ep, out := here.Owner(ctx, id); app != sn.App || ep != sn.Endpoint || out != sluice.Queued {
+		t.Errorf("Owner = %q %q %v", app, ep, out)
+	}
 	if out := here.Leave(ctx, id, grp); out != sluice.Queued {
 		t.Error(out)
 	}
