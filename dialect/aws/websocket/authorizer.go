@@ -19,6 +19,9 @@ import (
 	"github.com/sluicehq/sluice/dialect/aws/websocket/policy"
 )
 
+// invoke is the action that policies of authorizers are asked about.
+const invoke = "execute-api:Invoke"
+
 // authorizer is a function that decides who may connect (aws.md 1.8).
 type authorizer struct {
 	st       *Stage
@@ -153,7 +156,7 @@ func (a *authorizer) ask(ctx context.Context, c *call) error {
 		return broken(fmt.Errorf("authorizer %s: %w", a.function, err))
 	}
 	decision := v.policy.Decide(policy.Request{
-		Action: "execute-api:Invoke", Resource: arn,
+		Action: invoke, Resource: arn,
 		Context: map[string]string{"aws:sourceip": sourceIP(c.ev.Conn), "aws:useragent": c.attrs[attrAgent]},
 	})
 	if decision != policy.Allow {
@@ -166,6 +169,16 @@ func (a *authorizer) ask(ctx context.Context, c *call) error {
 	c.usage = v.usage
 	c.attrs[attrAuthorizer] = v.context(took)
 	return nil
+}
+
+// Allows reports whether the policy that an authorizer returned lets a client at an address use a
+// resource of an API: some statement allows it, and none denies.
+func Allows(document json.RawMessage, resource, sourceIP string) (bool, error) {
+	p, err := policy.Parse(document)
+	if err != nil {
+		return false, err
+	}
+	return p.Decide(policy.Request{Action: invoke, Resource: resource, Context: map[string]string{"aws:sourceip": sourceIP}}) == policy.Allow, nil
 }
 
 // verdict is an authorizer's answer.

@@ -100,12 +100,12 @@ func (m *management) owned(list []string, lost func(name string, f *fault)) (ids
 			continue
 		}
 		seen[name] = true
-		conn, f := m.find(name)
+		id, f := m.find(name)
 		if f != nil {
 			lost(name, f)
 			continue
 		}
-		ids, names = append(ids, conn.ID), append(names, name)
+		ids, names = append(ids, id), append(names, name)
 	}
 	return ids, names
 }
@@ -155,9 +155,9 @@ func (m *management) member(name, text string) *fault {
 	default:
 		return noSuchCall()
 	}
-	conn, f := m.find(text)
+	id, f := m.find(text)
 	if f == nil {
-		f = outcome(do(m.r.Context(), conn.ID, m.crowd(name)))
+		f = outcome(do(m.r.Context(), id, m.crowd(name)))
 	}
 	if f == nil {
 		m.answer(http.StatusNoContent, nil)

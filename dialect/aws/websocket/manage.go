@@ -150,15 +150,15 @@ func (a *APIs) only(p access.Principal, name string) *Stage {
 	return found
 }
 
-// stageOf finds the stage of a connection.
-func (a *APIs) stageOf(conn sluice.Conn) *Stage {
+// stageOf finds a stage by its endpoint.
+func (a *APIs) stageOf(app sluice.AppName, endpoint string) *Stage {
 	a.mu.RLock()
-	x := a.apps[conn.App]
+	x := a.apps[app]
 	a.mu.RUnlock()
 	if x == nil {
 		return nil
 	}
-	id, name, _ := strings.Cut(conn.Endpoint, "/")
+	id, name, _ := strings.Cut(endpoint, "/")
 	if one := x.byID(id); one != nil {
 		return one.stage(name)
 	}
@@ -247,54 +247,59 @@ func gone() *fault {
 }
 
 // find looks a connection up. One that belongs to another API or stage is as good as none.
-func (m *management) find(text string) (sluice.Conn, *fault) {
+func (m *management) find(text string) (sluice.ConnID, *fault) {
 	id, err := sluice.ParseConnID(text)
 	if err != nil {
-		return sluice.Conn{}, &fault{status: http.StatusBadRequest, kind: "BadRequestException", text: fmt.Sprintf(textInvalidID, text), ids: true}
+		return id, &fault{status: http.StatusBadRequest, kind: "BadRequestException", text: fmt.Sprintf(textInvalidID, text), ids: true}
 	}
-	conn, out := m.apis.o.Sockets.Get(m.r.Context(), id)
+	app, endpoint, out := m.apis.o.Sockets.Owner(m.r.Context(), id)
 	if out != sluice.Queued {
-		return conn, outcome(out)
+		return id, outcome(out)
 	}
-	st := m.apis.stageOf(conn)
-	switch {
-	case st == nil, m.stage != nil && m.stage.endpoint.Name != conn.Endpoint, m.stage != nil && m.stage.api.app.name != conn.App,
-		m.name != "" && m.name != st.spec.Name, !st.may(m.caller):
-		return conn, gone()
+	st := m.stage
+	if st == nil {
+		st = m.apis.stageOf(app, endpoint)
 	}
-	m.stage = st
-	return conn, nil
+	if st == nil || st.endpoint.Name != endpoint || st.api.app.name != app || m.name != "" && m.name != st.spec.Name || !st.may(m.caller) {
+		return id, gone()
+	}
+	return id, nil
+}
+
+// description is what GetConnection answers. SDKs need all of it.
+type description struct {
+	ConnectedAt  string `json:"connectedAt"`
+	Identity     client `json:"identity"`
+	LastActiveAt string `json:"lastActiveAt"`
+}
+
+type client struct {
+	SourceIP  string `json:"sourceIp"`
+	UserAgent string `json:"userAgent"`
 }
 
 // connection pushes to one connection, tells of it, or closes it.
 func (m *management) connection(text string) *fault {
-	conn, f := m.find(text)
+	id, f := m.find(text)
 	if f != nil {
 		return f
 	}
 	switch m.r.Method {
 	case http.MethodPost:
-		if f := outcome(m.apis.o.Sockets.Push(m.r.Context(), conn.ID, sluice.Frame{Data: m.body})); f != nil {
+		if f := outcome(m.apis.o.Sockets.Push(m.r.Context(), id, sluice.Frame{Data: m.body})); f != nil {
 			return f
 		}
 		m.answer(http.StatusOK, nil)
 	case http.MethodGet:
-		m.answer(http.StatusOK, encode(struct {
-			ConnectedAt string `json:"connectedAt"`
-			Identity    struct {
-				SourceIP  string `json:"sourceIp"`
-				UserAgent string `json:"userAgent"`
-			} `json:"identity"`
-			LastActiveAt string `json:"lastActiveAt"`
-		}{
-			ConnectedAt: isoTime(conn.ConnectedAt), LastActiveAt: isoTime(conn.LastActive),
-			Identity: struct {
-				SourceIP  string `json:"sourceIp"`
-				UserAgent string `json:"userAgent"`
-			}{sourceIP(conn), conn.Attrs[attrAgent]},
+		conn, o := m.apis.o.Sockets.Get(m.r.Context(), id)
+		if f := outcome(o); f != nil {
+			return f
+		}
+		m.answer(http.StatusOK, encode(description{
+			isoTime(conn.ConnectedAt), client{sourceIP(conn), conn.Attrs[attrAgent]}, isoTime(conn.LastActive),
 		}))
 	case http.MethodDelete:
-		if f := outcome(m.apis.o.Sockets.Close(m.r.Context(), conn.ID, sluice.CloseSpec{Code: 1000})); f != nil {
+		if f := outcome(m.apis.o.Sockets.Close(m.r.Context(), id, sluice.CloseSpec{Code: 1000})); f != nil {
 			return f
 		}
 		m.answer(http.StatusNoContent, nil)

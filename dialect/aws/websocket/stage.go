@@ -105,13 +105,8 @@ func (st *Stage) compile(r *route, served *apispec.Snapshot) (err error) {
 	return nil
 }
 
-// Control turns binary messages away, unless they are taken. On AWS they end the connection.
-func (st *Stage) Control(_ gateway.ControlConn, _ []byte, binary bool) gateway.Control {
-	if binary && !st.apis.o.AcceptBinary {
-		return gateway.Control{Consumed: true, Close: &sluice.CloseSpec{Code: 1003}}
-	}
-	return gateway.Control{}
-}
+// Control consumes nothing: every message is a route's.
+func (st *Stage) Control(gateway.ControlConn, []byte, bool) gateway.Control { return gateway.Control{} }
 
 // Handle answers one event.
 func (st *Stage) Handle(ctx context.Context, ev *sluice.Event) sluice.Reply {

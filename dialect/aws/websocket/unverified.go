@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aws/websocket/document"
+	"github.com/sluicehq/sluice/gateway"
 )
 
 // This file holds what AWS is believed to do and nobody has recorded (marked [U] in the specification,
@@ -35,6 +36,9 @@ const (
 
 // malformedTold says whether a malformed answer of a function on a one-way route sends an error frame.
 const malformedTold = false
+
+// idleReset is what starts the idle time anew: whether pings do is not known.
+const idleReset = gateway.MessagesAndPings
 
 // goingAway is the reason of closes by us, which $disconnect sees.
 const goingAway = "Going away"

@@ -36,7 +36,9 @@ const (
 	maxAuthorizer     = 8 << 10 // bytes of an authorizer's answer
 	authorizerTimeout = 10 * time.Second
 	maxQueue          = 1 << 20 // bytes that wait for one client
-	uplink            = 256     // messages of one connection under way at once
+	maxQueued         = 256     // messages that do
+	pushWait          = time.Second
+	uplink            = 256 // messages of one connection under way at once
 )
 
 // Functions calls functions: the function room, through the cloud's names. arn is a function's ARN or
@@ -56,6 +58,7 @@ type Sockets interface {
 	Push(ctx context.Context, id sluice.ConnID, f sluice.Frame) sluice.Outcome
 	PushMany(ctx context.Context, ids []sluice.ConnID, f sluice.Frame) []sluice.Outcome
 	Get(ctx context.Context, id sluice.ConnID) (sluice.Conn, sluice.Outcome)
+	Owner(ctx context.Context, id sluice.ConnID) (app sluice.AppName, endpoint string, o sluice.Outcome)
 	Close(ctx context.Context, id sluice.ConnID, spec sluice.CloseSpec) sluice.Outcome
 	PushGroup(ctx context.Context, grp gateway.Group, f sluice.Frame, except ...sluice.ConnID) (sent int)
 	Join(ctx context.Context, id sluice.ConnID, grp gateway.Group) sluice.Outcome
@@ -153,12 +156,18 @@ func (a *APIs) policy(longest time.Duration) gateway.Policy {
 		OpenTimeout:  authorizerTimeout + longest + 5*time.Second,
 		EventTimeout: longest + 10*time.Second, // $disconnect is tried again when no function could be reached
 		Idle:         a.o.Idle,
+		Activity:     idleReset,
 		MaxLife:      a.o.MaxLife,
 		Ping:         a.o.Ping,
+		MaxPings:     2,
+		GoAway:       sluice.CloseSpec{Code: 1001, Reason: goingAway},
+		NoBinary:     !a.o.AcceptBinary,
 		MaxFrame:     a.o.MaxFrame,
 		MaxMessage:   a.o.MaxMessage,
 		MaxPush:      a.o.MaxMessage,
 		MaxQueue:     maxQueue,
+		MaxQueued:    maxQueued,
+		PushWait:     pushWait,
 		Uplink:       uplink,
 	}
 	if a.o.Ordered {
