@@ -67,3 +67,63 @@ test('the search of the barrage app: a term, pages by token, a count', async () 
   await client.deleteSearchIndex({ tableName: 'barrage', indexName: 'index' });
   await assert.rejects(search(one, null, 5), /search index \[index\] does not exist/);
 });
+
+test('vectors, highlights and inner hits', async () => {
+  const tableName = 'shown';
+  const indexName = 'index';
+  const { FieldType, QueryType } = TableStore;
+  await createTable(tableName, [{ name: 'id', type: 'STRING' }]);
+  const text = (fieldName) => ({ fieldName, fieldType: FieldType.TEXT, index: true, enableHighlighting: true });
+  await client.createSearchIndex({
+    tableName,
+    indexName,
+    schema: {
+      fieldSchemas: [
+        text('title'),
+        { fieldName: 'parts', fieldType: FieldType.NESTED, fieldSchemas: [text('note')] },
+        {
+          fieldName: 'vector',
+          fieldType: FieldType.VECTOR,
+          index: true,
+          vectorOptions: { dataType: TableStore.VectorDataType.VD_FLOAT_32, metricType: TableStore.VectorMetricType.VM_EUCLIDEAN, dimension: 2 },
+        },
+      ],
+    },
+  });
+  for (const [id, title, parts, vector] of [['a', 'the west lake', '[{"note":"east"},{"note":"far west"}]', '[0,1]'], ['b', 'a lake', '[]', '[0,3]'], ['c', 'none', '[]', '[9,9]']]) {
+    await client.putRow({ tableName, condition: ignore(), primaryKey: [{ id }], attributeColumns: [{ title }, { parts }, { vector }] });
+  }
+  const search = (searchQuery) => client.search({ tableName, indexName, searchQuery, columnToGet: { returnType: TableStore.ColumnReturnType.RETURN_ALL } });
+  const keys = (page) => page.rows.map((row) => row.primaryKey[0].value).join('');
+
+  const near = await search({
+    limit: 10,
+    query: { queryType: QueryType.KNN_VECTOR_QUERY, query: { fieldName: 'vector', topK: 2, float32QueryVector: [0, 2.5], filter: { queryType: QueryType.MATCH_ALL_QUERY } } },
+    sort: { sorters: [{ scoreSort: { order: TableStore.SortOrder.SORT_ORDER_DESC } }] },
+  });
+  assert.strictEqual(keys(near), 'ba');
+
+  const shown = await search({
+    limit: 10,
+    query: { queryType: QueryType.MATCH_QUERY, query: { fieldName: 'title', text: 'west' } },
+    highlight: { highlightParameters: [{ fieldName: 'title', preTag: '<b>', postTag: '</b>' }] },
+  });
+  assert.deepStrictEqual(shown.searchHits[0].highlightResult.highlightFields[0].fieldFragments, ['the <b>west</b> lake']);
+
+  const inner = await search({
+    limit: 10,
+    query: {
+      queryType: QueryType.NESTED_QUERY,
+      query: {
+        path: 'parts',
+        scoreMode: TableStore.ScoreMode.SCORE_MODE_MAX,
+        query: { queryType: QueryType.MATCH_QUERY, query: { fieldName: 'parts.note', text: 'west' } },
+        innerHits: { highlight: { highlightParameters: [{ fieldName: 'parts.note' }] } },
+      },
+    },
+  });
+  const [found] = inner.searchHits[0].searchInnerHits;
+  assert.strictEqual(found.path, 'parts');
+  assert.strictEqual(found.searchHits[0].nestedDocOffset, 1);
+  assert.deepStrictEqual(found.searchHits[0].highlightResult.highlightFields[0].fieldFragments, ['far <em>west</em>']);
+});
