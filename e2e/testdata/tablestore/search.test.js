@@ -108,7 +108,7 @@ test('vectors, highlights and inner hits', async () => {
     query: { queryType: QueryType.MATCH_QUERY, query: { fieldName: 'title', text: 'west' } },
     highlight: { highlightParameters: [{ fieldName: 'title', preTag: '<b>', postTag: '</b>' }] },
   });
-  assert.deepStrictEqual(shown.searchHits[0].highlightResult.highlightFields[0].fieldFragments, ['the <b>west</b> lake']);
+  assert.deepStrictEqual(shown.searchHits[0].highlightResultItem.highlightFields.get('title').fragments, ['the <b>west</b> lake']);
 
   const inner = await search({
     limit: 10,
@@ -122,8 +122,7 @@ test('vectors, highlights and inner hits', async () => {
       },
     },
   });
-  const [found] = inner.searchHits[0].searchInnerHits;
-  assert.strictEqual(found.path, 'parts');
-  assert.strictEqual(found.searchHits[0].nestedDocOffset, 1);
-  assert.deepStrictEqual(found.searchHits[0].highlightResult.highlightFields[0].fieldFragments, ['far <em>west</em>']);
+  const [found] = inner.searchHits[0].searchInnerHits.get('parts').subSearchHits;
+  assert.strictEqual(found.nestedDocOffset, 1);
+  assert.deepStrictEqual(found.highlightResultItem.highlightFields.get('parts.note').fragments, ['far <em>west</em>']);
 });
