@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -432,8 +433,16 @@ func preview(o *sdevs.Outline) map[string]any {
 	return map[string]any{"name": string(o.App), "resources": modules}
 }
 
-// print writes v as YAML, or as JSON where -o asks for it.
-func (t *Tool) print(c *call, v any) error {
+// print writes v as YAML, or as JSON where -o asks for it, to the file that --output-file names.
+func (t *Tool) print(c *call, v any) (err error) {
+	if name := c.flag("output-file"); name != "" {
+		f, err := os.Create(filepath.Join(t.Dir, name))
+		if err != nil {
+			return err
+		}
+		defer func(out io.Writer) { err, t.Out = errors.Join(err, f.Close()), out }(t.Out)
+		t.Out = f
+	}
 	if c.flag("o", "output") == "json" {
 		enc := json.NewEncoder(t.Out)
 		enc.SetEscapeHTML(false)

@@ -124,6 +124,12 @@ func TestInfoTellsWhatIsDeployed(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &one); err != nil || code != 0 || len(one) != 1 || one["front"].Function.Name != "page" {
 		t.Errorf("one module: exit %d, %v: %s%s", code, err, out, errs)
 	}
+	if code, out, errs := p.s(t, "info", "--output-file", "info.yaml"); code != 0 || out != "" {
+		t.Errorf("to a file: exit %d: %s%s", code, out, errs)
+	}
+	if b, err := os.ReadFile(filepath.Join(p.dir, "info.yaml")); err != nil || !strings.Contains(string(b), "app: shop") {
+		t.Errorf("the file says %s, %v", b, err)
+	}
 	if code, out, _ := p.s(t, "preview"); code != 0 || !strings.Contains(out, "region: cn-hangzhou") || strings.Contains(out, "${") {
 		t.Errorf("preview: exit %d: %s", code, out)
 	}

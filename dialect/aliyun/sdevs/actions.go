@@ -84,8 +84,12 @@ func (r *reading) addAction(a action, m *module) {
 		return
 	}
 	run = r.unlocked(a, run)
-	if a.allow {
+	switch a.allow {
+	case "":
+	case "*":
 		run = "( " + run + " ) || true"
+	default:
+		run = "( " + run + "\n) || { code=$?; case $code in " + a.allow + ") ;; *) exit $code ;; esac; }"
 	}
 	r.app.Actions = append(r.app.Actions, sluice.Action{When: a.when, Module: name, Run: run, Dir: r.actionDir(a, m, code), At: a.at})
 }

@@ -221,7 +221,7 @@ func TestFailingHookFailsTheDeployUnlessItIsIgnored(t *testing.T) {
 	if err != nil || !strings.Contains(app.Warnings[0].Text, "the hook failed, which is ignored") || !strings.Contains(app.Warnings[0].Text, "no table") {
 		t.Errorf("ignored: %v, %v", app, err)
 	}
-	if _, _, out, err := runHook(t, `exports.preInit = () => {}`, deploy.Input{}); err != nil {
+	if _, _, out, err := runHook(t, `exports.preInit = async ({ Logger }) => Logger.log('before')`, deploy.Input{}); err != nil || !strings.Contains(out, "before") {
 		t.Errorf("without postInit: %v: %s", err, out)
 	}
 	if _, _, out, err := runHook(t, hook, deploy.Input{SkipActions: true}); err != nil || out != "" {

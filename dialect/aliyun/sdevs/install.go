@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/sluicehq/sluice"
 )
 
 // What functions need beside their code: packages of npm and pip.
@@ -35,7 +38,7 @@ func (r *reading) buildCall(a action, it *value, m *module) action {
 	case path == "":
 		return a
 	case isFile(filepath.Join(dir, "requirements.txt")):
-		a.run = "python3 -m pip install --quiet --disable-pip-version-check --upgrade -r requirements.txt -t python"
+		a.run = pipInstall
 	case isFile(filepath.Join(dir, "package.json")):
 		a.run = "npm install"
 	default:
@@ -45,10 +48,19 @@ func (r *reading) buildCall(a action, it *value, m *module) action {
 	return a
 }
 
-// install installs the packages of a Node.js function whose code comes without, when no action does
-// (repair R7): the official tool offers that where it copies a template.
+// pipInstall installs what requirements.txt names, where functions look for it.
+const pipInstall = "python3 -m pip install --quiet --disable-pip-version-check --upgrade -r requirements.txt -t python"
+
+var pipAction = regexp.MustCompile(`\bpip[\d.]*\b`)
+
+// install installs the packages of a function whose code comes without, when no action does (repair
+// R7): the official tool offers that where it copies a template.
 func (r *reading) install(m *module) {
 	for _, f := range r.app.Functions {
+		if f.At == m.at && strings.HasPrefix(f.Runtime, "python3") && r.requires(f.Code) {
+			r.repair(f.At, "R7", "function %q needs packages that nothing installs: pip install is run", f.Name)
+			r.addAction(action{when: "pre", run: pipInstall, dir: f.Code, path: f.Code, at: f.At}, m)
+		}
 		if f.At != m.at || !strings.HasPrefix(f.Runtime, "nodejs") || len(manifestOf(f.Code).Dependencies) == 0 {
 			continue
 		}
@@ -58,6 +70,27 @@ func (r *reading) install(m *module) {
 		r.repair(f.At, "R7", "function %q needs packages that nothing installs: npm install is run", f.Name)
 		r.addAction(action{when: "pre", run: "npm install", dir: f.Code, path: f.Code, at: f.At}, m)
 	}
+}
+
+// requires reports whether requirements.txt names packages that nobody has installed beside the code, and
+// no action will.
+func (r *reading) requires(code string) bool {
+	text, err := readLimited(filepath.Join(code, "requirements.txt"))
+	if err != nil {
+		return false
+	}
+	names := slices.ContainsFunc(strings.Split(string(text), "\n"), func(line string) bool {
+		line = strings.TrimSpace(line)
+		return line != "" && line[0] != '#' && line[0] != '-'
+	})
+	for _, where := range []string{".", "python", ".s/python/lib/*/site-packages"} {
+		if found, _ := filepath.Glob(filepath.Join(code, where, "*.dist-info")); len(found) > 0 {
+			return false
+		}
+	}
+	return names && !slices.ContainsFunc(r.app.Actions, func(a sluice.Action) bool {
+		return a.When == "pre" && pipAction.MatchString(a.Run) && (a.Given != "" || within(code, a.Dir))
+	})
 }
 
 // installed reports whether packages for the code in a folder are there, or will be.

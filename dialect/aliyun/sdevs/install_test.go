@@ -53,6 +53,13 @@ func TestPackagesAreInstalled(t *testing.T) {
 		{"not for other runtimes", oneFunction("python3", ""), map[string]string{"code/package.json": needs}, nil},
 		{"as fc3 build does for Python", oneFunction("custom.debian10", "'pre-${regex(''deploy|local'')}': [{component: fc3 build}]"), map[string]string{"code/requirements.txt": "flask"},
 			[]string{"python3 -m pip install --quiet --disable-pip-version-check --upgrade -r requirements.txt -t python"}},
+		{"of Python, when no action does", oneFunction("python3.10", ""), map[string]string{"code/requirements.txt": "# web\nflask"},
+			[]string{"python3 -m pip install --quiet --disable-pip-version-check --upgrade -r requirements.txt -t python"}},
+		{"of Python, once, where an action does", oneFunction("python3.10", "pre-deploy: [{run: pip3 install -r requirements.txt -t ., path: code}]"), map[string]string{"code/requirements.txt": "flask"},
+			[]string{"pip3 install -r requirements.txt -t ."}},
+		{"of Python, not where they are", oneFunction("python3.10", ""), map[string]string{"code/requirements.txt": "flask", "code/python/flask-3.dist-info/RECORD": ""}, nil},
+		{"of Python, not where none is named", oneFunction("python3.10", ""), map[string]string{"code/requirements.txt": "# none yet\n"}, nil},
+		{"unless actions are skipped", oneFunction("python3.10", "pre-deploy: [{run: pip3 install -r requirements.txt -t ., path: code}]"), map[string]string{"code/requirements.txt": "flask", "skip": ""}, nil},
 		{"as fc build does for Node.js", oneFunction("nodejs18", "pre-deploy: [{component: fc build --use-docker}]"), map[string]string{"code/package.json": needs}, []string{"npm install"}},
 		{"without a lock that names what is gone", oneFunction("nodejs18", "pre-deploy: [{run: npm install, path: code}]"),
 			map[string]string{"code/package.json": needs, "code/package-lock.json": `{"resolved": "https://registry.example/@serverless-devs/dk/-/dk-0.0.6.tgz"}`}, []string{"npm install --no-package-lock"}},
@@ -64,7 +71,8 @@ func TestPackagesAreInstalled(t *testing.T) {
 			for name, text := range c.files {
 				files["src/"+name] = text
 			}
-			app, dir := readFiles(t, files, deploy.Input{})
+			_, skip := c.files["skip"]
+			app, dir := readFiles(t, files, deploy.Input{SkipActions: skip})
 			var got []string
 			for _, a := range app.Actions {
 				if got = append(got, a.Run); a.Dir != filepath.Join(dir, "code") {

@@ -98,6 +98,7 @@ func (r *reading) listModules() {
 			r.fail(sluice.Place{File: r.in.File}, suggest(name, names), "there is no module %q to skip", name)
 		}
 	}
+	r.environment() // which may be asked for in vain
 	flow := r.flow()
 	for _, m := range r.modules {
 		switch {
@@ -114,6 +115,7 @@ func (r *reading) listModules() {
 	for _, m := range r.modules {
 		if m.kind != ignored {
 			r.lift(m)
+			r.overlaid(m)
 			r.typos(m.props(), props[m.kind])
 		}
 	}

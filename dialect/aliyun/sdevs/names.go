@@ -13,13 +13,14 @@ const (
 	apigateway
 	apiGateway
 	dns
+	jamstack
 )
 
 // components are the ones that sluice runs, by name (section 5.4).
 var components = map[string]kind{
 	"fc": fc, "fc-deploy": fc, "fc3": fc3, "fc-domain": fcDomain, "fc3-domain": fcDomain,
 	"oss": oss, "website": website, "apigateway": apigateway, "api-gateway": apiGateway,
-	"dns": dns, "domain": dns,
+	"dns": dns, "domain": dns, "jamstack-api": jamstack,
 }
 
 // needless are components that make what sluice has no use for, or makes by itself.
@@ -40,6 +41,7 @@ var props = map[kind][]string{
 	apigateway: {"regionId", "groupName", "customerDomain", "stageName", "instanceId", "basePath", "description", "apis"},
 	apiGateway: {"region", "groupName", "stageName", "instanceId", "basePath", "description", "customDomain", "defaultDomain", "apis"},
 	dns:        {"domainName", "value", "type"},
+	jamstack:   {"region", "app", "sourceCode", "route", "runtime", "memorySize", "timeout", "environmentVariables", "description"},
 }
 
 // The names that deeper levels of props have, to find misspelled ones.

@@ -2,6 +2,7 @@ package sdevs
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -18,10 +19,14 @@ func (m *module) outputs() *value {
 		case oss, website:
 			m.out = m.ossOutputs()
 		case apigateway:
-			m.out = mapping(m.at, "domain", m.subDomain())
+			apis := m.apiOutputs()
+			m.out = mapping(m.at, "domain", m.subDomain(), "apiResult", apis, "totalApiNumber", strconv.Itoa(len(apis.list)),
+				"successApiNumber", strconv.Itoa(len(apis.list)), "failedApiNumber", "0", "failedApiNames", listing(m.at))
 		case apiGateway:
 			m.out = mapping(m.at, "region", m.regionOr(), "apiGroup", mapping(m.at, "groupName", m.group(), "subDomain", m.subDomain()),
-				"domain", m.subDomain(), "custom_domain", m.customDomain())
+				"apis", m.apiOutputs(), "domain", m.subDomain(), "custom_domain", m.customDomain())
+		case jamstack:
+			m.out = mapping(m.at, "domain", label(m.props().at("app", "name").or("jamstack-api-demo"))+"."+m.regionOr()+".alicloudapi.localhost")
 		case dns:
 			m.out = mapping(m.at, "domain", m.props().at("domainName").str(), "domainName", m.props().at("domainName").str())
 		case fcDomain:
@@ -29,6 +34,25 @@ func (m *module) outputs() *value {
 		}
 	}
 	return m.out
+}
+
+// apiOutputs are the APIs of a gateway by their names.
+func (m *module) apiOutputs() *value {
+	list := listing(m.at)
+	for _, a := range m.props().at("apis").items() {
+		list.list = append(list.list, mapping(m.at, "apiName", a.at("apiName").str()))
+	}
+	return list
+}
+
+// also adds what a function's props say of some names to its output.
+func also(out *value, fn view, names ...string) *value {
+	for _, name := range names {
+		if v := fn.at(name); !v.v.isNull() {
+			out.fields = append(out.fields, field{name, out.at, scalar(out.at, v.str())})
+		}
+	}
+	return out
 }
 
 func (m *module) fc2Outputs() *value {
@@ -58,8 +82,8 @@ func (m *module) fc2Outputs() *value {
 	return mapping(m.at,
 		"region", region,
 		"service", mapping(m.at, "name", service),
-		"function", mapping(m.at, "name", name, "runtime", fn.at("runtime").str(), "handler", fn.at("handler").or("index.handler"),
-			"memorySize", fn.at("memorySize").or("128"), "timeout", fn.at("timeout").or("3")),
+		"function", also(mapping(m.at, "name", name, "runtime", fn.at("runtime").str(), "handler", fn.at("handler").or("index.handler"),
+			"memorySize", fn.at("memorySize").or("128"), "timeout", fn.at("timeout").or("3")), fn, "cpu", "diskSize"),
 		"url", mapping(m.at, "system_url", base+path, "system_intranet_url", intranet+path, "custom_domain", domains),
 		"triggers", triggers)
 }
@@ -75,7 +99,7 @@ func (m *module) fc3Outputs() *value {
 	if host == "" {
 		host = localHost(p.at("functionName").or(m.name), string(m.r.app.Name))
 	}
-	return mapping(m.at,
+	return also(mapping(m.at,
 		"region", m.regionOr(),
 		"functionName", p.at("functionName").or(m.name),
 		"runtime", p.at("runtime").str(),
@@ -84,7 +108,7 @@ func (m *module) fc3Outputs() *value {
 		"timeout", p.at("timeout").or("3"),
 		"url", mapping(m.at, "system_url", url, "system_intranet_url", url, "custom_domain", host),
 		"customDomain", mapping(m.at, "domainName", host),
-		"triggers", triggers)
+		"triggers", triggers), p, "cpu", "diskSize")
 }
 
 // fcapp is the host that the cloud gives a function with an http trigger (FC 3.0).

@@ -3,6 +3,8 @@ package sdevs
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sluicehq/sluice"
@@ -115,7 +117,7 @@ type action struct {
 	run   string
 	path  string // as written
 	dir   string // absolute
-	allow bool   // its failure is nothing
+	allow string // the exit codes of its failures that are nothing, as a pattern of the shell; "" is none
 	at    sluice.Place
 }
 
@@ -135,8 +137,11 @@ func (r *reading) actionItems(block *value, m *module) []action {
 		case "pre":
 			when = "pre"
 		case "post", "success", "complete":
+		case "fail":
+			r.note(f.at, "%s does not run here: a deploy that fails says why, and changes nothing", f.key)
+			continue
 		default:
-			continue // fail-: the deploy says how it failed
+			continue
 		}
 		items := r.vars.see(f.val, m)
 		if items == nil {
@@ -151,8 +156,7 @@ func (r *reading) actionItems(block *value, m *module) []action {
 			}
 			a.path = r.vars.text(it.get("path"), m)
 			a.dir = r.under(a.path)
-			allow := r.vars.see(it.get("allow_failure"), m)
-			a.allow = allow.isMap() || allow != nil && allow.data == true
+			a.allow = r.allowed(it, m)
 			if a.run == "" {
 				a = r.buildCall(a, it, m)
 			}
@@ -168,6 +172,38 @@ func (r *reading) actionItems(block *value, m *module) []action {
 		}
 	}
 	return list
+}
+
+// allowed is which exit codes of an action are nothing: allow_failure is true for all, or names the commands
+// for which, and the codes of which, it is so.
+func (r *reading) allowed(it *value, m *module) string {
+	allow := r.vars.see(it.get("allow_failure"), m)
+	if allow == nil || !allow.isMap() {
+		if allow != nil && allow.data == true {
+			return "*"
+		}
+		return ""
+	}
+	texts := func(key string) (list []string) {
+		v := r.vars.see(allow.get(key), m)
+		if v == nil {
+			return nil
+		}
+		for _, e := range append(slices.Clone(v.list), v) {
+			if text := r.vars.text(e, m); text != "" {
+				list = append(list, text)
+			}
+		}
+		return list
+	}
+	if commands := texts("command"); len(commands) > 0 && !slices.Contains(commands, "deploy") {
+		return ""
+	}
+	codes := slices.DeleteFunc(texts("exit_code"), func(c string) bool { _, err := strconv.Atoi(c); return err != nil })
+	if len(codes) == 0 {
+		return "*"
+	}
+	return strings.Join(codes, "|")
 }
 
 func (s *resolver) shellText(v *value, m *module) string {

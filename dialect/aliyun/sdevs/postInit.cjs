@@ -1,5 +1,5 @@
 'use strict';
-// Calls postInit of the hook in the working folder with what the official tool hands it.
+// Calls preInit and postInit of the hook in the working folder with what the official tool hands it.
 const fs = require('fs');
 const path = require('path');
 const { execFileSync, execSync } = require('child_process');
@@ -27,7 +27,7 @@ const beside = path.resolve(fs.readFileSync(path.join(folder, 'target'), 'utf8')
 fs.mkdirSync(target);
 const text = fs.readFileSync(path.join(folder, 's.yaml'), 'utf8');
 fs.writeFileSync(path.join(target, 's.yaml'), text);
-const { postInit } = require(path.join(process.cwd(), 'index.js'));
+const { preInit, postInit } = require(path.join(process.cwd(), 'index.js'));
 
 const downloadRequest = async (url, dest, options = {}) => {
   const flags = options.extract ? ['--extract'] : [];
@@ -59,9 +59,7 @@ const keep = () => {
 };
 
 (async () => {
-  if (typeof postInit !== 'function') return;
-  const got = await postInit({
-    targetPath: target,
+  const input = {
     tempPath: path.dirname(process.cwd()),
     downloadRequest,
     fse: fs,
@@ -69,8 +67,11 @@ const keep = () => {
     artTemplate: (file) => fs.readFileSync(path.resolve(target, file), 'utf8'),
     Logger: console,
     execCommand: (run) => execSync(run, { stdio: 'inherit' }),
-    parameters: JSON.parse(fs.readFileSync(path.join(folder, 'parameters.json'), 'utf8')) || {},
-  });
+  };
+  if (typeof preInit === 'function') await preInit(input);
+  if (typeof postInit !== 'function') return;
+  const parameters = JSON.parse(fs.readFileSync(path.join(folder, 'parameters.json'), 'utf8')) || {};
+  const got = await postInit({ ...input, targetPath: target, parameters });
   keep();
   if (got && typeof got === 'object') fs.writeFileSync(path.join(folder, 'answers.json'), JSON.stringify(got));
 })().catch((err) => {

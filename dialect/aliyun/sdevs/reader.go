@@ -122,7 +122,12 @@ type reading struct {
 	blanks  []blank
 	names   map[string]string // of the placeholders met, by normal name
 	answers map[string]string // of the hook
-	filled  string            // the template's text, its placeholders filled
+
+	asked        bool     // for the environment
+	chosen       *value   // the environment; nil when there is none
+	environments []string // the names of all
+
+	filled string // the template's text, its placeholders filled
 }
 
 // fail notes an error.
@@ -255,7 +260,7 @@ func (r *reading) edition() bool {
 
 // build writes the modules into the App. Functions come first: gateways look for them.
 func (r *reading) build() {
-	for _, want := range [][]kind{{fc, fc3}, {oss, website}, {fcDomain}, {apigateway, apiGateway}, {dns}} {
+	for _, want := range [][]kind{{fc, fc3, jamstack}, {oss, website}, {fcDomain}, {apigateway, apiGateway}, {dns}} {
 		for _, m := range r.modules {
 			if !slices.Contains(want, m.kind) {
 				continue
@@ -268,6 +273,8 @@ func (r *reading) build() {
 				r.fc2(m)
 			case fc3:
 				r.fc3(m)
+			case jamstack:
+				r.jamstack(m)
 			case oss, website:
 				r.oss(m)
 			case fcDomain:

@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "rewrite the expectations in testdata")
 
 // TestTemplates reads the folder in each archive of testdata and compares the App, or the errors,
 // with its file "want". Lines of the archive's comment set the input: "params a=b", "env A=B",
-// "public host", "endpoint address", "skip module", "strict", "file name".
+// "public host", "endpoint address", "skip module", "strict", "file name", "environment name".
 func TestTemplates(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -55,6 +55,8 @@ func TestTemplates(t *testing.T) {
 					in.Name = sluice.AppName(rest)
 				case "file":
 					in.File = rest
+				case "environment":
+					in.Environment = rest
 				case "strict":
 					o.Strict = true
 				}

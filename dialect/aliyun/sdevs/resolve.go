@@ -288,6 +288,11 @@ func (s *resolver) path(path []string, m *module) (*value, *trouble) {
 	switch first := path[0]; first {
 	case "vars":
 		return s.walk(s.r.root.get("vars"), path, 1, nil)
+	case "environment":
+		if r := s.r; r.environment() == nil {
+			return nil, troublef(suggest("", r.environments), "has no environment to look at: name one with --env")
+		}
+		return s.walk(s.r.environment(), path, 1, m)
 	case "this":
 		if m == nil {
 			return nil, troublef("", "means nothing outside a module")
