@@ -99,9 +99,9 @@ func (p *parser) attributes(depth int) (Item, *Error) {
 		}
 		v, wrong := p.value(depth, noValue)
 		if wrong != nil && bad == nil {
-			bad = &Error{Code: wrong.Code, Message: wrong.Message, Name: name}
+			bad = &Error{Code: wrong.Code, Message: wrong.Message, Name: string(name)}
 		}
-		item[name] = v
+		item[string(name)] = v
 	}
 }
 
@@ -125,7 +125,7 @@ func (p *parser) value(depth int, scalar string) (v table.Value, bad *Error) {
 			break
 		}
 		i := 0
-		for i < len(wireTypes) && wireTypes[i].name != name {
+		for i < len(wireTypes) && wireTypes[i].name != string(name) {
 			i++
 		}
 		if i == len(wireTypes) {

@@ -41,7 +41,7 @@ func (p *parser) peek() byte {
 }
 
 func (p *parser) end() {
-	if p.peek() != 0 {
+	if p.peek(); p.i < len(p.src) {
 		p.fail("")
 	}
 }
@@ -71,18 +71,18 @@ func (p *parser) open(c byte, other, scalar string) bool {
 }
 
 // key reads the next name of an object and its colon; false at the object's end.
-func (p *parser) key() (string, bool) {
+func (p *parser) key() ([]byte, bool) {
 	if !p.next('}') {
-		return "", false
+		return nil, false
 	}
 	if p.peek() != '"' {
 		p.fail("")
-		return "", false
+		return nil, false
 	}
-	name := p.quoted()
+	name := p.unquote()
 	if p.peek() != ':' {
 		p.fail("")
-		return "", false
+		return nil, false
 	}
 	p.i++
 	return name, true
@@ -109,7 +109,10 @@ func (p *parser) next(end byte) bool {
 }
 
 // quoted reads a string; what is not UTF-8 becomes U+FFFD, as encoding/json has it.
-func (p *parser) quoted() string {
+func (p *parser) quoted() string { return string(p.unquote()) }
+
+// unquote is quoted, and maybe a part of src.
+func (p *parser) unquote() []byte {
 	start := p.i + 1
 	plain := true
 	for i := start; i < len(p.src); i++ {
@@ -118,13 +121,13 @@ func (p *parser) quoted() string {
 			p.i = i + 1
 			raw := p.src[start:i]
 			if plain && utf8.Valid(raw) {
-				return string(raw)
+				return raw
 			}
 			var s string
 			if json.Unmarshal(p.src[start-1:p.i], &s) != nil {
 				p.fail("")
 			}
-			return s
+			return []byte(s)
 		case c == '\\':
 			plain = false
 			i++
@@ -133,7 +136,7 @@ func (p *parser) quoted() string {
 		}
 	}
 	p.fail("")
-	return ""
+	return nil
 }
 
 // scalar reads true, false or a number and says how AWS calls it.
@@ -159,7 +162,7 @@ func (p *parser) scalar() string {
 func (p *parser) skip() {
 	switch p.peek() {
 	case '"':
-		p.quoted()
+		p.unquote()
 	case '{', '[':
 		p.i++
 		p.rest()
@@ -181,7 +184,7 @@ func (p *parser) rest() {
 			p.fail("")
 			return
 		case '"':
-			p.quoted()
+			p.unquote()
 			continue
 		case '{', '[':
 			depth++

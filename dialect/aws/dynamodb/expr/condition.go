@@ -41,7 +41,7 @@ func (a *Args) condition(src string) (*node, string) {
 	if fault := checkSize(src); fault != "" {
 		return nil, fault
 	}
-	p := newParser(src, " AND OR NOT BETWEEN IN ")
+	p := newParser(src, "AND", "OR", "NOT", "BETWEEN", "IN")
 	p.groups = true
 	root := p.or(false)
 	if fault := p.end(); fault != "" {
@@ -195,7 +195,7 @@ func checkReserved(roots ...*node) (fault string) {
 				case fault != "":
 				case s.List && s.Index < 0:
 					fault = "List index is not within the allowable range; index: [" + s.Name + "]"
-				case reserved[strings.ToUpper(s.Name)]:
+				case isReserved(s.Name):
 					fault = "Attribute name is a reserved keyword; reserved keyword: " + s.Name
 				}
 			}

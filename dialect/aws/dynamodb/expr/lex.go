@@ -96,14 +96,14 @@ type parser struct {
 	src       string
 	tokens    []token
 	at        int
-	keywords  string // that may not be identifiers, each between spaces
-	groups    bool   // a path may go on behind parentheses
-	redundant bool   // parentheses around parentheses
+	keywords  []string // that may not be identifiers
+	groups    bool     // a path may go on behind parentheses
+	redundant bool     // parentheses around parentheses
 	operators int
 	bad       string
 }
 
-func newParser(src, keywords string) *parser {
+func newParser(src string, keywords ...string) *parser {
 	return &parser{src: src, tokens: lex(src), keywords: keywords}
 }
 
@@ -162,8 +162,12 @@ func (p *parser) isName() bool {
 	if t.kind != 'i' {
 		return false
 	}
-	word := p.text(t)
-	return p.keywords == "" || !strings.Contains(p.keywords, " "+strings.ToUpper(word)+" ")
+	for _, word := range p.keywords {
+		if strings.EqualFold(word, p.text(t)) {
+			return false
+		}
+	}
+	return true
 }
 
 // step reads a name or a #placeholder.

@@ -20,7 +20,7 @@ func (a *Args) projection(src string) ([]Path, string) {
 	if fault := checkSize(src); fault != "" {
 		return nil, fault
 	}
-	p := newParser(src, "")
+	p := newParser(src)
 	nodes := []*node{p.path()}
 	for p.take(',') {
 		nodes = append(nodes, p.path())

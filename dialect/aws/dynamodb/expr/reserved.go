@@ -12,6 +12,22 @@ var reserved = func() map[string]bool {
 	return set
 }()
 
+// isReserved says whether a name is one of them, in any case.
+func isReserved(name string) bool {
+	var upper [longestReserved]byte
+	if len(name) > len(upper) {
+		return false
+	}
+	for i := range len(name) {
+		if upper[i] = name[i]; 'a' <= name[i] && name[i] <= 'z' {
+			upper[i] -= 'a' - 'A'
+		}
+	}
+	return reserved[string(upper[:len(name)])]
+}
+
+const longestReserved = len("LOCALTIMESTAMP")
+
 const reservedWords = `
 ABORT ABSOLUTE ACTION ADD AFTER AGENT AGGREGATE ALL ALLOCATE ALTER ANALYZE AND ANY ARCHIVE ARE ARRAY
 AS ASC ASCII ASENSITIVE ASSERTION ASYMMETRIC AT ATOMIC ATTACH ATTRIBUTE AUTH AUTHORIZATION AUTHORIZE

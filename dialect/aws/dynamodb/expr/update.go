@@ -63,7 +63,7 @@ func (a *Args) update(src string) (*Update, string) {
 	if fault := checkSize(src); fault != "" {
 		return nil, fault
 	}
-	p := newParser(src, " SET REMOVE ADD DELETE ")
+	p := newParser(src, "SET", "REMOVE", "ADD", "DELETE")
 	u := &Update{}
 	var nodes []*node // all targets and values
 	seen, repeated := map[string]bool{}, ""
