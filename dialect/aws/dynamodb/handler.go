@@ -1,0 +1,268 @@
+package dynamodb
+
+import (
+	"context"
+	"crypto/rand"
+	"hash/crc32"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluicehq/sluice/dialect/aws/sigv4"
+	"github.com/sluicehq/sluice/table"
+)
+
+// maxBody is how long a request may be.
+const maxBody = 16 << 20
+
+// The prefixes of X-Amz-Target.
+const (
+	target        = "DynamoDB_20120810."
+	streamsTarget = "DynamoDBStreams_20120810."
+)
+
+// Verifier checks signatures; sigv4.Verifier is one.
+type Verifier interface {
+	Verify(r *http.Request, body []byte) (*sigv4.Signed, *sigv4.Error)
+}
+
+// Options are what a Handler works with. Tables is required.
+type Options struct {
+	Tables  *table.Tables
+	Keys    Verifier // nil takes everything that has a signature, right or wrong
+	Account string   // 12 digits; "" is 000000000000
+	Region  string   // "" is us-east-1
+	Log     *slog.Logger
+	Now     func() time.Time // nil is time.Now
+}
+
+// Handler answers DynamoDB's operations. It is safe for concurrent use.
+type Handler struct {
+	opt   Options
+	scope string // of the tables in the room
+	cache cache
+}
+
+// New makes a Handler.
+func New(o Options) *Handler {
+	if o.Account == "" {
+		o.Account = "000000000000"
+	}
+	if o.Region == "" {
+		o.Region = "us-east-1"
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Handler{opt: o, scope: Scope(o.Account, o.Region), cache: newCache()}
+}
+
+// Scope is where the tables of an account and region lie in the room of tables.
+func Scope(account, region string) string { return "dynamodb/" + account + "/" + region }
+
+// Claims reports whether a request on a shared listener is for DynamoDB or its streams, by its target or
+// its host. What a request on another host means that only its signature tells, the caller finds out.
+func Claims(r *http.Request) bool {
+	t := r.Header.Get("X-Amz-Target")
+	if strings.HasPrefix(t, target) || strings.HasPrefix(t, streamsTarget) {
+		return true
+	}
+	host := strings.TrimPrefix(r.Host, "streams.")
+	return strings.HasPrefix(host, "dynamodb.")
+}
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	head := w.Header()
+	head.Set("X-Amzn-Requestid", requestID())
+	if r.Header.Get("Origin") != "" {
+		head.Set("Access-Control-Allow-Origin", "*")
+		if r.Method == http.MethodOptions {
+			preflight(w, r)
+			return
+		}
+	}
+	if r.Method == http.MethodGet {
+		answer(w, http.StatusOK, "text/plain", []byte("healthy: dynamodb."+h.opt.Region+".amazonaws.com "))
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		tooLarge := new(http.MaxBytesError)
+		if asError(err, &tooLarge) {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			_ = http.NewResponseController(w).Flush() // AWS sends no length
+			return
+		}
+		panic(http.ErrAbortHandler) // the client is gone
+	}
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	kind = strings.TrimSpace(kind)
+	const json, amzJSON = "application/json", "application/x-amz-json-1.0"
+	if r.Method != http.MethodPost || len(body) > 0 && kind != json && kind != amzJSON {
+		answer(w, http.StatusNotFound, "", []byte("<UnknownOperationException/>\n"))
+		return
+	}
+	if kind != amzJSON {
+		kind = json
+	}
+	status, out := h.serve(r, body)
+	answer(w, status, kind, out)
+}
+
+// serve checks what comes before the parameters, and does the operation.
+func (h *Handler) serve(r *http.Request, body []byte) (int, []byte) {
+	refuse := func(f *fault) (int, []byte) { return f.status, f.body() }
+	var req *node
+	if len(body) > 0 {
+		var ok bool
+		if req, ok = parseJSON(body); !ok {
+			return refuse(serialization(""))
+		}
+	}
+	op, ok := findOperation(r.Header.Get("X-Amz-Target"))
+	if !ok {
+		return refuse(newFault(coralService+"UnknownOperationException", ""))
+	}
+	if f := h.authenticate(r, body); f != nil {
+		return refuse(f)
+	}
+	out, err := h.do(r.Context(), op, req)
+	if err != nil {
+		return refuse(h.fault(err, op.name))
+	}
+	return http.StatusOK, out
+}
+
+// Do does one operation for a caller that needs no signature (API Gateway's own integrations). The
+// status and the answer are those that a client would get; err is only for trouble of our own, which
+// the answer tells as InternalServerError.
+func (h *Handler) Do(ctx context.Context, op string, body []byte) (status int, out []byte, err error) {
+	o, ok := findOperation(target + op)
+	if !ok {
+		f := newFault(coralService+"UnknownOperationException", "")
+		return f.status, f.body(), nil
+	}
+	req, ok := parseJSON(body)
+	if !ok {
+		f := serialization("")
+		return f.status, f.body(), nil
+	}
+	out, err = h.do(ctx, o, req)
+	if err == nil {
+		return http.StatusOK, out, nil
+	}
+	f, theirs := faultOf(err)
+	if theirs {
+		err = nil
+	}
+	return f.status, f.body(), err
+}
+
+// do checks an operation's parameters against its shape, and runs it.
+func (h *Handler) do(ctx context.Context, op *operation, req *node) ([]byte, error) {
+	if req == nil || req.kind != jsonObject {
+		return nil, serialization("")
+	}
+	if err := op.params.check(req, false); err != nil {
+		return nil, err
+	}
+	if op.before != nil {
+		if err := op.before(h, req); err != nil {
+			return nil, err
+		}
+	}
+	if err := op.params.validate(req); err != nil {
+		return nil, err
+	}
+	return op.run(h, ctx, req)
+}
+
+// fault is faultOf, with a log line for what is our own trouble.
+func (h *Handler) fault(err error, op string) *fault {
+	f, theirs := faultOf(err)
+	if !theirs {
+		h.opt.Log.Error("operation on tables failed", "dialect", "aws", "operation", op, "err", err)
+	}
+	return f
+}
+
+// authenticate looks for a signature as DynamoDB does, and has it checked.
+func (h *Handler) authenticate(r *http.Request, body []byte) *fault {
+	query := r.URL.Query().Has("X-Amz-Algorithm")
+	header := r.Header.Get("Authorization")
+	if !query && !strings.HasPrefix(header, "AWS4-") {
+		return signatureFault(&sigv4.Error{Reason: sigv4.Missing})
+	}
+	if !query {
+		if f := incomplete(r, header); f != nil {
+			return f
+		}
+	}
+	if h.opt.Keys == nil {
+		return nil
+	}
+	if _, err := h.opt.Keys.Verify(r, body); err != nil {
+		return signatureFault(err)
+	}
+	return nil
+}
+
+// incomplete tells what an Authorization header lacks. DynamoDB takes spaces for commas.
+func incomplete(r *http.Request, header string) *fault {
+	var missing string
+	parts := strings.FieldsFunc(header, func(c rune) bool { return c == ' ' || c == ',' })
+	for _, name := range []string{"Credential", "Signature", "SignedHeaders"} {
+		found := false
+		for _, p := range parts {
+			found = found || len(p) > len(name)+1 && strings.HasPrefix(p, name+"=")
+		}
+		if !found {
+			missing += "Authorization header requires '" + name + "' parameter. "
+		}
+	}
+	if r.Header.Get("X-Amz-Date") == "" && r.Header.Get("Date") == "" {
+		missing += "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. "
+	}
+	if missing == "" {
+		return nil
+	}
+	return newFault(coralService+"IncompleteSignatureException", missing+"Authorization="+header)
+}
+
+// preflight answers a browser that asks whether it may call.
+func preflight(w http.ResponseWriter, r *http.Request) {
+	for from, to := range map[string]string{
+		"Access-Control-Request-Headers": "Access-Control-Allow-Headers",
+		"Access-Control-Request-Method":  "Access-Control-Allow-Methods",
+	} {
+		if v := r.Header.Get(from); v != "" {
+			w.Header().Set(to, v)
+		}
+	}
+	w.Header().Set("Access-Control-Max-Age", "172800")
+	answer(w, http.StatusOK, "", nil)
+}
+
+// answer writes a whole answer with its checksum, which SDKs compare.
+func answer(w http.ResponseWriter, status int, kind string, body []byte) {
+	head := w.Header()
+	if kind == "" {
+		head["Content-Type"] = nil // not to be guessed
+	} else {
+		head.Set("Content-Type", kind)
+	}
+	head.Set("Content-Length", strconv.Itoa(len(body)))
+	head.Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that is gone does not care
+}
+
+// requestID is 52 characters of A-Z and 2-7.
+func requestID() string { return (rand.Text() + rand.Text())[:52] }

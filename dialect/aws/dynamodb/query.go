@@ -1,0 +1,260 @@
+package dynamodb
+
+import (
+	"context"
+	"slices"
+
+	"github.com/sluicehq/sluice/dialect/aws/dynamodb/attr"
+	"github.com/sluicehq/sluice/dialect/aws/dynamodb/expr"
+	"github.com/sluicehq/sluice/kv"
+	"github.com/sluicehq/sluice/table"
+)
+
+// query answers Query.
+func (h *Handler) query(ctx context.Context, req *node) ([]byte, error) {
+	p, err := readQuery(req)
+	if err != nil {
+		return nil, err
+	}
+	r, err := h.openRead(ctx, req, p)
+	if err != nil {
+		return nil, err
+	}
+	start, hasStart := r.startItem()
+	if hasStart {
+		if err := r.checkStartHash(start); err != nil {
+			return nil, err
+		}
+	}
+	hash, sort, err := r.keyTests(p.keys)
+	if err != nil {
+		return nil, err
+	}
+	var startKey table.Key
+	if hasStart {
+		if startKey, err = r.startKey(start); err != nil {
+			return nil, err
+		}
+		if err := r.checkStartRange(start, hash, sort); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.checkFilter(); err != nil {
+		return nil, err
+	}
+	if err := r.checkSelect(); err != nil {
+		return nil, err
+	}
+	if err := r.d.checkScalars(p.filter.Paths(), p.projection); err != nil {
+		return nil, err
+	}
+	low, high := cuts(hash.Values[0], sort)
+	rg := table.Range{From: low, To: high, Reverse: !req.bool("ScanIndexForward", true)}
+	if rg.Reverse {
+		rg.From, rg.To = high, low
+	}
+	if startKey != nil {
+		rg.From = after(startKey, rg.Reverse)
+	}
+	return r.page(ctx, h, rg)
+}
+
+// readQuery reads what a query says, and checks it as far as the table does not matter.
+func readQuery(req *node) (*params, error) {
+	if err := checkStyles(req, []string{"FilterExpression", "KeyConditionExpression"}); err != nil {
+		return nil, err
+	}
+	p := &params{}
+	var err error
+	if n := req.get("QueryFilter"); n != nil {
+		if err := p.readFilter(req, n); err != nil {
+			return nil, err
+		}
+	}
+	if req.has("AttributesToGet") {
+		if p.projection, err = expr.AttributesToGet(req.texts("AttributesToGet")); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkStart(req); err != nil {
+		return nil, err
+	}
+	if n := req.get("KeyConditions"); n != nil {
+		tests := readTests(n)
+		if err := expr.CheckFilter(tests); err != nil {
+			return nil, err
+		}
+		p.keys = expr.KeyTests(tests)
+	}
+	if err := checkSelected(req); err != nil {
+		return nil, err
+	}
+	args, err := readArgs(req)
+	if err != nil {
+		return nil, err
+	}
+	var keys *expr.Condition
+	if n := req.get("KeyConditionExpression"); n != nil {
+		if keys, err = args.Condition("KeyConditionExpression", n.str); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.readFilterAndProjection(req, args); err != nil {
+		return nil, err
+	}
+	if keys != nil {
+		if p.keys, err = keys.KeyTests(); err != nil {
+			return nil, err
+		}
+	} else if !req.has("KeyConditions") {
+		return nil, invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
+	}
+	if len(p.keys) < 1 || len(p.keys) > 2 {
+		return nil, invalid("Conditions can be of length 1 or 2 only")
+	}
+	return p, nil
+}
+
+// readFilter reads a QueryFilter or ScanFilter.
+func (p *params) readFilter(req, n *node) error {
+	tests := readTests(n)
+	if err := expr.CheckFilter(tests); err != nil {
+		return err
+	}
+	if err := checkOperator(req, len(tests)); err != nil {
+		return err
+	}
+	p.filter = expr.NewCondition(tests, req.text("ConditionalOperator"))
+	return nil
+}
+
+func (p *params) readFilterAndProjection(req *node, args *expr.Args) (err error) {
+	if n := req.get("FilterExpression"); n != nil {
+		if p.filter, err = args.Condition("FilterExpression", n.str); err != nil {
+			return err
+		}
+	}
+	if n := req.get("ProjectionExpression"); n != nil {
+		if p.projection, err = args.Projection(n.str); err != nil {
+			return err
+		}
+	}
+	return args.Unused()
+}
+
+// checkStart tells what is wrong with the values of ExclusiveStartKey.
+func checkStart(req *node) error {
+	n := req.get("ExclusiveStartKey")
+	if n == nil || n.bad == nil {
+		return nil
+	}
+	// AWS does not say of these what they are in.
+	for _, alone := range []string{"numeric value", "duplicates", "significant digits", "Number overflow", "Number underflow", "An number set"} {
+		if contains(n.bad.Message, alone) {
+			return n.bad
+		}
+	}
+	return invalid(badStart + ": " + n.bad.Message)
+}
+
+const badStart = "The provided starting key is invalid"
+
+// keyTests are the tests of the partition key and of the sort key; that of the latter is nil when there
+// is none.
+func (r *read) keyTests(tests []expr.KeyTest) (hash, sort *expr.KeyTest, err error) {
+	cols := r.cols
+	of := func(name string) *expr.KeyTest {
+		if i := slices.IndexFunc(tests, func(t expr.KeyTest) bool { return t.Name == name }); i >= 0 {
+			return &tests[i]
+		}
+		return nil
+	}
+	hash = of(cols[0].Name)
+	if len(cols) > 1 {
+		sort = of(cols[1].Name)
+	}
+	switch {
+	case len(tests) > len(cols):
+		return nil, nil, invalid("Query key condition not supported")
+	case hash == nil:
+		return nil, nil, invalid("Query condition missed key schema element: " + cols[0].Name)
+	case len(tests) > 1 && sort == nil:
+		return nil, nil, invalid("Query condition missed key schema element: " + cols[1].Name)
+	}
+	for i, t := range []*expr.KeyTest{hash, sort} {
+		if t == nil {
+			continue
+		}
+		switch t.Op {
+		case "NULL", "NOT_NULL", "NE", "CONTAINS", "NOT_CONTAINS", "IN":
+			return nil, nil, invalid("Attempted conditional constraint is not an indexable operation")
+		}
+		for _, v := range t.Values {
+			if v.Type != cols[i].Type {
+				return nil, nil, badValue("Condition parameter type does not match schema type")
+			}
+		}
+	}
+	if hash.Op != "EQ" {
+		return nil, nil, invalid("Query key condition not supported")
+	}
+	for _, t := range []*expr.KeyTest{hash, sort} {
+		if t == nil || t.Op == "BEGINS_WITH" {
+			continue
+		}
+		for _, v := range t.Values {
+			if err := attr.EmptyKey(t.Name, v); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	return hash, sort, nil
+}
+
+var (
+	least = table.Value{Type: table.Min}
+	most  = table.Value{Type: table.Max}
+)
+
+// cuts are where the keys begin and end that have one first column and pass a test of the second.
+func cuts(hash table.Value, sort *expr.KeyTest) (low, high table.Key) {
+	low, high = table.Key{hash, least}, table.Key{hash, most}
+	if sort == nil {
+		return low, high
+	}
+	v := sort.Values[0]
+	from, below := table.Key{hash, v, least}, table.Key{hash, v, most}
+	switch sort.Op {
+	case "EQ":
+		return from, below
+	case "LT":
+		return low, from
+	case "LE":
+		return low, below
+	case "GT":
+		return below, high
+	case "GE":
+		return from, high
+	case "BETWEEN":
+		return from, table.Key{hash, sort.Values[1], most}
+	}
+	// BEGINS_WITH
+	end := v
+	if v.Type == table.String {
+		end.Str = string(kv.PrefixEnd([]byte(v.Str)))
+	} else {
+		end.Bytes = kv.PrefixEnd(v.Bytes)
+	}
+	if end.Str != "" || len(end.Bytes) > 0 {
+		high = table.Key{hash, end, least}
+	}
+	return from, high
+}
+
+// after is where a walk goes on behind a key.
+func after(key table.Key, reverse bool) table.Key {
+	if reverse {
+		return append(slices.Clone(key), least)
+	}
+	return append(slices.Clone(key), most)
+}
