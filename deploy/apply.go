@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"path"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -27,7 +26,9 @@ type apply struct {
 	d        *Deployer
 	progress func(Progress)
 	answered func(dir string) error // looks at an action's files when it has run; may be nil
-	mu       sync.Mutex             // held while progress runs, so that it is called once at a time
+	looks    *looks                 // of the code that is copied
+	mu       sync.Mutex             // guards locks, and is held while progress runs, so that it is called once at a time
+	locks    map[string]*sync.Mutex // of builds, by what they make
 }
 
 func (a *apply) say(p Progress) {
@@ -98,7 +99,7 @@ func (d *Deployer) Apply(ctx context.Context, p *Plan, progress func(Progress)) 
 	if err := a.before(ctx, app, old); err != nil {
 		return nil, err
 	}
-	next, err := d.survey(ctx, app, false)
+	next, err := d.survey(ctx, &looks{d: d}, app, prev, false)
 	if err != nil {
 		return nil, err
 	}
@@ -201,14 +202,8 @@ func (a *apply) make(ctx context.Context, prev, old, next *Revision) (err error)
 	if err = a.prepare(ctx, old, next); err != nil {
 		return err
 	}
-	for i := range app.Tables {
-		t := &app.Tables[i]
-		verb := verbOf(next, "table", t.Name)
-		if err = a.hush(verb).step(string(verb), "table", t.Name, func(func(string)) error {
-			return placed(a.d.o.Tables.EnsureTable(ctx, app, t), "table "+t.Name, t.At)
-		}); err != nil {
-			return err
-		}
+	if err = a.tables(ctx, next); err != nil {
+		return err
 	}
 	switched = true
 	if err = a.switchTo(ctx, prev, next); err != nil {
@@ -224,14 +219,39 @@ func (a *apply) make(ctx context.Context, prev, old, next *Revision) (err error)
 	return err
 }
 
+// tables makes the declared tables, several at once.
+func (a *apply) tables(ctx context.Context, next *Revision) error {
+	app := next.App
+	ensure := func(ctx context.Context, t *sluice.Table) error {
+		verb := verbOf(next, "table", t.Name)
+		return a.hush(verb).step(string(verb), "table", t.Name, func(func(string)) error {
+			return placed(a.d.o.Tables.EnsureTable(ctx, app, t), "table "+t.Name, t.At)
+		})
+	}
+	if len(app.Tables) == 1 {
+		return ensure(ctx, &app.Tables[0])
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(8)
+	for i := range app.Tables {
+		g.Go(func() error { return ensure(ctx, &app.Tables[i]) })
+	}
+	return g.Wait()
+}
+
 // prepare copies and builds the code and the sites of next that differ from old.
 func (a *apply) prepare(ctx context.Context, old, next *Revision) error {
 	app := next.App
+	a.looks = &looks{d: a.d}
 	base := path.Join(string(app.Name), next.ID)
 	next.Code = make(map[sluice.FunctionName]deployedFunction, len(app.Functions))
 	next.Files = make(map[string]string, len(app.Sites))
-	var todo []*sluice.Function
-	var likes []string
+	type copy struct {
+		users []*sluice.Function // the same code, and one copy of it, for all of them
+		like  string
+	}
+	var todo []*copy
+	same := map[string]*copy{}
 	for i := range app.Functions {
 		f := &app.Functions[i]
 		key := "function/" + string(f.Name)
@@ -245,26 +265,33 @@ func (a *apply) prepare(ctx context.Context, old, next *Revision) error {
 				continue
 			}
 		}
-		next.Code[f.Name] = deployedFunction{Root: path.Join(base, "f", folder(string(f.Name))), Revision: next.ID}
-		todo, likes = append(todo, f), append(likes, was.Root)
+		c := same[sharing(f)]
+		if c == nil {
+			c = &copy{like: was.Root}
+			todo, same[sharing(f)] = append(todo, c), c
+		}
+		c.users = append(c.users, f)
+		next.Code[f.Name] = deployedFunction{Root: path.Join(base, "f", folder(string(c.users[0].Name))), Revision: next.ID}
 	}
 	// A file may have changed since the survey: what counts is what was copied.
 	var mu sync.Mutex
-	copied := map[string]string{}
-	note := func(key, files string) {
+	copied := map[string]fingerprint{}
+	note := func(key, files, also string) {
 		mu.Lock()
 		defer mu.Unlock()
-		copied[key] = files
+		copied[key] = fingerprint{Files: files, Also: also}
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.NumCPU())
-	for i, f := range todo {
-		root := a.d.abs(next.Code[f.Name].Root)
+	for _, c := range todo {
+		root := a.d.abs(next.Code[c.users[0].Name].Root)
 		g.Go(func() error {
-			files, err := a.copyCode(gctx, f, root, likes[i])
-			note("function/"+string(f.Name), files)
-			if err == nil {
-				err = a.check(gctx, app, f, root, files)
+			files, also, err := a.copyCode(gctx, c.users[0], root, c.like)
+			for _, f := range c.users {
+				note("function/"+string(f.Name), files, also)
+				if err == nil {
+					err = a.check(gctx, app, f, root, files)
+				}
 			}
 			return err
 		})
@@ -289,42 +316,19 @@ func (a *apply) prepare(ctx context.Context, old, next *Revision) error {
 			if err != nil {
 				return folderError(err, "site", s.Bucket+"/"+s.Prefix, s.Dir, s.At)
 			}
-			note(key, t.hash())
+			note(key, t.hash(), "")
 			return placed(t.copyTo(a.d.abs(rel), a.like(gctx, was)), "copy site", s.At)
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	for key, files := range copied {
+	for key, is := range copied {
 		p := next.Prints[key]
-		p.Files = files
+		p.Files, p.Also = is.Files, is.Also
 		next.Prints[key] = p
 	}
 	return nil
-}
-
-// copyCode makes root the runnable code of f and returns the code's hash. like is the root of its
-// former revision, or "".
-func (a *apply) copyCode(ctx context.Context, f *sluice.Function, root, like string) (files string, err error) {
-	if err := a.step("copy", "function", string(f.Name), func(func(string)) error {
-		t, err := a.d.tree(ctx, f.Code, f.Ignore)
-		if err != nil && !(missing(err) && f.Build != nil && f.Build.Kind == "go") {
-			return folderError(err, "function", string(f.Name), f.Code, f.At)
-		}
-		files = t.hash()
-		if len(t) == 1 && t[0].src == f.Code && filepath.Ext(f.Code) == ".zip" {
-			return placed(unzip(root, f.Code), fmt.Sprintf("function %q", f.Name), f.At)
-		}
-		return placed(t.copyTo(root, a.like(ctx, like)), fmt.Sprintf("copy function %q", f.Name), f.At)
-	}); err != nil || f.Build == nil {
-		return files, err
-	}
-	src, err := a.build(ctx, f, root)
-	if f.Build.Kind == "go" {
-		files = hashOf(files, src)
-	}
-	return files, err
 }
 
 // like is the tree of a former copy, to link from; none when it cannot be read.

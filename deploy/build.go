@@ -20,22 +20,8 @@ import (
 	"github.com/sluicehq/sluice"
 )
 
-// keepBuilds is how many executables stay in the cache.
-const keepBuilds = 64
-
-// codeHash is the digest of what a function's code is made from: its files, and the sources of its
-// build.
-func (d *Deployer) codeHash(ctx context.Context, f *sluice.Function) (string, error) {
-	t, err := d.tree(ctx, f.Code, f.Ignore)
-	if err != nil && !(missing(err) && f.Build != nil && f.Build.Kind == "go") {
-		return "", err
-	}
-	if f.Build == nil || f.Build.Kind != "go" {
-		return t.hash(), nil
-	}
-	src, err := d.goHash(ctx, f.Build)
-	return hashOf(t.hash(), src), err
-}
+// keepBuilds is how many executables and folders of packages stay in the cache.
+const keepBuilds = 256
 
 // goHash is the digest of the sources of a Go build: the Go files of its module with go.mod and
 // go.sum, and whatever lies beside files that embed. Modules that it replaces by folders, and those
@@ -302,7 +288,7 @@ func (d *Deployer) dropHalfBuilds() error {
 	return errors.Join(errs...)
 }
 
-// pruneBuilds drops the executables that were not used for longest.
+// pruneBuilds drops the builds that were not used for longest.
 func (d *Deployer) pruneBuilds() error {
 	dir := filepath.Join(d.o.Dir, "_builds")
 	entries, err := os.ReadDir(dir)
@@ -318,14 +304,14 @@ func (d *Deployer) pruneBuilds() error {
 	}
 	var list []used
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && !e.IsDir() {
+		if info, err := e.Info(); err == nil && !strings.HasPrefix(e.Name(), halfBuild) {
 			list = append(list, used{e.Name(), info.ModTime()})
 		}
 	}
 	slices.SortFunc(list, func(a, b used) int { return b.at.Compare(a.at) })
 	var errs []error
 	for _, u := range list[min(keepBuilds, len(list)):] {
-		errs = append(errs, os.Remove(filepath.Join(dir, u.name)))
+		errs = append(errs, os.RemoveAll(filepath.Join(dir, u.name)))
 	}
 	return errors.Join(errs...)
 }

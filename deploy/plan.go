@@ -58,7 +58,7 @@ func (d *Deployer) Plan(ctx context.Context, app *sluice.App) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	next, err := d.survey(ctx, app, true)
+	next, err := d.survey(ctx, &looks{d: d}, app, prev, true)
 	if err != nil {
 		return nil, err
 	}
@@ -74,11 +74,13 @@ type fingerprint struct {
 	Settings string `json:"settings"`
 	Files    string `json:"files,omitempty"`
 	Kind     string `json:"kind,omitempty"` // of a function: its runtime
+	Also     string `json:"also,omitempty"` // files outside a function's code that its build read, a line each; Files has their hash
 }
 
 // survey takes the fingerprints of everything that app asks for. Folders that are not there are an
-// error, except early on, when an action may still make them.
-func (d *Deployer) survey(ctx context.Context, app *sluice.App, early bool) (*Revision, error) {
+// error, except early on, when an action may still make them. prev, which may be nil, knows what builds
+// read.
+func (d *Deployer) survey(ctx context.Context, look *looks, app *sluice.App, prev *Revision, early bool) (*Revision, error) {
 	r := &Revision{App: app, Prints: map[string]fingerprint{}}
 	for i := range app.Actions {
 		a := &app.Actions[i]
@@ -109,7 +111,11 @@ func (d *Deployer) survey(ctx context.Context, app *sluice.App, early bool) (*Re
 	around := hashOf(app.Dialect, app.Region, app.Domains, endpointNames(app)) // what a function's environment may tell
 	for i := range app.Functions {
 		f := app.Functions[i]
-		files, err := d.codeHash(ctx, &f)
+		key, also := "function/"+string(f.Name), ""
+		if prev != nil {
+			also = prev.Prints[key].Also
+		}
+		files, err := look.codeHash(ctx, &f, also)
 		if err != nil && !(early && missing(err)) {
 			return nil, folderError(err, "function", string(f.Name), f.Code, f.At)
 		}
@@ -119,7 +125,11 @@ func (d *Deployer) survey(ctx context.Context, app *sluice.App, early bool) (*Re
 			b.Dir = ""
 			f.Build = &b
 		}
-		r.Prints["function/"+string(f.Name)] = fingerprint{Settings: hashOf(f, around), Files: files, Kind: f.Runtime}
+		f.Opt = slices.Clone(f.Opt)
+		for i := range f.Opt {
+			f.Opt[i].At, f.Opt[i].Code, f.Opt[i].Build = sluice.Place{}, "", nil // Files has them
+		}
+		r.Prints[key] = fingerprint{Settings: hashOf(f, around), Files: files, Kind: f.Runtime, Also: also}
 	}
 	for i := range app.Endpoints {
 		e := app.Endpoints[i]

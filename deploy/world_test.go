@@ -139,6 +139,8 @@ func (w *world) start() {
 			if err := call("table %s", tb.Name); err != nil {
 				return err
 			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			w.tables[tb.Name] = true
 			return nil
 		}},
