@@ -17,7 +17,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sluicehq/sluice"
-	"github.com/sluicehq/sluice/client"
 	"github.com/sluicehq/sluice/deploy"
 	"github.com/sluicehq/sluice/dialect/aliyun/sdevs"
 )
@@ -132,8 +131,8 @@ func (t *Tool) input(c *call) deploy.Input {
 
 var template = sdevs.New(sdevs.Options{})
 
-// app is the app that a call is about: of the action that makes it, else of the template.
-func (t *Tool) app(c *call) (sluice.AppName, error) {
+// name is the app that a call is about: of the action that makes it, else of the template.
+func (t *Tool) name(c *call) (sluice.AppName, error) {
 	if app := t.Env(AppVariable); app != "" {
 		return sluice.AppName(app), nil
 	}
@@ -166,9 +165,9 @@ func (t *Tool) run(ctx context.Context, c *call) int {
 			fmt.Fprintln(t.Err, "s: sluice removes an app as a whole, and not while it is deployed: s remove")
 			return exitUnknown
 		}
-		var app sluice.AppName
-		if app, err = t.app(c); err == nil {
-			err = t.Sluice(ctx, t.Out, "remove", string(app))
+		var name sluice.AppName
+		if name, err = t.name(c); err == nil {
+			err = t.Sluice(ctx, t.Out, "remove", string(name))
 		}
 	case "invoke", "local invoke":
 		if strings.EqualFold(c.flag("invocation-type"), "async") {
@@ -181,7 +180,7 @@ func (t *Tool) run(ctx context.Context, c *call) int {
 	case "info":
 		err = t.info(ctx, c)
 	case "local start":
-		var a *client.App
+		var a *app
 		if a, err = t.deployed(ctx, c); err == nil {
 			fmt.Fprintf(t.Out, "%s runs already, at %s\n", a.Name, strings.Join(a.HTTP, " "))
 		}
@@ -259,9 +258,23 @@ type errNoModule struct{ msg string }
 // Error is what is there instead.
 func (e errNoModule) Error() string { return e.msg }
 
+// app is what sluice list --json says of an app.
+type app struct {
+	Name      sluice.AppName
+	Revision  string
+	Deployed  time.Time
+	HTTP      []string
+	Outputs   []sluice.Output
+	Functions []struct {
+		Name          sluice.FunctionName
+		Instances     int
+		Calls, Errors uint64
+	}
+}
+
 // deployed is the app as it runs.
-func (t *Tool) deployed(ctx context.Context, c *call) (*client.App, error) {
-	name, err := t.app(c)
+func (t *Tool) deployed(ctx context.Context, c *call) (*app, error) {
+	name, err := t.name(c)
 	if err != nil {
 		return nil, err
 	}
@@ -270,7 +283,7 @@ func (t *Tool) deployed(ctx context.Context, c *call) (*client.App, error) {
 		return nil, err
 	}
 	for dec := json.NewDecoder(&out); ; {
-		var a client.App
+		var a app
 		switch err := dec.Decode(&a); {
 		case errors.Is(err, io.EOF):
 			return nil, &sluice.Error{Code: sluice.Missing, Msg: fmt.Sprintf("app %q is not deployed", name), Hint: `deploy it with "s deploy", or run it with "sluice dev"`}
@@ -283,7 +296,7 @@ func (t *Tool) deployed(ctx context.Context, c *call) (*client.App, error) {
 }
 
 // function is the function that a call is about: the module's, or the app's only one.
-func (t *Tool) function(ctx context.Context, c *call, a *client.App) (string, error) {
+func (t *Tool) function(ctx context.Context, c *call, a *app) (string, error) {
 	var names []string
 	if c.module != "" {
 		o, err := template.Outline(ctx, t.input(c))
