@@ -45,14 +45,17 @@ type Function struct {
 	Runtime      string            `json:"runtime"`            // as the template spells it: nodejs20, custom, provided.al2023 …
 	Handler      string            `json:"handler,omitempty"`
 	Initializer  string            `json:"initializer,omitempty"`
+	InitCommand  []string          `json:"initCommand,omitempty"` // of custom runtimes, in place of Initializer
 	PreStop      string            `json:"preStop,omitempty"`
 	PreFreeze    string            `json:"preFreeze,omitempty"`
-	Code         string            `json:"code"`              // folder (or zip) with the code, absolute; deploy copies it per revision
-	Ignore       []string          `json:"ignore,omitempty"`  // gitignore patterns not to copy
-	Files        map[string]string `json:"files,omitempty"`   // written over the code, path → text: code that stands in the template
-	Build        *Build            `json:"build,omitempty"`   // how to make the code runnable; nil when it is
-	Command      []string          `json:"command,omitempty"` // of custom runtimes; relative to the code
-	Port         int               `json:"port,omitempty"`    // that a custom runtime's server would listen on in the cloud
+	StopTime     time.Duration     `json:"stopTime,omitempty"`   // for PreStop; 0 is 3 s
+	FreezeTime   time.Duration     `json:"freezeTime,omitempty"` // for PreFreeze; 0 is 3 s
+	Code         string            `json:"code"`                 // folder (or zip) with the code, absolute; deploy copies it per revision
+	Ignore       []string          `json:"ignore,omitempty"`     // gitignore patterns not to copy
+	Files        map[string]string `json:"files,omitempty"`      // written over the code, path → text: code that stands in the template
+	Build        *Build            `json:"build,omitempty"`      // how to make the code runnable; nil when it is
+	Command      []string          `json:"command,omitempty"`    // of custom runtimes; relative to the code
+	Port         int               `json:"port,omitempty"`       // that a custom runtime's server would listen on in the cloud
 	Env          map[string]string `json:"env,omitempty"`
 	Layers       []string          `json:"layers,omitempty"` // by the cloud's names
 	Opt          []Layer           `json:"opt,omitempty"`    // content for /opt, later ones over earlier ones

@@ -74,6 +74,7 @@ const (
 // Failure is a function's own failure, in words that every dialect can write its own way.
 type Failure struct {
 	Kind    FailureKind
+	Thrown  bool     // Handled: it was thrown, where the runtime has another way to say it
 	Type    string   // "TypeError"
 	Message string   // one line
 	Stack   []string // innermost first, as the runtime prints it

@@ -21,7 +21,7 @@ var errRetired = errors.New("retired")
 
 const (
 	maxQueueWait = 10 * time.Second // and never longer than the function's timeout
-	stopGrace    = 10 * time.Second // for one instance to stop, its pre-stop hook included
+	stopGrace    = 10 * time.Second // for one instance to stop, a pre-stop hook without a time of its own included
 	keepWindow   = 60               // seconds over which the peak load keeps instances
 )
 
@@ -369,7 +369,7 @@ func (p *pool) tend(m *member) {
 	case <-m.leaving:
 	}
 	<-m.done
-	ctx, cancel := context.WithTimeout(p.f.base, stopGrace)
+	ctx, cancel := context.WithTimeout(p.f.base, stopGrace+p.v.Spec.StopTime)
 	m.inst.Stop(ctx)
 	cancel()
 	p.mu.Lock()

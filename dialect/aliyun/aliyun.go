@@ -34,6 +34,7 @@ import (
 	"github.com/sluicehq/sluice/dialect/aliyun/sdevs"
 	"github.com/sluicehq/sluice/dialect/aliyun/tablestore"
 	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/function/modules"
 	"github.com/sluicehq/sluice/object"
 )
 
@@ -47,7 +48,7 @@ type cloud struct {
 	fc   fc.Options
 	apis []api
 
-	modules *fc.Modules
+	modules *modules.Set
 }
 
 // api is one of the cloud's APIs on the admin listener.
@@ -66,7 +67,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 	if err != nil {
 		return dialect.Dialect{}, fmt.Errorf("address of the admin listener: %w", err)
 	}
-	c := &cloud{r: r, modules: &fc.Modules{Dir: filepath.Join(r.Dir, "nodejs"), Log: r.Log}, fc: fc.Options{Functions: r.Functions, Keys: r.Keys, Objects: r.Objects, Public: r.Public, Log: r.Log}}
+	c := &cloud{r: r, modules: fc.NewModules(filepath.Join(r.Dir, "nodejs"), r.Log), fc: fc.Options{Functions: r.Functions, Keys: r.Keys, Objects: r.Objects, Public: r.Public, Log: r.Log}}
 	if r.Dir != "" && r.Apps != nil {
 		c.fc.Apps, c.fc.Dir = r.Apps, r.Dir
 	}
@@ -155,7 +156,8 @@ func (c *cloud) environment(ctx context.Context, app *sluice.App, f *sluice.Func
 		return nil, err
 	}
 	if path != "" {
-		env["NODE_PATH"] = strings.TrimPrefix(f.Env["NODE_PATH"]+string(filepath.ListSeparator)+path, string(filepath.ListSeparator))
+		own := cmp.Or(env["NODE_PATH"], f.Env["NODE_PATH"])
+		env["NODE_PATH"] = strings.TrimPrefix(own+string(filepath.ListSeparator)+path, string(filepath.ListSeparator))
 	}
 	return env, nil
 }

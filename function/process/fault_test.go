@@ -243,6 +243,18 @@ exports.stop = (event, context, cb) => { put('stop ' + event + ' ' + context.fun
 	}
 }
 
+func TestAPreFreezeThatHangsEndsWithItsTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.deploy("f", `exports.handler = async () => process.pid; exports.freeze = () => new Promise(() => {});`, func(v *function.Version) {
+		v.Spec.PreFreeze, v.Spec.FreezeTime = "index.freeze", 50*time.Millisecond
+	})
+	if a, b := w.invoke("f", ""), w.invoke("f", ""); a.Failure != nil || string(a.Payload) != string(b.Payload) {
+		t.Errorf("%+v, then %+v", a, b)
+	}
+	waitFor(t, func() bool { return strings.Contains(w.logs.text(), "preFreeze: ran out of time") })
+}
+
 func TestCallsRunTogetherInOneInstance(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)

@@ -63,7 +63,7 @@ type call struct {
 
 var errDead = errors.New("the process has ended")
 
-// hookDefault is the time of the life cycle hooks; no template says another so far.
+// hookDefault is the time of the life cycle hooks that are given none.
 const hookDefault = 3 * time.Second
 
 // exitGrace is how long an instance may take to exit when it is told to.
@@ -184,11 +184,12 @@ func failure(f frame) *sluice.Failure {
 	var meta struct {
 		Kind, Type, Message string
 		Stack               []string
+		Thrown              bool
 	}
 	if json.Unmarshal(f.meta, &meta) != nil || kinds[meta.Kind] == 0 {
 		return &sluice.Failure{Kind: sluice.Crashed, Message: "the instance sent a malformed frame"}
 	}
-	return &sluice.Failure{Kind: kinds[meta.Kind], Type: meta.Type, Message: meta.Message, Stack: meta.Stack, Body: f.body}
+	return &sluice.Failure{Kind: kinds[meta.Kind], Thrown: meta.Thrown, Type: meta.Type, Message: meta.Message, Stack: meta.Stack, Body: f.body}
 }
 
 // retire closes done; mu is held.
@@ -354,20 +355,21 @@ func (i *instance) InvokeFor(ctx, caller context.Context, inv *sluice.Invocation
 	if !ok {
 		return res, func() sluice.Result {
 			res, _ := i.wait(ctx, context.Background(), c)
-			return i.invoked(ctx, res)
+			return i.invoked(res)
 		}, nil
 	}
-	return i.invoked(ctx, res), nil, nil
+	return i.invoked(res), nil, nil
 }
 
 // invoked adds to a result what we know of the process.
-func (i *instance) invoked(ctx context.Context, res sluice.Result) sluice.Result {
+func (i *instance) invoked(res sluice.Result) sluice.Result {
 	res.Instance = i.id
 	if p, ok := i.proc.(interface{ PeakMB() int }); ok {
 		res.MemoryMB = p.PeakMB()
 	}
-	if i.version.Load().v.Spec.PreFreeze != "" {
-		i.w.send(appendFrame(nil, frame{kind: frameHook, meta: hookMeta(ctx, hookFreeze)}))
+	if spec := &i.version.Load().v.Spec; spec.PreFreeze != "" {
+		end := time.Now().Add(cmp.Or(spec.FreezeTime, hookDefault))
+		i.w.send(appendFrame(nil, frame{kind: frameHook, meta: hookMeta(end.UnixMilli(), hookFreeze)}))
 	}
 	return res
 }
@@ -441,7 +443,7 @@ func (i *instance) abandon(ctx context.Context, c *call) sluice.Result {
 
 // hook runs one life cycle function.
 func (i *instance) hook(ctx context.Context, which string) (sluice.Result, error) {
-	c, err := i.send(frameHook, hookMeta(ctx, which), nil, "")
+	c, err := i.send(frameHook, hookMeta(deadlineMs(ctx), which), nil, "")
 	if err != nil {
 		return sluice.Result{}, err
 	}
@@ -454,8 +456,8 @@ func (i *instance) Stop(ctx context.Context) {
 	i.mu.Lock()
 	alive := !i.retired
 	i.mu.Unlock()
-	if alive && i.version.Load().v.Spec.PreStop != "" && ctx.Err() == nil {
-		hctx, cancel := context.WithTimeout(ctx, hookDefault)
+	if spec := &i.version.Load().v.Spec; alive && spec.PreStop != "" && ctx.Err() == nil {
+		hctx, cancel := context.WithTimeout(ctx, cmp.Or(spec.StopTime, hookDefault))
 		i.hook(hctx, hookStop)
 		cancel()
 	}

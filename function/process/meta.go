@@ -64,11 +64,11 @@ func plainText(s string) bool {
 	return true
 }
 
-// hookMeta writes HOOK's meta.
-func hookMeta(ctx context.Context, which string) []byte {
+// hookMeta writes HOOK's meta; deadline is in unix milliseconds.
+func hookMeta(deadline int64, which string) []byte {
 	b := append([]byte(`{"which":"`), which...)
 	b = append(b, `","rid":"`...)
 	b = append(b, sluice.NewRequestID()...)
 	b = append(b, `","deadline":`...)
-	return append(strconv.AppendInt(b, deadlineMs(ctx), 10), '}')
+	return append(strconv.AppendInt(b, deadline, 10), '}')
 }

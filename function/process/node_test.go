@@ -165,7 +165,7 @@ func TestAliyunConventions(t *testing.T) {
 		{"an error by callback", `exports.handler = (e, c, cb) => cb(new TypeError('t'))`, "", "", "TypeError: t"},
 		{"a text as error", `exports.handler = (e, c, cb) => cb('plain')`, "", "", "Error: plain"},
 		{"environment", `exports.handler = async () => process.env.COLOR + process.cwd().length + require('path').basename(process.argv[1])`, "", "", ""},
-		{"nothing leaks from the shim", `exports.handler = async () => Object.keys(process.env).sort().join()`, "", "COLOR,PATH", ""},
+		{"nothing leaks from the shim", `exports.handler = async () => Object.keys(process.env).sort().join()`, "", "COLOR,FC_INSTANCE_ID,PATH", ""},
 	} {
 		w.deploy("f", c.code, nil)
 		res := w.invoke("f", c.payload)
@@ -184,6 +184,9 @@ func TestAliyunConventions(t *testing.T) {
 		if res.Failure == nil || res.Failure.Kind != sluice.Handled || !strings.HasPrefix(res.Failure.Type+": "+res.Failure.Message, c.fail) {
 			t.Errorf("%s: %q %+v, want failure %q", c.name, res.Payload, res.Failure, c.fail)
 			continue
+		}
+		if said := c.name == "an error by callback" || c.name == "a text as error"; res.Failure.Thrown == said {
+			t.Errorf("%s: thrown is %v", c.name, res.Failure.Thrown)
 		}
 		var body struct{ ErrorMessage, ErrorType string }
 		if err := json.Unmarshal(res.Failure.Body, &body); err != nil || body.ErrorMessage != res.Failure.Message {

@@ -8,6 +8,7 @@ let fixed = null; // what is the same in every context
 exports.setup = (core) => {
   rt = core;
   const e = process.env;
+  e.FC_INSTANCE_ID = rt.spec.instance;
   const init = rt.spec.hooks.initialize || '';
   fixed = {
     credentials: { accessKeyId: e.FC_ACCESS_KEY_ID || e.ALIBABA_CLOUD_ACCESS_KEY_ID || '', accessKeySecret: e.FC_ACCESS_KEY_SECRET || e.ALIBABA_CLOUD_ACCESS_KEY_SECRET || '', securityToken: e.FC_SECURITY_TOKEN || e.ALIBABA_CLOUD_SECURITY_TOKEN || '' },
@@ -32,6 +33,11 @@ function context(call) {
   return Object.defineProperty(c, 'logger', { value: logger, writable: true, configurable: true });
 }
 
+// Said is an error that a function gave to its callback; others were thrown.
+class Said {
+  constructor(err) { this.err = err; }
+}
+
 // settle runs a function that answers by its callback or its promise, whichever delivers first. A
 // promise of nothing from a function that takes a callback leaves that another 100 ms.
 function settle(fn, args) {
@@ -40,7 +46,7 @@ function settle(fn, args) {
     const callback = (err, data) => {
       if (over) return;
       over = true;
-      if (err) reject(err); else resolve(data);
+      if (err) reject(new Said(err)); else resolve(data);
     };
     const awaits = fn.length > args.length;
     const r = fn(...args, callback);
@@ -48,7 +54,10 @@ function settle(fn, args) {
       r.then((v) => {
         if (v !== undefined || !awaits) return callback(null, v);
         if (!over) setTimeout(callback, 100);
-      }, (err) => callback(err || new Error(String(err))));
+      }, (err) => {
+        over = true;
+        reject(err || new Error(String(err)));
+      });
     } else if (!awaits) callback(null, r);
   });
 }
@@ -106,11 +115,13 @@ function serve(fn, call) {
 }
 
 exports.describe = (err) => {
+  const thrown = !(err instanceof Said);
+  if (!thrown) err = err.err;
   const e = err instanceof Error || (err && typeof err === 'object' && 'message' in err);
   const message = e ? String(err.message) : typeof err === 'string' ? err : JSON.stringify(err) || String(err);
   const type = e ? ({ malformed: 'InvalidHandlerName', module: 'InvalidHandlerName', export: 'InvalidHandlerName' })[err.why] || String(err.name || 'Error') : 'Error';
   const stack = e && !err.why && err.stack ? String(err.stack).split('\n').slice(1).map((l) => l.trim()) : [];
   const body = { errorMessage: message, errorType: type };
   if (stack.length) body.stackTrace = stack;
-  return { type, message, stack, body: JSON.stringify(body) };
+  return { thrown, type, message, stack, body: JSON.stringify(body) };
 };

@@ -80,7 +80,7 @@ function answer(type, id, meta, body) {
 // failure words an error for ERROR and INITERR; kind is handled, crash, entry, init or big.
 function failure(kind, err) {
   const d = dialect.describe(err, kind);
-  const meta = { kind, type: d.type.slice(0, 200), message: d.message.slice(0, 4000), stack: [] };
+  const meta = { kind, thrown: d.thrown, type: d.type.slice(0, 200), message: d.message.slice(0, 4000), stack: [] };
   let room = META / 4; // a character takes at most three bytes, or six when escaped but then it is rare
   for (const line of d.stack) {
     if ((room -= line.length + 8) < 0) break;
@@ -191,7 +191,12 @@ function hook(id, meta) {
   const call = { id, body: Buffer.alloc(0), ...meta };
   const work = () => dialect.hook(meta.which, hooks[meta.which], call);
   if (meta.which !== 'preFreeze') return run(call, work);
-  frozen = work().catch((err) => log('ERROR', util.format('preFreeze:', err))).then(() => { frozen = null; });
+  let timer;
+  const late = new Promise((_, no) => { timer = setTimeout(no, call.deadline - Date.now(), new Error('ran out of time')); });
+  frozen = Promise.race([work(), late]).catch((err) => {
+    const d = dialect.describe(err, 'handled');
+    log('ERROR', ['preFreeze: ' + d.message, ...d.stack].join('\n'));
+  }).then(() => { clearTimeout(timer); frozen = null; });
 }
 
 process.on('uncaughtException', (err, origin) => {

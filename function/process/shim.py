@@ -86,7 +86,7 @@ def failure(kind, err):
     """Words an error for ERROR and INITERR; kind is handled, crash, entry, init or big."""
     call = ongoing()
     type, message, stack, body = dialect.describe(err, kind, call.rid if call else '')
-    meta = {'kind': kind, 'type': type[:200], 'message': message[:4000], 'stack': []}
+    meta = {'kind': kind, 'thrown': True, 'type': type[:200], 'message': message[:4000], 'stack': []}
     room = META // 4
     for line in stack:
         room -= len(line) + 8

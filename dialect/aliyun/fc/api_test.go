@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -198,6 +199,7 @@ func TestFailuresOfInvokedFunctions(t *testing.T) {
 		kind, body string
 	}{
 		{sluice.Failure{Kind: sluice.Handled, Type: "TypeError", Message: "boom", Stack: []string{"at a"}}, "HandledInvocationError", `{"errorMessage":"boom","errorType":"TypeError","stackTrace":["at a"]}`},
+		{sluice.Failure{Kind: sluice.Handled, Thrown: true, Message: "boom"}, "UnhandledInvocationError", `{"errorMessage":"boom"}`},
 		{sluice.Failure{Kind: sluice.Handled, Message: "boom"}, "HandledInvocationError", `{"errorMessage":"boom"}`},
 		{sluice.Failure{Kind: sluice.Handled, Message: "boom", Body: []byte(`{"own":1}`)}, "HandledInvocationError", `{"own":1}`},
 		{sluice.Failure{Kind: sluice.TimedOut, Message: "late"}, "UnhandledInvocationError", `{"errorMessage":"late"}`},
@@ -393,6 +395,34 @@ func TestEnvironment(t *testing.T) {
 	} {
 		if env[name] != want {
 			t.Errorf("%s=%q, want %q", name, env[name], want)
+		}
+	}
+}
+
+func TestEnvironmentNamesTheFoldersOfCodeAndLayers(t *testing.T) {
+	code, opt := t.TempDir(), t.TempDir()
+	for _, dir := range []string{opt + "/nodejs/node_modules", opt + "/nodejs/node20/node_modules", opt + "/python", opt + "/lib", opt + "/bin"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", "/usr/bin")
+	for _, tc := range []struct {
+		runtime   string
+		env, want map[string]string
+	}{
+		{"nodejs20", nil, map[string]string{"NODE_PATH": opt + "/nodejs/node_modules:" + opt + "/nodejs/node20/node_modules", "PYTHONPATH": "",
+			"LD_LIBRARY_PATH": code + ":" + code + "/lib:/usr/local/lib:" + opt + "/lib", "PATH": opt + "/bin:/usr/bin", "FC_FUNC_CODE_PATH": code + "/"}},
+		{"nodejs20", map[string]string{"NODE_PATH": "/own:/opt/nodejs", "PATH": "/mine"}, map[string]string{"PATH": "/mine:" + opt + "/bin",
+			"NODE_PATH": "/own:" + opt + "/nodejs:" + opt + "/nodejs/node_modules:" + opt + "/nodejs/node20/node_modules"}},
+		{"python3.10", nil, map[string]string{"PYTHONPATH": code + "/python:" + opt + "/python", "NODE_PATH": "", "PYTHONUSERBASE": code + "/.s/python"}},
+		{"custom", map[string]string{"X": "/code"}, map[string]string{"X": code, "FC_SERVER_PORT": "9001", "FC_CUSTOM_LISTEN_PORT": "9001", "local": "true", "PYTHONPATH": ""}},
+	} {
+		env := Environment(fakeKeys{}, &sluice.App{Name: "app"}, &sluice.Function{Runtime: tc.runtime, Code: code, Env: tc.env, Port: 9001, Opt: []sluice.Layer{{Code: opt}}})
+		for name, want := range tc.want {
+			if env[name] != want {
+				t.Errorf("%s: %s=%q, want %q", tc.runtime, name, env[name], want)
+			}
 		}
 	}
 }

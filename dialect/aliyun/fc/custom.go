@@ -99,7 +99,7 @@ func (c *Custom) start(ctx context.Context, v *function.Version, s function.Spaw
 			return nil, err
 		}
 	}
-	if err := in.initialize(ctx); err != nil {
+	if err := in.initialize(ctx, in.initCommand(s)); err != nil {
 		in.kill()
 		return nil, err
 	}
@@ -110,6 +110,35 @@ func (c *Custom) start(ctx context.Context, v *function.Version, s function.Spaw
 }
 
 func (c *Custom) ready() time.Duration { return cmp.Or(c.Ready, 120*time.Second) }
+
+// initCommand runs the command that a function has in place of an initializer of its server; nil when it
+// has none.
+func (in *instance) initCommand(s function.Spawner) func(ctx context.Context) *sluice.Failure {
+	words := in.v.Spec.InitCommand
+	if len(words) == 0 {
+		return nil
+	}
+	return func(ctx context.Context) *sluice.Failure {
+		path, args := program(in.v, words)
+		failed := func(what string) *sluice.Failure {
+			f := in.startFailure("FunctionUnhandledError", "has an initializer that "+what)
+			return &f
+		}
+		lines := function.LineWriter{Line: in.line}
+		p, err := s.Spawn(ctx, function.Command{Path: path, Args: args, Dir: in.v.Root, Env: in.env, Memory: in.v.Spec.MemoryMB, Out: &lines})
+		if err != nil {
+			return failed("cannot be started: " + err.Error())
+		}
+		stop := context.AfterFunc(ctx, p.Kill)
+		<-p.Exited()
+		stop()
+		lines.Flush()
+		if how := p.ExitText(); how != "exit status 0" || ctx.Err() != nil {
+			return failed("failed (" + how + ")")
+		}
+		return nil
+	}
+}
 
 // await returns when the server accepts connections.
 func (c *Custom) await(ctx context.Context, in *instance, port, fixed int) error {
@@ -159,8 +188,9 @@ func newInstance(v *function.Version, keys Keys, logs function.LogSink) *instanc
 // that is this instance's alone.
 func (in *instance) spawn(ctx context.Context, s function.Spawner, path string, args []string, own map[string]string) error {
 	var err error
+	in.env = in.environment(own)
 	in.proc, err = s.Spawn(ctx, function.Command{
-		Path: path, Args: args, Dir: in.v.Root, Env: in.environment(own), Memory: in.v.Spec.MemoryMB, Out: &in.lines,
+		Path: path, Args: args, Dir: in.v.Root, Env: in.env, Memory: in.v.Spec.MemoryMB, Out: &in.lines,
 	})
 	if err != nil {
 		if ctx.Err() != nil {
@@ -213,15 +243,22 @@ func accepts(ctx context.Context, port int) bool {
 	return true
 }
 
-// command is the program of a version. The cloud keeps the code in /code.
+// command is the program of a version.
 func command(v *function.Version) (path string, args []string) {
-	words := slices.Clone(v.Spec.Command)
-	if len(words) == 0 {
-		words = []string{"/code/bootstrap"}
+	if len(v.Spec.Command) == 0 {
+		return program(v, []string{"/code/bootstrap"})
 	}
+	return program(v, v.Spec.Command)
+}
+
+// program finds a command of a version. The cloud keeps the code in /code, and layers in /opt.
+func program(v *function.Version, words []string) (path string, args []string) {
+	f := v.Spec
+	f.Code = v.Root
+	words = slices.Clone(words)
 	for i, w := range words {
-		if rest, ok := strings.CutPrefix(w, "/code/"); ok {
-			words[i] = filepath.Join(v.Root, rest)
+		if words[i] = placed(w, &f); words[i] == w && strings.HasPrefix(w, "/code/") { // so that the error tells where it is not
+			words[i] = filepath.Join(v.Root, w[len("/code/"):])
 		}
 	}
 	path = words[0]
@@ -242,31 +279,11 @@ func (in *instance) environment(own map[string]string) []string {
 	}
 	maps.Copy(env, own)
 	env["FC_INSTANCE_ID"] = in.id
-	maps.Copy(env, codePaths(in.v.Root)) // a copy of the folder that the template names
 	list := make([]string, 0, len(env))
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		list = append(list, name+"="+here(env[name], in.v.Root))
+		list = append(list, name+"="+env[name])
 	}
 	return list
-}
-
-// here is a variable's value with root for /code, where the cloud unpacks code, in every path of it to
-// something that is there.
-func here(value, root string) string {
-	if !strings.Contains(value, "/code") {
-		return value
-	}
-	paths := strings.Split(value, ":")
-	for i, p := range paths {
-		rest, ok := strings.CutPrefix(p, "/code")
-		if !ok || rest != "" && rest[0] != '/' {
-			continue
-		}
-		if _, err := os.Stat(root + rest); err == nil {
-			paths[i] = root + rest
-		}
-	}
-	return strings.Join(paths, ":")
 }
 
 // credentials are those that come with a call, renewed long before they end.

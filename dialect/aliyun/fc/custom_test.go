@@ -56,12 +56,17 @@ const vectorSecret = "S9MWOBG0AOWHSO9HPASP216QOPHT5YR4NLH3A"
 type memoryLog struct {
 	mu    sync.Mutex
 	lines []function.LogLine
+	more  chan struct{} // closed by the next line; nil when nobody waits
 }
 
 func (l *memoryLog) Log(line function.LogLine) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, line)
+	if l.more != nil {
+		close(l.more)
+		l.more = nil
+	}
 }
 
 // text are the lines of one request.
@@ -77,15 +82,30 @@ func (l *memoryLog) text(request string) []string {
 	return out
 }
 
-// await waits until a request has a line.
+// await waits until a request has a line; "any" is all requests and none.
 func (l *memoryLog) await(t *testing.T, request, part string) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if strings.Contains(strings.Join(l.text(request), "\n"), part) {
+	late := time.After(5 * time.Second)
+	for {
+		l.mu.Lock()
+		if l.more == nil {
+			l.more = make(chan struct{})
+		}
+		more := l.more
+		l.mu.Unlock()
+		lines := l.text(request)
+		if request == "any" {
+			lines = l.all()
+		}
+		if strings.Contains(strings.Join(lines, "\n"), part) {
 			return
 		}
+		select {
+		case <-more:
+		case <-late:
+			t.Fatalf("no line with %q for request %q: %q", part, request, lines)
+		}
 	}
-	t.Fatalf("no line with %q for request %q: %q", part, request, l.text(request))
 }
 
 var build struct {
@@ -211,7 +231,7 @@ func TestPlatformHeaders(t *testing.T) {
 
 func TestEnvironmentOfTheProcess(t *testing.T) {
 	in, _ := start(t, func(v *function.Version) { v.Env["MINE"], v.Env["FC_ACCESS_KEY_ID"], v.Env["PORT"] = "1", "id", "80" })
-	for name, want := range map[string]string{"MINE": "1", "FC_INSTANCE_ID": in.ID(), "FC_FUNC_CODE_PATH": code(t) + "/", "FC_ACCESS_KEY_ID": "id", "HOME": ""} {
+	for name, want := range map[string]string{"MINE": "1", "FC_INSTANCE_ID": in.ID(), "FC_ACCESS_KEY_ID": "id", "HOME": ""} {
 		if got := string(call1(t, in, "env "+name).Payload); got != want {
 			t.Errorf("%s=%q, want %q", name, got, want)
 		}
@@ -405,12 +425,7 @@ func TestLifeCycleHooks(t *testing.T) {
 	})
 	log.await(t, "", "initialized with /initialize")
 	call1(t, in, "echo")
-	for range 200 {
-		if strings.Contains(fmt.Sprint(log.all()), "freezing") {
-			break
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	log.await(t, "any", "freezing")
 	in.Stop(t.Context())
 	all := fmt.Sprint(log.all())
 	for _, part := range []string{"FC Initialize Start RequestId: ", "FC Initialize End RequestId: ", "freezing", "FC PreFreeze End", "stopping", "FC PreStop End"} {
@@ -419,6 +434,28 @@ func TestLifeCycleHooks(t *testing.T) {
 		}
 	}
 	in.Stop(t.Context()) // again is harmless
+}
+
+func TestACommandInitializesACustomRuntime(t *testing.T) {
+	command := func(words ...string) func(*function.Version) {
+		return func(v *function.Version) { v.Spec.InitCommand, v.Spec.InitTimeout = words, time.Second }
+	}
+	_, log := start(t, command("/bin/sh", "-c", `echo "ready on $FC_SERVER_PORT in $(pwd)"`))
+	log.await(t, "", "in "+code(t))
+	for name, tc := range map[string]struct {
+		words []string
+		want  string
+	}{
+		"fails":        {[]string{"/bin/sh", "-c", "echo no database; exit 3"}, `function "f" has an initializer that failed (exit status 3)`},
+		"hangs":        {[]string{"/bin/sh", "-c", "sleep 60"}, "Function initialization timed out after 1 seconds"},
+		"is not there": {[]string{"/code/init.sh"}, "cannot be started"},
+	} {
+		_, err := (&Custom{Keys: fakeKeys{}}).Start(t.Context(), version(t, command(tc.words...)), spawner(t), &memoryLog{})
+		var s *function.StartError
+		if !errors.As(err, &s) || s.Failure.Kind != sluice.InitFail || !strings.Contains(s.Failure.Message, tc.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func (l *memoryLog) all() []string {
@@ -511,20 +548,25 @@ func TestCommands(t *testing.T) {
 }
 
 func TestPathsToTheCodeLeadToItInTheEnvironment(t *testing.T) {
-	root := t.TempDir()
-	if err := os.Mkdir(filepath.Join(root, "python"), 0o755); err != nil {
-		t.Fatal(err)
+	root, low, high := t.TempDir(), t.TempDir(), t.TempDir()
+	for _, dir := range []string{root + "/python", low + "/bin", low + "/lib", high + "/lib"} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
+	f := &sluice.Function{Code: root, Opt: []sluice.Layer{{Code: low}, {Code: high}, {Code: low + "/bin", Under: "tools"}}}
 	for value, want := range map[string]string{
 		"/code":                         root,
 		"/code/python":                  root + "/python",
 		"/usr/bin:/code/python/:/code/": "/usr/bin:" + root + "/python/:" + root + "/",
 		"/code/callback":                "/code/callback", // nothing there: a path of something else
+		"/opt/bin:/opt/lib":             low + "/bin:" + high + "/lib",
+		"/opt/tools/:/opt/other":        low + "/bin:/opt/other",
 		"/coder":                        "/coder",
 		"https://h/code":                "https://h/code",
 		"":                              "",
 	} {
-		if got := here(value, root); got != want {
+		if got := here(value, f); got != want {
 			t.Errorf("%q: got %q, want %q", value, got, want)
 		}
 	}

@@ -3,6 +3,9 @@ package fc
 import (
 	"cmp"
 	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,9 +29,12 @@ const defaultHandler = "index.handler"
 func Environment(keys Keys, app *sluice.App, f *sluice.Function) map[string]string {
 	handler := cmp.Or(f.Handler, defaultHandler)
 	region := cmp.Or(app.Region, "cn-hangzhou")
+	port := strconv.Itoa(cmp.Or(f.Port, defaultPort))
 	memory, timeout := strconv.Itoa(f.MemoryMB), strconv.Itoa(int(f.Timeout.Seconds()))
 	env := map[string]string{
 		"FC_ACCOUNT_ID":           Account,
+		"FC_CUSTOM_LISTEN_PORT":   port,
+		"FC_FUNC_CODE_PATH":       f.Code + "/",
 		"FC_FUNCTION_HANDLER":     handler,
 		"FC_FUNCTION_MEMORY_SIZE": memory,
 		"FC_FUNCTION_NAME":        string(f.Name),
@@ -37,12 +43,27 @@ func Environment(keys Keys, app *sluice.App, f *sluice.Function) map[string]stri
 		"FC_QUALIFIER":            latest,
 		"FC_REGION":               region,
 		"FC_RUNTIME":              f.Runtime,
+		"FC_SERVER_PORT":          port, // a custom runtime's instances have their own
 		"FC_SERVICE_LOG_PROJECT":  "",
 		"FC_SERVICE_LOG_STORE":    "",
 		"FC_SERVICE_NAME":         f.Group,
 		"FC_TIMEOUT":              timeout,
+		"PYTHONUSERBASE":          f.Code + "/.s/python",
+		"local":                   "true", // as the vendor's local tools say
 	}
-	maps.Copy(env, codePaths(f.Code))
+	for name, v := range f.Env { // may name folders of the cloud
+		if v := here(v, f); v != f.Env[name] {
+			env[name] = v
+		}
+	}
+	for name, folders := range paths(f) { // after the template's own
+		if own := cmp.Or(env[name], f.Env[name]); own != "" {
+			folders = append([]string{own}, folders...)
+		}
+		if len(folders) > 0 {
+			env[name] = strings.Join(folders, string(filepath.ListSeparator))
+		}
+	}
 	if f.Initializer != "" {
 		env["FC_INITIALIZER"] = f.Initializer
 		env["FC_INITIALIZER_HANDLER"] = f.Initializer
@@ -52,13 +73,83 @@ func Environment(keys Keys, app *sluice.App, f *sluice.Function) map[string]stri
 	return env
 }
 
-// codePaths are the variables that say where the code is; the cloud has it in /code.
-func codePaths(root string) map[string]string {
-	return map[string]string{
-		"FC_FUNC_CODE_PATH": root + "/",
-		"LD_LIBRARY_PATH":   root + ":" + root + "/lib:/usr/local/lib",
-		"PYTHONUSERBASE":    root + "/.s/python",
+// paths are the folders in which programs look for what they need, by variable: in the code, which the
+// cloud has in /code, and in layers, which it has in /opt.
+func paths(f *sluice.Function) map[string][]string {
+	opt := func(path string) (found []string) {
+		for _, l := range slices.Backward(f.Opt) { // later ones lie over earlier ones
+			if dir := inLayer(&l, path); isDir(dir) {
+				found = append(found, dir)
+			}
+		}
+		return found
 	}
+	list := map[string][]string{
+		"LD_LIBRARY_PATH": slices.Concat([]string{f.Code, f.Code + "/lib", "/usr/local/lib"}, opt("lib")),
+	}
+	if bin := opt("bin"); len(bin) > 0 {
+		list["PATH"] = bin
+		if f.Env["PATH"] == "" {
+			list["PATH"] = append(bin, os.Getenv("PATH"))
+		}
+	}
+	runtime := strings.ToLower(f.Runtime)
+	if version, ok := strings.CutPrefix(runtime, "nodejs"); ok {
+		list["NODE_PATH"] = append(opt("nodejs/node_modules"), opt("nodejs/node"+version+"/node_modules")...)
+	}
+	if strings.HasPrefix(runtime, "python") {
+		list["PYTHONPATH"] = append([]string{f.Code + "/python"}, opt("python")...)
+	}
+	return list
+}
+
+// inLayer is where a path within /opt is in a layer; "" when the layer has nothing to do with it.
+func inLayer(l *sluice.Layer, path string) string {
+	if l.Under != "" {
+		rest, ok := strings.CutPrefix(path+"/", strings.Trim(l.Under, "/")+"/")
+		if !ok {
+			return ""
+		}
+		path = rest
+	}
+	return filepath.Join(l.Code, path)
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// here is a variable's value with our folders for /code and /opt in every path of it to something that is
+// there.
+func here(value string, f *sluice.Function) string {
+	if !strings.Contains(value, "/code") && !strings.Contains(value, "/opt") {
+		return value
+	}
+	list := strings.Split(value, ":")
+	for i, p := range list {
+		list[i] = placed(p, f)
+	}
+	return strings.Join(list, ":")
+}
+
+// placed is a path of the cloud as it is here; the same when nothing of ours is there.
+func placed(path string, f *sluice.Function) string {
+	if rest, ok := strings.CutPrefix(path, "/code"); ok && (rest == "" || rest[0] == '/') {
+		if _, err := os.Stat(f.Code + rest); err == nil {
+			return f.Code + rest
+		}
+	}
+	if rest, ok := strings.CutPrefix(path, "/opt/"); ok {
+		for _, l := range slices.Backward(f.Opt) {
+			if at := inLayer(&l, rest); at != "" {
+				if _, err := os.Stat(at); err == nil {
+					return at
+				}
+			}
+		}
+	}
+	return path
 }
 
 // latest is the qualifier of a function that has one version.

@@ -93,7 +93,7 @@ func refuse(w http.ResponseWriter, log *slog.Logger, request string, v3 bool, er
 
 // errorType sorts a function's failure the way X-Fc-Error-Type does.
 func errorType(f *sluice.Failure) string {
-	if f.Kind == sluice.Handled {
+	if f.Kind == sluice.Handled && !f.Thrown {
 		return "HandledInvocationError"
 	}
 	return "UnhandledInvocationError"

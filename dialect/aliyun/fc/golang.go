@@ -70,7 +70,7 @@ func (g *Go) Start(ctx context.Context, v *function.Version, s function.Spawner,
 		in.kill()
 		return nil, err
 	}
-	if err := in.initialize(ctx); err != nil {
+	if err := in.initialize(ctx, nil); err != nil {
 		in.kill()
 		return nil, err
 	}

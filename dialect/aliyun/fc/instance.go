@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	hookLimit = 3 * time.Second        // for pre-stop and pre-freeze
+	hookLimit = 3 * time.Second        // for pre-stop and pre-freeze, unless the function says
 	stopGrace = 500 * time.Millisecond // between SIGTERM and SIGKILL
 	exitGrace = 250 * time.Millisecond // for the end of a process to be seen after its connection broke
 	earlyMax  = 2 << 10                // bytes of output kept for the message of a start that fails
@@ -36,6 +36,7 @@ type instance struct {
 	keys    Keys
 	logs    function.LogSink
 	proc    function.Process
+	env     []string // of its processes
 	address string
 	client  transport
 	fetches bool // it fetches its calls (go1): it gets HTTP requests in a header, and brackets calls in its log itself
@@ -151,7 +152,7 @@ func (in *instance) end(id string) int {
 		if in.doomed {
 			in.proc.Kill()
 		} else if in.v.Spec.PreFreeze != "" && !in.dead {
-			in.wg.Go(func() { in.hook(context.Background(), "PreFreeze", "/pre-freeze") })
+			in.wg.Go(func() { in.hook(context.Background(), "PreFreeze", "/pre-freeze", in.v.Spec.FreezeTime) })
 		}
 	}
 	return in.peakMB
@@ -420,17 +421,20 @@ func (in *instance) platform(h http.Header, request, control, qualifier string) 
 	}
 }
 
-// initialize runs the initializer, when there is one.
-func (in *instance) initialize(ctx context.Context) error {
-	if in.v.Spec.Initializer == "" {
-		return nil
+// initialize runs the initializer, when there is one: run, or the server's own.
+func (in *instance) initialize(ctx context.Context, run func(ctx context.Context) *sluice.Failure) error {
+	id := sluice.NewRequestID()
+	if run == nil {
+		run = func(ctx context.Context) *sluice.Failure { return in.control(ctx, id, http.MethodPost, "/initialize") }
+		if in.v.Spec.Initializer == "" {
+			return nil
+		}
 	}
 	limit := initTimeout(&in.v.Spec)
 	ictx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	id := sluice.NewRequestID()
 	in.bracket(id, "Initialize Start")
-	f := in.control(ictx, id, http.MethodPost, "/initialize")
+	f := run(ictx)
 	in.bracket(id, "Initialize End")
 	switch {
 	case ctx.Err() != nil:
@@ -473,8 +477,8 @@ func (in *instance) control(ctx context.Context, id, method, path string) *sluic
 }
 
 // hook runs a life cycle hook and logs it; that it fails changes nothing.
-func (in *instance) hook(ctx context.Context, name, path string) {
-	ctx, cancel := context.WithTimeout(ctx, hookLimit)
+func (in *instance) hook(ctx context.Context, name, path string, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(limit, hookLimit))
 	defer cancel()
 	id := sluice.NewRequestID()
 	in.bracket(id, name+" Start")
@@ -491,7 +495,7 @@ func (in *instance) Stop(ctx context.Context) {
 	case <-in.proc.Exited():
 	default:
 		if in.v.Spec.PreStop != "" {
-			in.hook(ctx, "PreStop", "/pre-stop")
+			in.hook(ctx, "PreStop", "/pre-stop", in.v.Spec.StopTime)
 		}
 		in.proc.Terminate()
 		t := time.NewTimer(stopGrace)

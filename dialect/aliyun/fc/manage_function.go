@@ -69,8 +69,9 @@ func (h *health) check() error {
 }
 
 type hook struct {
-	Handler string `json:"handler"`
-	Timeout int    `json:"timeout"`
+	Handler string   `json:"handler"`
+	Timeout int      `json:"timeout"`
+	Command []string `json:"command"`
 }
 
 // check reads a function's description and refuses what the cloud would (section 3.2).
@@ -115,6 +116,7 @@ func (d document) check() (*fields, error) {
 		between("timeout", f.Timeout, 1, 86400),
 		between("instanceConcurrency", f.InstanceConcurrency, 1, 200),
 		between("initializationTimeout", max(f.InitializationTimeout, f.Life.Initializer.Timeout), 0, 300),
+		between("the timeout of a life cycle hook", max(f.Life.PreStop.Timeout, f.Life.PreFreeze.Timeout), 0, 90),
 		between("caPort", max(f.CaPort, f.Custom.Port), 0, 65535),
 	)
 }
@@ -128,6 +130,7 @@ func (f *madeFunction) build(service string) (*sluice.Function, error) {
 	fn := &sluice.Function{
 		Name: sluice.FunctionName(d.FunctionName), Group: service, Runtime: d.Runtime, Handler: d.Handler, Description: d.Description,
 		Initializer: cmp.Or(d.Initializer, d.Life.Initializer.Handler), PreStop: d.Life.PreStop.Handler, PreFreeze: d.Life.PreFreeze.Handler,
+		StopTime: time.Duration(d.Life.PreStop.Timeout) * time.Second, FreezeTime: time.Duration(d.Life.PreFreeze.Timeout) * time.Second,
 		MemoryMB: d.MemorySize, Timeout: time.Duration(d.Timeout) * time.Second, Concurrency: d.InstanceConcurrency,
 		Env: d.Env, Port: cmp.Or(d.Custom.Port, d.CaPort),
 	}
@@ -136,7 +139,10 @@ func (f *madeFunction) build(service string) (*sluice.Function, error) {
 			fn.Layers = append(fn.Layers, l)
 		}
 	}
-	if fn.Initializer != "" {
+	if IsCustom(d.Runtime) {
+		fn.InitCommand = d.Life.Initializer.Command
+	}
+	if fn.Initializer != "" || fn.InitCommand != nil {
 		fn.InitTimeout = time.Duration(cmp.Or(d.InitializationTimeout, d.Life.Initializer.Timeout, 3)) * time.Second
 	}
 	if IsCustom(d.Runtime) {

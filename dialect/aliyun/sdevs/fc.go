@@ -77,6 +77,7 @@ func (r *reading) fc2(m *module) {
 	if f.Initializer != "" {
 		f.InitTimeout = fn.at("initializationTimeout").seconds(3, 1, 300)
 	}
+	r.life(f, fn.at("instanceLifecycleConfig"))
 	r.common(m, f, fn, fn.at("codeUri"))
 	r.provision(f, fn)
 	r.async(f, fn.at("asyncConfiguration"))
@@ -113,6 +114,7 @@ func (r *reading) fc3(m *module) {
 			f.Layers = append(f.Layers, l)
 		}
 	}
+	r.life(f, life)
 	r.common(m, f, p, p.at("code"))
 	r.provision(f, p)
 	r.async(f, p.at("asyncInvokeConfig"))
@@ -124,6 +126,20 @@ func (r *reading) fc3(m *module) {
 		r.customDomain(m, f, d, d.at("route"))
 	}
 	r.addFunction(m, f)
+}
+
+// life reads what both generations say alike of the hooks of an instance's life.
+func (r *reading) life(f *sluice.Function, v view) {
+	f.InitCommand = v.at("initializer", "command").strs("")
+	if len(f.InitCommand) > 0 && f.InitTimeout == 0 {
+		f.InitTimeout = v.at("initializer", "timeout").seconds(3, 1, 300)
+	}
+	if f.PreStop != "" {
+		f.StopTime = v.at("preStop", "timeout").seconds(0, 1, 90)
+	}
+	if f.PreFreeze != "" {
+		f.FreezeTime = v.at("preFreeze", "timeout").seconds(0, 1, 90)
+	}
 }
 
 // common reads what both generations spell alike.
