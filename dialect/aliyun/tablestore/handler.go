@@ -38,9 +38,10 @@ type Options struct {
 	// MaxTables is how many tables one instance may have; 0 is 64, as on the cloud.
 	MaxTables int
 	// Strict refuses, as the cloud's documents say, to overwrite an existing row of a table with an
-	// auto-increment key without expecting it to exist, and local transactions on a table that was made
-	// without asking for them. Otherwise such a write is an ordinary one, and the first transaction
-	// switches them on unless the table was made with an explicit no.
+	// auto-increment key without expecting it to exist, local transactions on a table that was made
+	// without asking for them, and tables without a time to live and a number of versions. Otherwise such
+	// a write is an ordinary one, the first transaction switches them on unless the table was made with an
+	// explicit no, and a table keeps one version for ever.
 	Strict bool
 }
 

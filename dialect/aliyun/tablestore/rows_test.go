@@ -297,7 +297,7 @@ func TestAutoIncrementedKeysGrow(t *testing.T) {
 	t.Parallel()
 	for _, strict := range []bool{false, true} {
 		c := newServer(t, func(o *Options) { o.Strict = strict }).operator("inst")
-		c.createTable("t", nil, keySchema{Name: "gid", Type: keyInteger}, keySchema{Name: "id", Type: keyInteger, Option: autoIncr})
+		c.createTable("t", plainOptions, keySchema{Name: "gid", Type: keyInteger}, keySchema{Name: "id", Type: keyInteger, Option: autoIncr})
 		write := func(op string, cond condition, id cell) (int64, *fault) {
 			req := put(cond, wireRow{Key: []cell{intCell("gid", 1), id}, Cells: []cell{intCell("n", 1)}})
 			req.Return = &returnContent{Type: returnKey}

@@ -67,8 +67,9 @@ func (e extra) allowsUpdate() bool {
 	return e.Options.AllowUpdate == nil || *e.Options.AllowUpdate
 }
 
-// specOf makes a table's description from the request that creates it.
-func specOf(scope string, req *createTableRequest, now time.Time) (*table.Spec, error) {
+// specOf makes a table's description from the request that creates it. Unless it is strict, the table's options
+// need not be given.
+func specOf(scope string, req *createTableRequest, now time.Time, strict bool) (*table.Spec, error) {
 	spec := &table.Spec{Scope: scope, Name: req.Meta.Name, MaxVersions: 1, TTL: -1, Sessions: req.LocalTxn != nil && *req.LocalTxn}
 	if err := checkTableName(spec.Name); err != nil {
 		return nil, err
@@ -82,6 +83,13 @@ func specOf(scope string, req *createTableRequest, now time.Time) (*table.Spec, 
 	}
 	if err := e.reserve(req.Throughput.Unit, now); err != nil {
 		return nil, err
+	}
+	switch o := req.Options; {
+	case !strict:
+	case o == nil || o.TimeToLive == nil:
+		return nil, invalid("Time-to-live is missing while creating table.")
+	case o.MaxVersions == nil:
+		return nil, invalid("MaxVersions is missing while creating table.")
 	}
 	for i := range req.Indexes {
 		if err := e.addIndex(spec, &req.Indexes[i]); err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/access"
+	"github.com/sluicehq/sluice/kv"
 	"github.com/sluicehq/sluice/kv/memory"
 	"github.com/sluicehq/sluice/table"
 )
@@ -25,7 +26,29 @@ type server struct {
 	t      *testing.T
 	keys   *access.Keys
 	tables *table.Tables
+	store  *brittle     // of the tables
 	ms     atomic.Int64 // the time
+}
+
+// brittle is a store that does as it is told: it fails, or its readers wait.
+type brittle struct {
+	kv.Store
+	err  atomic.Pointer[error]
+	gate atomic.Pointer[gate]
+}
+
+// gate holds readers up until it opens.
+type gate struct{ reached, open chan struct{} }
+
+func (s *brittle) View(ctx context.Context, fn func(kv.Reader) error) error {
+	if g := s.gate.Swap(nil); g != nil {
+		close(g.reached)
+		<-g.open
+	}
+	if err := s.err.Load(); err != nil {
+		return *err
+	}
+	return s.Store.View(ctx, fn)
 }
 
 func (s *server) now() time.Time { return time.UnixMilli(s.ms.Load()).UTC() }
@@ -38,8 +61,9 @@ func newServer(t *testing.T, change func(*Options)) *server {
 	s.ms.Store(start.UnixMilli())
 	clock := s.now
 	store := memory.New()
+	s.store = &brittle{Store: store}
 	log := slog.New(slog.DiscardHandler)
-	tables, err := table.Open(t.Context(), store, table.Options{Log: log, Now: clock})
+	tables, err := table.Open(t.Context(), s.store, table.Options{Log: log, Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +195,10 @@ func (c *client) do(operation string, req, resp any) {
 	}
 }
 
-// createTable makes a table whose key columns are given as name, type, name, type ...
+// plainOptions are those that a strict server insists on.
+var plainOptions = &tableOptions{TimeToLive: new(int32(-1)), MaxVersions: new(int32(1))}
+
+// createTable makes a table with that key.
 func (c *client) createTable(name string, options *tableOptions, key ...keySchema) {
 	c.t.Helper()
 	c.do("CreateTable", &createTableRequest{Meta: tableMeta{Name: name, Key: key}, Options: options}, nil)

@@ -19,7 +19,7 @@ func (c *call) createTable(ctx context.Context, req *createTableRequest) (*none,
 	if req.SSE != nil && req.SSE.Enable {
 		return nil, invalid("Server side encryption is not supported.")
 	}
-	spec, err := specOf(c.instance, req, c.Now())
+	spec, err := specOf(c.instance, req, c.Now(), c.Strict)
 	if err != nil {
 		return nil, err
 	}

@@ -217,7 +217,7 @@ func TestATransactionFillsInNoKeys(t *testing.T) {
 func TestStrictTransactionsHaveToBeAskedFor(t *testing.T) {
 	t.Parallel()
 	c := newServer(t, func(o *Options) { o.Strict = true }).operator("inst")
-	c.createTable("t", nil, keySchema{Name: "gid", Type: keyInteger})
+	c.createTable("t", plainOptions, keySchema{Name: "gid", Type: keyInteger})
 	want := invalid("Try to call method using explicit transaction on explicit-transaction-disabled table")
 	if diff := cmp.Diff(want, c.try("StartLocalTransaction", &startTransactionRequest{"t", keyRow(intCell("gid", 1))}, nil)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
