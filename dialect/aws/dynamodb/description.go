@@ -165,7 +165,7 @@ func (d *described) hasLocal() bool {
 type cache struct {
 	mu       sync.Mutex
 	parsed   map[string]*described // by name; valid for as long as the room returns the same Spec
-	creating map[string]time.Time  // until when a new table is not to be used; ends at its first description
+	creating map[string]time.Time  // since when new tables have not been described
 	counts   map[uint32]count      // of large tables, by id
 }
 
@@ -173,18 +173,33 @@ func newCache() cache {
 	return cache{parsed: map[string]*described{}, creating: map[string]time.Time{}, counts: map[uint32]count{}}
 }
 
-// creatingTime is how long a new table refuses to be used when nobody asks for its description.
-const creatingTime = time.Second
+// A new table refuses to be used until somebody has asked for its description, or for creatingTime. The
+// first description shows it as active, but comes no sooner than creatingLeast after its making, so that
+// what was sent before it is refused.
+const (
+	creatingTime  = time.Second
+	creatingLeast = 50 * time.Millisecond
+)
 
 // beginCreating marks a table as being created.
 func (h *Handler) beginCreating(name string) {
 	h.cache.mu.Lock()
 	defer h.cache.mu.Unlock()
-	h.cache.creating[name] = h.opt.Now().Add(creatingTime)
+	h.cache.creating[name] = time.Now()
 }
 
-// endCreating ends what beginCreating began.
-func (h *Handler) endCreating(name string) {
+// endCreating ends what beginCreating began, when it has lasted long enough.
+func (h *Handler) endCreating(ctx context.Context, name string) {
+	h.cache.mu.Lock()
+	since, ok := h.cache.creating[name]
+	h.cache.mu.Unlock()
+	if !ok {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Until(since.Add(creatingLeast))):
+	}
 	h.cache.mu.Lock()
 	defer h.cache.mu.Unlock()
 	delete(h.cache.creating, name)
@@ -193,8 +208,8 @@ func (h *Handler) endCreating(name string) {
 func (h *Handler) isCreating(name string) bool {
 	h.cache.mu.Lock()
 	defer h.cache.mu.Unlock()
-	until, ok := h.cache.creating[name]
-	if ok && !h.opt.Now().Before(until) {
+	since, ok := h.cache.creating[name]
+	if ok && time.Since(since) >= creatingTime {
 		delete(h.cache.creating, name)
 		ok = false
 	}

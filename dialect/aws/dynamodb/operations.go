@@ -140,7 +140,7 @@ var (
 		may("Select", oneOf("SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES")),
 		may("IndexName", name), may("TotalSegments", whole(1, 1_000_000)), consumed,
 		may("QueryFilter", conditions), tableName, operator, may("ScanFilter", conditions), may("Segment", whole(0, 999_999)),
-		toGet, may("Limit", whole(1, 0)), may("KeyConditions", conditions), consistent, may("ScanIndexForward", boolean),
+		may("Limit", whole(1, 0)), toGet, may("KeyConditions", conditions), consistent, may("ScanIndexForward", boolean),
 		may("ExclusiveStartKey", itemMap), may("KeyConditionExpression", anyText), may("FilterExpression", anyText),
 		projection, names, values,
 	}

@@ -42,7 +42,6 @@ func (h *Handler) createTable(ctx context.Context, req *node) ([]byte, error) {
 	if req.has("TimeToLiveSpecification") {
 		return nil, invalid("TimeToLiveSpecification is not a parameter of CreateTable")
 	}
-	h.beginCreating(spec.Name)
 	made, err := h.opt.Tables.Create(ctx, spec)
 	if err != nil {
 		var exists *table.ExistsError
@@ -51,6 +50,7 @@ func (h *Handler) createTable(ctx context.Context, req *node) ([]byte, error) {
 		}
 		return nil, err
 	}
+	h.beginCreating(spec.Name)
 	d, err := describe(made)
 	if err != nil {
 		return nil, err
@@ -215,7 +215,7 @@ func (h *Handler) describeTable(ctx context.Context, req *node) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	h.endCreating(d.spec.Name)
+	h.endCreating(ctx, d.spec.Name)
 	n, err := h.count(ctx, d)
 	if err != nil {
 		return nil, err

@@ -268,7 +268,7 @@ func payload(r *http.Request, presigned bool, service string, body []byte) strin
 	switch {
 	case presigned && service == "s3":
 		return Unsigned
-	case presigned || len(body) == 0:
+	case len(body) == 0:
 		return emptyHash
 	}
 	sum := sha256.Sum256(body)

@@ -96,7 +96,7 @@ func TestConditionsHoldOrNot(t *testing.T) {
 		"t = :yes AND nul = :null AND m = :map":     true,
 		"size(l) < :five":                           true,
 		"size(s) = :five":                           true,
-		"size(u) = :two":                            true,
+		"size(u) = :one":                            true,
 		"size(b) > :two":                            true,
 		"size(m) = :one AND size(ns) = :two":        true,
 		"size(n) = :one":                            false,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/sluicehq/sluice/dialect/aws/dynamodb/attr"
 	"github.com/sluicehq/sluice/table"
@@ -84,7 +85,7 @@ func (n *node) eval(item attr.Item) (table.Value, bool) {
 	size := 0
 	switch v.Type {
 	case table.String:
-		size = len(v.Str)
+		size = len(utf16.Encode([]rune(v.Str))) // characters as Java counts them
 	case table.Binary:
 		size = len(v.Bytes)
 	case table.Map:
