@@ -270,16 +270,16 @@ func (p *parser) body(h *head) (node, error) {
 	}
 }
 
-// identifier is the name that s begins with, or "".
+// identifier is the name that s begins with, or "". A dash may be in it, not at its end.
 func identifier(s string) string {
 	for i := range len(s) {
 		c := s[i]
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
 		if !letter && (i == 0 || c != '-' && (c < '0' || c > '9')) {
-			return s[:i]
+			return strings.TrimRight(s[:i], "-")
 		}
 	}
-	return s
+	return strings.TrimRight(s, "-")
 }
 
 // reference reads $x, ${x} or $!x with what follows; nil when there is none here.

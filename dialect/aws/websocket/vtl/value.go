@@ -270,8 +270,7 @@ func index(v, key any) any {
 	case []any:
 		return item(v, key)
 	case Object:
-		m, _ := v.Property(show(key))
-		return m
+		return found(v.Property(show(key)))
 	}
 	return nil
 }
@@ -290,6 +289,14 @@ func item(items []any, key any) any {
 	return items[i]
 }
 
+// found is a value that is there, or null.
+func found(v any, ok bool) any {
+	if !ok {
+		return nil
+	}
+	return v
+}
+
 // property is v.name.
 func property(v any, name string) any {
 	switch v := v.(type) {
@@ -297,8 +304,7 @@ func property(v any, name string) any {
 		m, _ := v.Get(name)
 		return m
 	case Object:
-		m, _ := v.Property(name)
-		return m
+		return found(v.Property(name))
 	case entry:
 		return call(v, name, nil)
 	}
@@ -314,8 +320,7 @@ func call(v any, method string, args []any) any {
 	case nil:
 		return nil
 	case Object:
-		out, _ := v.Call(method, args)
-		return out
+		return found(v.Call(method, args))
 	case string:
 		return callText(v, method, args)
 	case *document.Object:
