@@ -211,7 +211,7 @@ func roomIndex(x indexSpec, defs []attributeDefinition) table.Index {
 		Name:    x.name,
 		Key:     columns(x.keys, defs),
 		All:     x.projection.ProjectionType == "ALL",
-		Project: x.projection.NonKeyAttributes,
+		Project: slices.Sorted(slices.Values(x.projection.NonKeyAttributes)),
 		Hash:    true,
 		Extra:   marshal(d),
 	}
