@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -91,6 +92,12 @@ func (rd *Reader) init(ctx context.Context, in deploy.Input) (answers map[string
 	answers, err = in.Init(ctx, first.app, hook)
 	if err != nil && in.IgnoreHookErrors && ctx.Err() == nil {
 		return nil, &sluice.Notice{At: hook[0].At, Text: fmt.Sprintf("the hook failed, which is ignored: %v", err)}, nil
+	}
+	var e *sluice.Error
+	if errors.As(err, &e) {
+		told := *e
+		told.Hint = strings.TrimPrefix(told.Hint+"; --ignore-hook-errors goes on without it", "; ")
+		err = &told
 	}
 	return answers, nil, err
 }

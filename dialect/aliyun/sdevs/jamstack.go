@@ -11,7 +11,7 @@ import (
 )
 
 // jamstack reads a module of component jamstack-api: each route is a folder of the source with a function
-// of its own, and a path of one API group. The route / is the folder index.
+// of its own, of one service (FC 2.0), and a path of one API group. The route / is the folder index.
 func (r *reading) jamstack(m *module) {
 	p := m.props()
 	source := p.at("sourceCode")
@@ -35,7 +35,7 @@ func (r *reading) jamstack(m *module) {
 			continue
 		}
 		f := &sluice.Function{
-			Name: sluice.FunctionName(name + "-" + label(folder)), At: m.at, Runtime: p.at("runtime").or("nodejs20"), Handler: folder + "/index.handler",
+			Name: sluice.FunctionName(name + "-" + label(folder)), Group: name, At: m.at, Runtime: p.at("runtime").or("nodejs20"), Handler: folder + "/index.handler",
 			Code: dir, Ignore: r.fcignore(dir), Concurrency: 1,
 			MemoryMB:    p.at("memorySize").num(512, 64, 32768),
 			Timeout:     p.at("timeout").seconds(60, 1, 86400),
@@ -43,8 +43,8 @@ func (r *reading) jamstack(m *module) {
 			HTTP:        &sluice.HTTPTrigger{Name: "http", Auth: "anonymous"},
 		}
 		r.environ(m, f, p.at("environmentVariables"))
-		f.HTTP.Hosts = []string{localHost(string(f.Name), string(r.app.Name))}
-		r.owners.functions = append(r.owners.functions, owned{"", string(f.Name), len(r.app.Functions), true})
+		f.HTTP.Hosts = []string{localHost(string(f.Name), name)}
+		r.owners.functions = append(r.owners.functions, owned{name, string(f.Name), len(r.app.Functions), true})
 		r.app.Functions = append(r.app.Functions, *f)
 		path := "/*"
 		if route != "" {
@@ -53,7 +53,7 @@ func (r *reading) jamstack(m *module) {
 		g.APIs = append(g.APIs, apigroup.API{
 			Name: label(folder), Place: w.place(), Method: "ANY", Path: path, Mode: apigroup.Passthrough, Protocols: []string{"HTTP", "HTTPS"},
 			WebSocketType: apigroup.Common, Auth: "ANONYMOUS", ResultType: "JSON",
-			Backend: apigroup.Backend{Type: apigroup.FCHTTP, Function: string(f.Name), Path: "/*", Method: "ANY", Timeout: 60 * time.Second},
+			Backend: apigroup.Backend{Type: apigroup.FCHTTP, Service: name, Function: string(f.Name), Path: "/*", Method: "ANY", Timeout: 60 * time.Second},
 		})
 	}
 	if len(g.APIs) == 0 {
