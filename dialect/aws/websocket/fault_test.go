@@ -229,7 +229,7 @@ func TestAPIKeys(t *testing.T) {
 	usage := func(key string) func(string, []byte) (sluice.Result, error) {
 		return func(arn string, _ []byte) (sluice.Result, error) {
 			if strings.HasSuffix(arn, ":auth") {
-				return answers(`{"principalId":"p","policyDocument":{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}},"usageIdentifierKey":"` + key + `"}`)("", nil)
+				return answers(`{"principalId":"p","policyDocument":{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}},"usageIdentifierKey":"`+key+`"}`)("", nil)
 			}
 			return ok("", nil)
 		}

@@ -45,7 +45,8 @@ func (x *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	m := management{apis: x.apis, w: w, r: r, stage: t.stage, rest: t.rest, request: sluice.NewRequestID()}
 	if t.stage == nil || t.disabled {
-		m.fail(forbidden())
+		m.rest = trim(segments(r))
+		m.fail(denied())
 		return
 	}
 	m.serve()
@@ -88,13 +89,15 @@ func (a *APIs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	m := management{apis: a, w: w, r: r, request: sluice.NewRequestID()}
 	path = trim(path)
+	_, byName := apiHost(bareHost(r.Host))
 	switch {
-	case len(path) > 0 && isVerb(path[0]):
+	case !byName && len(path) > 0 && isVerb(path[0]):
 		m.rest = path
-	case len(path) > 1 && isVerb(path[1]):
+	case !byName && len(path) > 1 && isVerb(path[1]):
 		m.name, m.rest = path[0], path[1:]
 	default:
-		m.fail(forbidden())
+		m.rest = path
+		m.fail(denied())
 		return
 	}
 	m.serve()
@@ -226,16 +229,23 @@ func (m *management) admit() *fault {
 	m.caller = signed.Principal
 	if m.stage == nil && (len(m.rest) != 2 || m.rest[0] != verbConnections) {
 		if m.stage = m.apis.only(m.caller, m.name); m.stage == nil {
-			return &fault{status: http.StatusForbidden, text: "Forbidden", kind: "ForbiddenException", ids: true}
+			return denied()
 		}
 	}
 	if m.stage != nil && !m.stage.may(m.caller) {
-		return &fault{status: http.StatusForbidden, text: "Forbidden", kind: "ForbiddenException", ids: true}
+		return denied()
 	}
 	if !m.apis.requests.take(m.apis.o.Now()) {
 		return slow()
 	}
 	return nil
+}
+
+// denied refuses a call for an API or a stage that is not there, or is not the caller's.
+func denied() *fault {
+	f := forbidden()
+	f.ids = true
+	return f
 }
 
 func slow() *fault {

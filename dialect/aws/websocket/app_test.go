@@ -1,0 +1,182 @@
+package websocket
+
+import (
+	"net/http/httptest"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluicehq/sluice/dialect/aws/apispec"
+)
+
+func TestHandshakesFindTheirStage(t *testing.T) {
+	second := func(id string, stages ...apispec.Stage) *apispec.API {
+		return chat(func(a *apispec.API) { a.ID, a.Name, a.Stages = id, id, stages })
+	}
+	both := deploy(t, &rooms{}, Options{},
+		chat(func(a *apispec.API) {
+			a.Stages = []apispec.Stage{{Name: "prod"}, {Name: "Prod"}}
+			a.Mappings = []apispec.Mapping{{Domain: "ws.Example.com", Stage: "prod"}, {Domain: "ws.example.com", Path: "v2/chat", Stage: "Prod"}, {Domain: "only.example.com", Path: "a", Stage: "prod"}}
+		}),
+		second("zyx9876543", apispec.Stage{Name: "prod"}, apispec.Stage{Name: "dev"}),
+		second("closed9876", apispec.Stage{Name: "live"}),
+	)
+	both.list[2].spec.DisableExecuteAPI = true
+	alone := deploy(t, &rooms{}, Options{}, chat(func(a *apispec.API) { a.Stages = []apispec.Stage{{Name: "Prod"}, {Name: "dev"}} }))
+	for _, tc := range []struct {
+		s                *served
+		host, path, want string
+	}{
+		{both, "abcd123456.execute-api.us-east-1.amazonaws.com", "/prod", "abcd123456/prod"},
+		{both, "ABCD123456.execute-api.eu-west-1.amazonaws.com:443", "/prod/", "abcd123456/prod"},
+		{both, "abcd123456.execute-api.localhost:8080", "/Prod", "abcd123456/Prod"},
+		{both, "abcd123456.execute-api.localhost:8080", "/PROD", ""},
+		{both, "abcd123456.execute-api.localhost", "/", ""},
+		{both, "abcd123456.execute-api.localhost", "/prod/more", ""},
+		{both, "abcd123456.execute-api.localhost", "/dev", ""},
+		{both, "zyx9876543.execute-api.localhost", "/dev", "zyx9876543/dev"},
+		{both, "nobody1234.execute-api.localhost", "/prod", ""},
+		{both, "ws.example.com", "/", "abcd123456/prod"},
+		{both, "WS.example.com:8443", "", "abcd123456/prod"},
+		{both, "ws.example.com", "/v2/chat", "abcd123456/Prod"},
+		{both, "ws.example.com", "/v2/chat/", "abcd123456/Prod"},
+		{both, "ws.example.com", "/v2", ""},
+		{both, "ws.example.com", "/prod", ""},
+		{both, "only.example.com", "/a", "abcd123456/prod"},
+		{both, "only.example.com", "/", ""},
+		{both, "127.0.0.1:8080", "/_aws/ws/zyx9876543/prod", "zyx9876543/prod"},
+		{both, "127.0.0.1:8080", "/_aws/execute-api/zyx9876543/prod", "zyx9876543/prod"},
+		{both, "127.0.0.1:8080", "/_aws/ws/nobody1234/prod", ""},
+		{both, "chat.localhost:8080", "/dev", "zyx9876543/dev"},
+		{both, "chat.localhost:8080", "/prod", ""}, // two have it
+		{both, "chat.localhost:8080", "/", ""},
+		{both, "closed9876.execute-api.localhost", "/live", ""},
+		{both, "chat.localhost", "/_aws/ws/closed9876/live", "closed9876/live"},
+		{alone, "chat.localhost:8080", "/", "abcd123456/Prod"},
+		{alone, "chat.localhost:8080", "/dev", "abcd123456/dev"},
+		{alone, "chat.localhost:8080", "/nope", ""},
+		{alone, "192.0.2.9", "/Prod/", "abcd123456/Prod"},
+	} {
+		h := handshake()
+		h.Host, h.Path = tc.host, tc.path
+		ep, refusal := tc.s.Socket(h)
+		switch {
+		case ep != nil && ep.Name != tc.want, ep == nil && tc.want != "":
+			t.Errorf("%s%s: %+v, want %q", tc.host, tc.path, ep, tc.want)
+		case ep == nil && (refusal.Status != 403 || string(refusal.Body) != `{"message":"Forbidden"}` || refusal.Header["x-amzn-ErrorType"][0] != "ForbiddenException"):
+			t.Errorf("%s%s: %+v", tc.host, tc.path, refusal)
+		}
+	}
+	want := []string{
+		"abcd123456.execute-api.us-east-1.amazonaws.com", "abcd123456.execute-api.localhost", "ws.example.com", "only.example.com",
+		"zyx9876543.execute-api.us-east-1.amazonaws.com", "zyx9876543.execute-api.localhost",
+		"closed9876.execute-api.us-east-1.amazonaws.com", "closed9876.execute-api.localhost",
+	}
+	if diff := cmp.Diff(want, both.Hosts()); diff != "" {
+		t.Error(diff)
+	}
+	var names []string
+	for _, ep := range both.Endpoints() {
+		names = append(names, ep.Name)
+	}
+	if diff := cmp.Diff([]string{"abcd123456/prod", "abcd123456/Prod", "zyx9876543/prod", "zyx9876543/dev", "closed9876/live"}, names); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWhatIsClaimedOfPlainRequests(t *testing.T) {
+	s := deploy(t, &rooms{}, Options{}, chat(func(a *apispec.API) {
+		a.Mappings = []apispec.Mapping{{Domain: "ws.example.com", Path: "chat", Stage: "prod"}}
+	}))
+	for _, tc := range []struct {
+		url         string
+		app, shared bool
+	}{
+		{"http://abcd123456.execute-api.localhost/anything", true, true},
+		{"http://ws.example.com/chat", true, false},
+		{"http://ws.example.com/other", false, false},
+		{"http://chat.localhost/prod/@connections/x", true, true},
+		{"http://chat.localhost/prod/%40connections/x", true, true},
+		{"http://chat.localhost/@connections/x", true, true},
+		{"http://chat.localhost/prod/@groups/g/x", true, true},
+		{"http://chat.localhost/prod", false, false},
+		{"http://chat.localhost/index.html", false, false},
+		{"http://chat.localhost/_aws/execute-api/abcd123456/prod/@connections/x", true, true},
+		{"http://127.0.0.1:4566/2015-03-31/functions", false, false},
+		{"http://s3.localhost/bucket/@groups", false, false},
+	} {
+		r := httptest.NewRequest("POST", tc.url, nil)
+		if got := s.Claims(r); got != tc.app {
+			t.Errorf("app claims %s: %t", tc.url, got)
+		}
+		if got := s.apis.Claims(r); got != tc.shared {
+			t.Errorf("all claim %s: %t", tc.url, got)
+		}
+	}
+}
+
+func TestARevisionReplacesTheOneBefore(t *testing.T) {
+	s := deploy(t, &rooms{}, Options{}, chat())
+	if _, err := s.apis.App(appOf(t, "chat", chat(func(a *apispec.API) { a.ID = "new1234567" }))); err != nil {
+		t.Fatal(err)
+	}
+	if s.apis.byID("abcd123456") != nil || s.apis.byID("new1234567") == nil {
+		t.Error("the former revision is served")
+	}
+	s.apis.Forget("chat")
+	if s.apis.byID("new1234567") != nil {
+		t.Error("an app that is removed is served")
+	}
+	if x, err := s.apis.App(appOf(t, "plain", &apispec.API{ID: "http123456", Protocol: apispec.HTTP})); err != nil || !x.Empty() {
+		t.Error("an HTTP API is taken", err)
+	}
+}
+
+func TestAFrozenSnapshotIsServed(t *testing.T) {
+	s := deploy(t, &rooms{invoke: ok}, Options{}, chat(func(a *apispec.API) {
+		frozen := a.Current
+		frozen.Routes = frozen.Routes[:3]
+		a.Stages[0].Frozen = &frozen
+	}))
+	if got := s.say(`{"action":"sendmessage"}`); got != "" {
+		t.Error(got)
+	}
+	if got := s.say(`{"action":"ask"}`); got == "pong" {
+		t.Error("a route that was not deployed exists")
+	}
+}
+
+func TestRoutesAreChosen(t *testing.T) {
+	for _, tc := range []struct{ expr, text, want string }{
+		{"$request.body.action", `{"action":"join"}`, "join"},
+		{"${request.body.service}/${request.body.action}", `{"service":"chat","action":"join"}`, "chat/join"},
+		{"$request.body.action", `{"action":1}`, "1"},
+		{"$request.body.action", `{"action":"other"}`, "$default"},
+		{"$request.body.action", `{"action":"$default"}`, "$default"},
+		{"$request.body.action", `{"action":"$connect"}`, "$default"},
+		{"$request.body.action", `{"action":"$disconnect"}`, "$default"},
+		{"$request.body.action", `{"action":["a","b"]}`, "[a, b]"},
+		{"$request.body.action", `7`, "$default"},
+		{"$request.body.action", `["join"]`, "$default"},
+		{"$request.body.action", ``, "$default"},
+		{"$request.body.action", `join`, "$default"},
+		{"$request.body.action", `{"action":"join"} `, "join"},
+		{"$request.body.action", `{"action":"join"}{}`, "$default"},
+		{`\$default`, `{"action":"join"}`, "$default"},
+		{"join", `x`, "join"},
+	} {
+		var routes []apispec.Route
+		for _, key := range []string{"$connect", "$disconnect", "$default", "join", "chat/join", "1", "[a, b]"} {
+			routes = append(routes, apispec.Route{ID: key, Key: key, Integration: "say", Responses: []string{"$default"}})
+		}
+		s := deploy(t, &rooms{}, Options{}, chat(func(a *apispec.API) {
+			a.RouteSelectionExpression = tc.expr
+			a.Current = apispec.Snapshot{Routes: routes, Integrations: []apispec.Integration{{ID: "say", Type: "MOCK", Responses: []apispec.IntegrationResponse{
+				{Key: "$default", Templates: map[string]string{"$default": "$context.routeKey"}},
+			}}}}
+		}))
+		if got := s.say(tc.text); got != tc.want {
+			t.Errorf("%s on %s: %q, want %q", tc.expr, tc.text, got, tc.want)
+		}
+	}
+}
