@@ -57,10 +57,15 @@ func (s *server) pass(d time.Duration) { s.ms.Add(d.Milliseconds()) }
 
 func newServer(t *testing.T, change func(*Options)) *server {
 	t.Helper()
+	return newServerOn(t, memory.New(), change)
+}
+
+// newServerOn is newServer on a store, which is closed when the test is over.
+func newServerOn(t *testing.T, store kv.Store, change func(*Options)) *server {
+	t.Helper()
 	s := &server{t: t}
 	s.ms.Store(start.UnixMilli())
 	clock := s.now
-	store := memory.New()
 	s.store = &brittle{Store: store}
 	log := slog.New(slog.DiscardHandler)
 	tables, err := table.Open(t.Context(), s.store, table.Options{Log: log, Now: clock})
