@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,7 +26,8 @@ var discard = slog.New(slog.DiscardHandler)
 // model is a table as a sorted list of rows, beside the real one.
 type model struct {
 	store   kv.Store
-	reopen  func() kv.Store
+	reopen  func() kv.Store                 // after Close
+	crash   func(meanwhile func()) kv.Store // as a kill would leave it while something goes on
 	tables  *table.Tables
 	spec    *table.Spec
 	rows    []table.Row // sorted by key
@@ -189,6 +192,25 @@ func (m *model) transact(t *rapid.T) {
 	}
 }
 
+// killed does a transaction while the process, as it were, dies: it is done as a whole, or not at all.
+func (m *model) killed(t *rapid.T) {
+	ops, ask := m.drawOps(t)
+	before, changes := slices.Clone(m.rows), m.changes
+	refused := false
+	for i := range ask {
+		refused = ask[i]() != nil || refused
+	}
+	m.store = m.crash(func() { m.tables.Transact(context.Background(), ops) })
+	m.open(t)
+	_, next, err := m.tables.StreamBounds(context.Background(), m.spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if refused || next-1 == changes {
+		m.rows, m.changes = before, changes
+	}
+}
+
 var emptyIsNil = cmp.FilterValues(func(a, b []table.Column) bool { return len(a)+len(b) == 0 }, cmp.Ignore())
 
 func (m *model) scan(t *rapid.T) {
@@ -326,6 +348,12 @@ func (m *model) history(t *rapid.T) {
 				t.Fatalf("write to the dropped table: %v", err)
 			}
 		},
+		"crash": func(t *rapid.T) {
+			if m.crash == nil || rapid.IntRange(0, 2).Draw(t, "dice") > 0 {
+				t.Skip("it takes long")
+			}
+			m.killed(t)
+		},
 		"reopen": func(t *rapid.T) {
 			if m.reopen != nil {
 				if rapid.IntRange(0, 3).Draw(t, "dice") > 0 {
@@ -372,7 +400,54 @@ func TestHistoriesOnDiskLookLikeASortedMap(t *testing.T) {
 			}
 			return start()
 		}
+		m.crash = func(meanwhile func()) kv.Store {
+			var wg sync.WaitGroup
+			wg.Go(meanwhile)
+			left, err := snapshot(base, dir)
+			wg.Wait()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := m.store.Close(); err != nil {
+				t.Fatal(err)
+			}
+			dir = left
+			return start()
+		}
 		defer func() { m.store.Close() }()
 		m.history(t)
 	})
+}
+
+// snapshot copies a store's folder as it stands, with files that are being written and all. It begins again when
+// files come or go meanwhile, for a kill happens in one moment.
+func snapshot(base, dir string) (string, error) {
+	names := func() (list []string, err error) {
+		entries, err := os.ReadDir(dir)
+		for _, e := range entries {
+			list = append(list, e.Name())
+		}
+		return list, err
+	}
+	for {
+		to, err := os.MkdirTemp(base, "")
+		if err != nil {
+			return "", err
+		}
+		before, err := names()
+		if err != nil {
+			return "", err
+		}
+		err = os.CopyFS(to, os.DirFS(dir))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		after, err2 := names()
+		if err2 != nil {
+			return "", err2
+		}
+		if err == nil && slices.Equal(before, after) {
+			return to, nil
+		}
+	}
 }
