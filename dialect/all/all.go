@@ -4,13 +4,18 @@ package all
 import (
 	"github.com/sluicehq/sluice/dialect"
 	"github.com/sluicehq/sluice/dialect/aliyun"
+	"github.com/sluicehq/sluice/dialect/aws"
 )
 
 // Dialects lists the clouds this binary speaks. To add one, add a line.
 func Dialects(r dialect.Rooms) ([]dialect.Dialect, error) {
-	a, err := aliyun.New(r)
-	if err != nil {
-		return nil, err
+	var out []dialect.Dialect
+	for _, open := range []func(dialect.Rooms) (dialect.Dialect, error){aliyun.New, aws.New} {
+		d, err := open(r)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
 	}
-	return []dialect.Dialect{a}, nil
+	return out, nil
 }

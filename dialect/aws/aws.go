@@ -1,0 +1,190 @@
+// Package aws puts Amazon Web Services together from its parts: the template readers (sam), WebSocket
+// APIs (websocket), HTTP APIs and function URLs (httpapi), Lambda (lambda), DynamoDB (dynamodb) and S3.
+package aws
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/access"
+	"github.com/sluicehq/sluice/dialect"
+	"github.com/sluicehq/sluice/dialect/aws/dynamodb"
+	"github.com/sluicehq/sluice/dialect/aws/lambda"
+	"github.com/sluicehq/sluice/dialect/aws/sam"
+	"github.com/sluicehq/sluice/dialect/aws/sigv4"
+	"github.com/sluicehq/sluice/dialect/aws/websocket"
+	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/function/modules"
+)
+
+// Name is the dialect's name in App.Dialect.
+const Name = "aws"
+
+// cloud is what the parts share.
+type cloud struct {
+	r       dialect.Rooms
+	lambda  *lambda.Lambda
+	tables  *dynamodb.Handler
+	sockets *websocket.APIs
+	execute *sigv4.Verifier // of calls to APIs
+	urls    *sigv4.Verifier // of calls to function URLs
+	apis    []api
+	modules map[string]*modules.Set // by the beginning of a runtime's name
+}
+
+// api is one of the cloud's APIs on the admin listener.
+type api struct {
+	claims  func(*http.Request) bool
+	handler http.Handler
+}
+
+// New builds the dialect on the rooms.
+func New(r dialect.Rooms) (dialect.Dialect, error) {
+	if r.Log == nil {
+		r.Log = slog.New(slog.DiscardHandler)
+	}
+	r.Log = r.Log.With("dialect", Name)
+	c := &cloud{r: r, lambda: lambda.NewLambda(r.Functions, r.Logs, r.Log),
+		execute: sigv4.New(r.Keys, "execute-api"), urls: sigv4.New(r.Keys, "lambda")}
+	c.tables = dynamodb.New(dynamodb.Options{Tables: r.Tables, Keys: sigv4.New(r.Keys, "dynamodb"), Log: r.Log})
+	c.sockets = websocket.New(websocket.Options{Functions: caller{c}, Services: caller{c}, Sockets: r.Sockets, Verifier: c.execute, Log: r.Log})
+	if r.Dir != "" {
+		c.modules = map[string]*modules.Set{
+			"nodejs": {Language: modules.Node, Dir: filepath.Join(r.Dir, "aws-node"), Base: nodeModules, More: isNodeSDK, Version: "@3", Log: r.Log},
+			"python": {Language: modules.Python, Dir: filepath.Join(r.Dir, "aws-python"), Base: []string{"boto3", "botocore"}, Log: r.Log},
+		}
+	}
+	calls := lambda.Options{Lambda: c.lambda, Keys: r.Keys, Log: r.Log}
+	var run func(context.Context) error
+	if r.Store != nil {
+		calls.Later = lambda.NewQueue(r.Store, c.lambda, 0, r.Log)
+		run = func(ctx context.Context) error {
+			g, ctx := errgroup.WithContext(ctx)
+			g.Go(func() error { return calls.Later.Run(ctx) })
+			return g.Wait()
+		}
+	}
+	c.apis = []api{
+		{dynamodb.Claims, c.tables},
+		{lambda.Claims, lambda.New(calls)},
+		{c.sockets.Claims, c.sockets},
+	}
+	return dialect.Dialect{
+		Name:        Name,
+		Reader:      sam.New(sam.Options{}),
+		Claims:      func(r *http.Request) bool { return c.find(r) != nil },
+		API:         http.HandlerFunc(c.serve),
+		Starters:    []function.Starter{&lambda.Provided{}},
+		Environment: c.environment,
+		Exports:     exports,
+		Front:       c.front,
+		EnsureTable: c.ensureTable,
+		Run:         run,
+		Hosts:       []string{"*.amazonaws.com", "*.on.aws"},
+	}, nil
+}
+
+// nodeModules are fetched together: they are what nearly every function of a real-time app asks for.
+var nodeModules = []string{
+	"@aws-sdk/client-apigatewaymanagementapi@3", "@aws-sdk/client-dynamodb@3", "@aws-sdk/client-lambda@3", "@aws-sdk/client-s3@3",
+	"@aws-sdk/lib-dynamodb@3", "@aws-sdk/util-dynamodb@3",
+}
+
+// isNodeSDK reports whether AWS's Node runtimes carry a module. Version 2 of the SDK, which those before
+// Node 18 carried, has been given up by its maker: code that needs it brings it.
+func isNodeSDK(name string) bool {
+	return strings.HasPrefix(name, "@aws-sdk/") || strings.HasPrefix(name, "@smithy/")
+}
+
+func (c *cloud) find(r *http.Request) http.Handler {
+	for _, a := range c.apis {
+		if a.claims(r) {
+			return a.handler
+		}
+	}
+	return nil
+}
+
+func (c *cloud) serve(w http.ResponseWriter, r *http.Request) {
+	if h := c.find(r); h != nil {
+		h.ServeHTTP(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Amzn-ErrorType", "UnknownOperationException")
+	w.WriteHeader(http.StatusNotFound)
+	json.NewEncoder(w).Encode(map[string]string{"message": "sluice does not serve " + r.Host + " of AWS"})
+}
+
+// caller calls functions and services for the gateways of APIs.
+type caller struct{ c *cloud }
+
+// Invoke calls the function that an ARN, an integration's URI or a name means.
+func (k caller) Invoke(ctx context.Context, app sluice.AppName, arn string, payload []byte, conn sluice.ConnID) (sluice.Result, error) {
+	_, res, err := k.c.lambda.Invoke(ctx, lambda.Call{App: app, Name: lambda.TargetOf(arn), Payload: payload, Conn: conn})
+	return res, err
+}
+
+// Call does what an integration asks of another service.
+func (k caller) Call(ctx context.Context, _ sluice.AppName, service, action string, body []byte) (int, []byte, error) {
+	if service == "dynamodb" {
+		return k.c.tables.Do(ctx, action, body)
+	}
+	return 0, nil, sluice.Errorf(sluice.Unavailable, "sluice does not serve %s", service)
+}
+
+// environment is what a function finds in its environment.
+func (c *cloud) environment(ctx context.Context, app *sluice.App, f *sluice.Function) (map[string]string, error) {
+	env := lambda.Environment(c.r.Keys, app, f)
+	for name, v := range endpoints(c.r.Admin) {
+		if f.Env[name] == "" {
+			env[name] = v
+		}
+	}
+	for family, set := range c.modules {
+		if !strings.HasPrefix(strings.ToLower(f.Runtime), family) {
+			continue
+		}
+		path, err := set.Path(ctx, f.Name, f.Code)
+		if err != nil {
+			return nil, err
+		}
+		variable := map[string]string{"nodejs": "NODE_PATH", "python": "PYTHONPATH"}[family]
+		if path != "" {
+			env[variable] = strings.TrimPrefix(f.Env[variable]+string(filepath.ListSeparator)+path, string(filepath.ListSeparator))
+		}
+	}
+	return env, nil
+}
+
+// endpoints are where SDKs find the cloud's APIs (aws.md 8.2).
+func endpoints(admin string) map[string]string {
+	return map[string]string{"AWS_ENDPOINT_URL": admin, "AWS_ENDPOINT_URL_S3": admin}
+}
+
+// exports point AWS's tools at us.
+func exports(k access.Credentials, admin string) map[string]string {
+	env := endpoints(admin)
+	env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"] = k.ID, k.Secret
+	env["AWS_REGION"], env["AWS_DEFAULT_REGION"] = lambda.DefaultRegion, lambda.DefaultRegion
+	if k.Token != "" {
+		env["AWS_SESSION_TOKEN"] = k.Token
+	}
+	return env
+}
+
+// ensureTable makes a table that a template declares, unless it is there.
+func (c *cloud) ensureTable(ctx context.Context, _ *sluice.App, t *sluice.Table) error {
+	status, answer, err := c.tables.Do(ctx, "CreateTable", t.Spec)
+	if err != nil || status == http.StatusOK || strings.Contains(string(answer), "ResourceInUseException") {
+		return err
+	}
+	return &sluice.Error{Code: sluice.Invalid, At: t.At, Msg: "table " + t.Name + ": " + string(answer)}
+}
