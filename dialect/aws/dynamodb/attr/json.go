@@ -195,7 +195,7 @@ func (p *parser) rest() {
 	}
 }
 
-// Append writes a value's JSON: {"S":"…"} and so on. Names in maps are sorted.
+// Append writes a value's JSON: {"S":"…"} and so on. Names in maps are sorted, so are sets.
 func Append(dst []byte, v table.Value) []byte {
 	dst = append(dst, '{', '"')
 	dst = append(dst, TypeName(v)...)
@@ -213,6 +213,11 @@ func Append(dst []byte, v table.Value) []byte {
 		dst = AppendItem(dst, v.Map)
 	case table.List:
 		dst = appendList(dst, v.List, Append)
+	case table.NumberSet:
+		// AWS writes them from the largest to the smallest, other sets from the first on.
+		down := slices.Clone(v.List)
+		slices.Reverse(down)
+		dst = appendList(dst, down, appendElement)
 	default:
 		dst = appendList(dst, v.List, appendElement)
 	}
