@@ -240,6 +240,7 @@ type loadSpec struct {
 	Name      string            `json:"name"`
 	Instance  string            `json:"instance"`
 	Group     string            `json:"group"`
+	HTTP      bool              `json:"http,omitempty"` // it has a trigger of that kind
 	Version   string            `json:"version"`
 	Conc      int               `json:"conc"`
 	MemMB     int               `json:"memMB"`
@@ -258,7 +259,7 @@ func (i *instance) load(ctx context.Context, v *function.Version, logs function.
 	initTime := cmp.Or(spec.InitTimeout, initDefault)
 	meta := loadSpec{
 		Handler: spec.Handler, Hooks: map[string]string{}, Root: v.Root, Env: maps.Clone(v.Env),
-		App: string(v.App), Name: string(spec.Name), Instance: i.id, Group: spec.Group, Version: v.Revision,
+		App: string(v.App), Name: string(spec.Name), Instance: i.id, Group: spec.Group, HTTP: spec.HTTP != nil, Version: v.Revision,
 		Conc: max(spec.Concurrency, 1), MemMB: spec.MemoryMB, TimeoutMs: spec.Timeout.Milliseconds(), InitMs: initTime.Milliseconds(), Max: maxResult,
 	}
 	if meta.Env == nil {

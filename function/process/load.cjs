@@ -22,38 +22,43 @@ function moduleType(dir) {
 
 const modules = new Map();
 
-async function load(root, file) {
-  for (const ext of ['.js', '.cjs', '.mjs', '']) {
-    const full = file + ext;
+// load loads a module by its path without an ending; one that is no file is a package's name.
+async function load(root, folder, name, endings) {
+  for (const ext of endings) {
+    const full = path.resolve(root, folder, name + ext);
     if (!fs.existsSync(full) || !fs.statSync(full).isFile()) continue;
     process.argv[1] = full;
     if (ext === '.mjs' || (ext === '.js' && moduleType(path.dirname(full)) === 'module')) {
-      if (process.env.NODE_PATH && Module.register) Module.register('data:text/javascript,' + encodeURIComponent(RESOLVE));
+      await hook();
       return import(pathToFileURL(full).href);
     }
+    if (/\bimport\s*\(/.test(fs.readFileSync(full, 'latin1'))) await hook();
     return createRequire(full)(full);
   }
-  throw new EntryError('module', `Cannot find module '${path.relative(root, file)}'`);
+  let full;
+  try { full = require.resolve(name, { paths: [root, path.resolve(root, folder)] }); } catch {
+    throw new EntryError('module', `Cannot find module '${path.join(folder, name)}'`);
+  }
+  return createRequire(full)(full);
 }
 
-// RESOLVE lets ES modules find packages in NODE_PATH, as CommonJS does: the clouds' images have such.
-const RESOLVE = `import { pathToFileURL } from 'node:url';
-export async function resolve(name, context, next) {
-  try { return await next(name, context); } catch (err) {
-    if (err.code !== 'ERR_MODULE_NOT_FOUND' || /^[./]|^\\w+:/.test(name)) throw err;
-    for (const dir of process.env.NODE_PATH.split(':').filter(Boolean)) {
-      try { return await next(name, { ...context, parentURL: pathToFileURL(dir + '/../index.js').href }); } catch {}
-    }
-    throw err;
-  }
-}`;
+let hooked = false;
 
-// find resolves "folder/file.export.nested" to a function.
-async function find(root, name) {
+// hook lets ES modules find packages in NODE_PATH, as CommonJS does: the clouds' images have such.
+async function hook() {
+  if (hooked || !process.env.NODE_PATH) return;
+  hooked = true;
+  if (Module.registerHooks) Module.registerHooks({ resolve: require('./nodepath.cjs').resolve });
+  else if (Module.register) Module.register(pathToFileURL(path.join(__dirname, 'nodepath.cjs')).href);
+}
+
+// find resolves "folder/file.export.nested" to a function. endings are those of files, in the order in
+// which they are tried.
+async function find(root, name, endings) {
   const m = /^(?:(.*)\/)?([^/.]+)\.([^/]+)$/.exec(name);
   if (!m || name.includes('..')) throw new EntryError('malformed', `Bad handler '${name}'`);
   const file = path.resolve(root, m[1] || '', m[2]);
-  if (!modules.has(file)) modules.set(file, await load(root, file));
+  if (!modules.has(file)) modules.set(file, await load(root, m[1] || '', m[2], endings));
   let owner, value = modules.get(file);
   for (const part of m[3].split('.')) {
     owner = value;

@@ -256,42 +256,14 @@ exports.handler = (req, resp, context) => {
 	}
 }
 
-func TestAWSConventions(t *testing.T) {
+func TestAliyunHTTPFunctionTakesAnEventAsABody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	for _, c := range []struct{ name, code, payload, want, fail string }{
-		{"JSON in and out", `exports.handler = async (event) => ({got: event.a})`, `{"a":[1]}`, `{"got":[1]}`, ""},
-		{"nothing is null", `exports.handler = async () => {}`, `{}`, `null`, ""},
-		{"a callback", `exports.handler = (e, c, cb) => cb(null, 'x')`, `{}`, `"x"`, ""},
-		{"a callback waits for the loop", `let n = 0; exports.handler = (e, c, cb) => { setTimeout(() => { n = 1 }, 30); cb(null, { get n() { return n } }) }`, `{}`, `{"n":1}`, ""},
-		{"unless it must not", `let n = 0; exports.handler = (e, c, cb) => { c.callbackWaitsForEmptyEventLoop = false; setTimeout(() => { n = 1 }, 5000); cb(null, { get n() { return n } }) }`, `{}`, `{"n":0}`, ""},
-		{"succeed", `exports.handler = (e, c) => { c.succeed(5) }`, `{}`, `5`, ""},
-		{"the time that is left", `exports.handler = async (e, c) => c.getRemainingTimeInMillis() > 15000 && c.getRemainingTimeInMillis() <= 20000`, `{}`, `true`, ""},
-		{"the arn and the id", `exports.handler = async (e, c) => [c.awsRequestId.length, c.invokedFunctionArn, c.memoryLimitInMB, process.env._X_AMZN_TRACE_ID]`, `{}`, `[36,"arn:f","256","Root=1"]`, ""},
-		{"an ES module", ``, `{}`, `"esm dep"`, ""},
-		{"a throw", `exports.handler = async () => { throw new RangeError('r') }`, `{}`, ``, `{"errorType":"RangeError","errorMessage":"r","trace":["RangeError: r","    at `},
-		{"a bad event", `exports.handler = async () => 1`, `{`, ``, `{"errorType":"SyntaxError"`},
-	} {
-		w.deploy("f", c.code, func(v *function.Version) {
-			v.Dialect = "aws"
-			if c.name == "an ES module" {
-				os.Remove(filepath.Join(v.Root, "index.js"))
-				lib := t.TempDir()
-				write(t, filepath.Join(lib, "node_modules/dep/index.js"), `module.exports = 'dep'`)
-				v.Env["NODE_PATH"] = filepath.Join(lib, "node_modules")
-				write(t, filepath.Join(v.Root, "index.mjs"), `import dep from 'dep'; const x = await Promise.resolve('esm'); export const handler = async () => x + ' ' + dep`)
-			}
-		})
-		res, err := w.f.Invoke(t.Context(), sluice.Invocation{App: "app", Function: "f", Payload: []byte(c.payload), Attrs: map[string]string{"arn": "arn:f", "trace": "Root=1"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c.fail != "" {
-			if res.Failure == nil || !strings.HasPrefix(string(res.Failure.Body), c.fail) {
-				t.Errorf("%s: %q %+v", c.name, res.Payload, res.Failure)
-			}
-		} else if res.Failure != nil || string(res.Payload) != c.want {
-			t.Errorf("%s: %q %+v, want %q", c.name, res.Payload, res.Failure, c.want)
+	w.deploy("f", `exports.handler = (req, resp) => { let s = ''; req.on('data', (c) => { s += c }).on('end', () => { resp.setStatusCode(404); resp.send(req.method + req.path + s); }); };`,
+		func(v *function.Version) { v.Spec.HTTP = &sluice.HTTPTrigger{Name: "web"} })
+	for payload, want := range map[string]string{"hi": "POST/hi", "": "GET/"} {
+		if res := w.invoke("f", payload); res.Failure != nil || res.HTTP != nil || string(res.Payload) != want {
+			t.Errorf("%q: %s %+v", payload, res.Payload, res.Failure)
 		}
 	}
 }

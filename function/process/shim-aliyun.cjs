@@ -19,6 +19,8 @@ exports.setup = (core) => {
   };
 };
 
+exports.endings = ['.js', '.cjs', '.mjs', '']; // of modules' files
+
 exports.prefix = (time, rid, level) => `${time} ${rid} [${level}] `;
 
 // context is plain and open: applications add to it, copy it and print it as JSON.
@@ -68,7 +70,18 @@ function bytes(data) {
   return JSON.stringify(data) || '';
 }
 
-exports.invoke = (fn, call) => call.kind === 'http' ? serve(fn, call) : settle(fn, [call.body, context(call)]).then((v) => ({ body: bytes(v) }));
+exports.invoke = (fn, call) => {
+  if (call.kind === 'http') return serve(fn, call);
+  if (rt.spec.http && rt.spec.group) return plainly(fn, call);
+  return settle(fn, [call.body, context(call)]).then((v) => ({ body: bytes(v) }));
+};
+
+// plainly calls an HTTP function of FC 2.0 with an event, as a person does who tries it out: the event is
+// the body of a request.
+function plainly(fn, call) {
+  call.http = { method: call.body.length ? 'POST' : 'GET', path: '/', host: 'localhost', remote: '127.0.0.1' };
+  return serve(fn, call).then((r) => ({ body: r.body }));
+}
 
 // hook runs the initializer (context, callback) and the life cycle hooks, which some write with an
 // event in front.

@@ -1,23 +1,46 @@
 'use strict';
-// Conventions of AWS Lambda's node runtimes (aws.md 3.3 to 3.6).
+// Conventions of AWS Lambda's node runtimes (aws.md 3.1 and 3.3 to 3.6).
+const { Writable } = require('stream');
+
+const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
+const HTTP = 'application/vnd.awslambda.http-integration-response'; // a stream that begins with the head of an answer
 
 let rt = null;
 
-exports.setup = (core) => { rt = core; };
+exports.endings = ['', '.js', '.mjs', '.cjs']; // of modules' files
+
+exports.setup = (core) => {
+  rt = core;
+  globalThis.awslambda = {
+    streamifyResponse(handler) {
+      handler[STREAMING] = 'response';
+      return handler;
+    },
+    HttpResponseStream: {
+      from(stream, head) {
+        stream.setContentType(HTTP);
+        stream.head = { ...head };
+        return stream;
+      },
+    },
+  };
+};
 
 exports.prefix = (time, rid, level) => `${time}\t${rid || 'undefined'}\t${level}\t`;
 
-exports.invoke = (fn, call) => new Promise((resolve, reject) => {
-  let over = false;
-  const once = (f) => (v) => { if (!over) { over = true; f(v); } };
-  const succeed = once((v) => {
-    const body = JSON.stringify(v === undefined ? null : v);
-    resolve({ body: body === undefined ? 'null' : body });
-  });
-  const fail = once((err) => reject(err === undefined || err === null ? new Error(String(err)) : err));
+// error makes something with a name of that which was thrown for nothing.
+const error = (err) => (err === undefined || err === null ? new Error(String(err)) : err);
+
+const json = (v) => {
+  const body = JSON.stringify(v === undefined ? null : v);
+  return { body: body === undefined ? 'null' : body };
+};
+
+function context(call) {
   const attrs = call.attrs || {};
   const env = process.env;
-  const context = {
+  if (rt.spec.conc === 1) env._X_AMZN_TRACE_ID = attrs.trace || '';
+  return {
     callbackWaitsForEmptyEventLoop: true,
     functionName: env.AWS_LAMBDA_FUNCTION_NAME || rt.spec.name,
     functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION || '$LATEST',
@@ -30,38 +53,97 @@ exports.invoke = (fn, call) => new Promise((resolve, reject) => {
     identity: attrs.identity ? JSON.parse(attrs.identity) : undefined,
     tenantId: attrs.tenant,
     getRemainingTimeInMillis: () => Math.max(0, call.deadline - Date.now()),
-    succeed, fail,
-    done: (err, v) => (err ? fail(err) : succeed(v)),
   };
-  if (rt.spec.conc === 1) env._X_AMZN_TRACE_ID = attrs.trace || '';
-  const callback = (err, v) => {
-    const finish = () => (err === undefined || err === null ? succeed(v) : fail(err));
-    if (context.callbackWaitsForEmptyEventLoop) rt.whenIdle(finish); else finish();
-  };
-  const r = fn(call.body.length ? JSON.parse(call.body.toString()) : {}, context, callback);
-  if (r && typeof r.then === 'function') r.then(succeed, fail);
-  else if (fn.length < 3) rt.whenIdle(() => succeed(null)); // it can still answer by context.done
-});
+}
+
+exports.invoke = (fn, call) => {
+  const event = call.body.length ? JSON.parse(call.body.toString()) : {};
+  return fn[STREAMING] ? stream(fn, event, context(call)) : settle(fn, event, context(call));
+};
+
+// settle runs a function that answers by its promise, its callback or its context.
+function settle(fn, event, context) {
+  return new Promise((resolve, reject) => {
+    let over = false, callOff = null;
+    const once = (f) => (v) => {
+      if (over) return;
+      over = true;
+      if (callOff) callOff();
+      f(v);
+    };
+    const succeed = once((v) => { try { resolve(json(v)); } catch (err) { reject(err); } });
+    const fail = once((err) => reject(error(err)));
+    Object.assign(context, { succeed, fail, done: (err, v) => (err ? fail(err) : succeed(v)) });
+    const callback = (err, v) => {
+      const finish = () => (err === undefined || err === null ? succeed(v) : fail(err));
+      if (context.callbackWaitsForEmptyEventLoop) rt.whenIdle(finish); else finish();
+    };
+    const r = fn(event, context, callback);
+    if (r && typeof r.then === 'function') {
+      r.then(succeed, fail);
+      if (!over) callOff = stalled(() => over);
+    } else if (fn.length < 3) rt.whenIdle(() => succeed(null)); // it can still answer by context.done
+  });
+}
+
+// stalled ends the process when there is nothing left to do and a promise is still pending; with other
+// calls beside it that cannot be told.
+function stalled(over) {
+  if (rt.spec.conc > 1) return null;
+  return rt.whenIdle(() => {
+    if (over()) return;
+    rt.die(Object.assign(new Error('the event loop is empty, and the promise of the handler is still pending'), { name: 'Runtime.NodeJsExit' }));
+  });
+}
+
+// stream runs a function that writes its answer to a stream. The answer goes out when it is whole; one
+// with a head looks like that of a function which does not stream.
+function stream(fn, event, context) {
+  return new Promise((resolve, reject) => {
+    const parts = [];
+    const out = new Writable({ write(chunk, encoding, cb) { parts.push(Buffer.from(chunk, encoding)); cb(); } });
+    out.setContentType = (type) => { out.contentType = type; };
+    let over = false;
+    const callOff = stalled(() => over);
+    const end = (f) => (v) => {
+      if (over) return;
+      over = true;
+      if (callOff) callOff();
+      f(v);
+    };
+    const finish = end(() => {
+      const body = Buffer.concat(parts);
+      resolve(out.head ? json({ statusCode: 200, ...out.head, body: body.toString('base64'), isBase64Encoded: true }) : { body });
+    });
+    const fail = end((err) => reject(error(err)));
+    out.on('finish', finish).on('error', fail);
+    Promise.resolve(fn(event, out, context)).then(() => out.end(), fail);
+  });
+}
 
 exports.hook = () => Promise.resolve({ body: '' });
 
 const types = { malformed: 'Runtime.MalformedHandlerName', module: 'Runtime.ImportModuleError', export: 'Runtime.HandlerNotFound' };
 
-exports.describe = (err, kind) => {
-  const e = err instanceof Error;
+// isError also knows errors of other realms.
+const isError = (err) => err instanceof Error || (err && typeof err === 'object' && typeof err.name === 'string' && typeof err.message === 'string' && typeof err.stack === 'string');
+
+exports.describe = (err, kind, origin) => {
+  const e = isError(err);
   let type = e ? String(err.name || 'Error') : typeof err;
-  let message = e ? String(err.message) : typeof err === 'string' ? err : JSON.stringify(err) || String(err);
-  let stack = e && err.stack ? String(err.stack).split('\n') : [];
-  if (e && err.why) {
-    type = types[err.why];
-    stack = [`${type}: ${message}`];
-    if (err.why === 'module') message = 'Error: ' + message;
-  } else if (e && /^(ERR_)?MODULE_NOT_FOUND$/.test(err.code)) {
-    type = 'Runtime.ImportModuleError';
-    message = 'Error: ' + message;
-  } else if (kind === 'entry' && err instanceof SyntaxError) {
-    type = 'Runtime.UserCodeSyntaxError';
-    message = 'SyntaxError: ' + message;
-  }
-  return { type, message, stack, body: JSON.stringify({ errorType: type, errorMessage: message, trace: stack }) };
+  let message = e ? String(err.message) : String(err);
+  let trace = e && err.stack ? String(err.stack).split('\n') : [];
+  let more = {};
+  const called = (name, text) => {
+    type = name;
+    message = text;
+    trace = [`${type}: ${message}`, ...(e && err.why ? [] : trace.slice(1))];
+  };
+  if (origin === 'unhandledRejection') {
+    more = { reason: { errorType: type, errorMessage: message, stack: trace } };
+    called('Runtime.UnhandledPromiseRejection', e ? `${type}: ${message}` : message);
+  } else if (e && err.why) called(types[err.why], err.why === 'module' ? 'Error: ' + message : message);
+  else if (e && /^(ERR_)?MODULE_NOT_FOUND$/.test(err.code)) called('Runtime.ImportModuleError', 'Error: ' + message);
+  else if (kind === 'entry' && err instanceof SyntaxError) called('Runtime.UserCodeSyntaxError', 'SyntaxError: ' + message);
+  return { type, message, stack: trace, body: JSON.stringify({ errorType: type, errorMessage: message, ...more, trace }) };
 };

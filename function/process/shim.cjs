@@ -78,8 +78,8 @@ function answer(type, id, meta, body) {
 }
 
 // failure words an error for ERROR and INITERR; kind is handled, crash, entry, init or big.
-function failure(kind, err) {
-  const d = dialect.describe(err, kind);
+function failure(kind, err, origin) {
+  const d = dialect.describe(err, kind, origin);
   const meta = { kind, thrown: d.thrown, type: d.type.slice(0, 200), message: d.message.slice(0, 4000), stack: [] };
   let room = META / 4; // a character takes at most three bytes, or six when escaped but then it is rare
   for (const line of d.stack) {
@@ -140,10 +140,10 @@ async function start(load) {
   process.argv.length = 2;
   if (spec.egress) require('./egress.cjs')(spec.egress);
   if (spec.conc > 1) storage = new (require('async_hooks').AsyncLocalStorage)();
-  dialect.setup({ spec, log, whenIdle });
+  dialect.setup({ spec, log, whenIdle, die });
   try {
-    handler = await find(spec.root, spec.handler);
-    for (const [which, name] of Object.entries(spec.hooks)) hooks[which] = await find(spec.root, name);
+    handler = await find(spec.root, spec.handler, dialect.endings);
+    for (const [which, name] of Object.entries(spec.hooks)) hooks[which] = await find(spec.root, name, dialect.endings);
   } catch (err) {
     const missing = err instanceof EntryError || err instanceof SyntaxError || (err && /^(ERR_)?MODULE_NOT_FOUND$/.test(err.code));
     writeAll(frame(INITERR, 0, 0, ...failure(missing ? 'entry' : 'init', err)));
@@ -152,11 +152,17 @@ async function start(load) {
   answer(READY, 0, null, null);
 }
 
-// whenIdle calls back when nothing but us keeps the event loop alive.
+// whenIdle calls back when nothing but us keeps the event loop alive. What it returns calls that off.
 function whenIdle(cb) {
   if (spec.conc > 1) return cb();
+  const over = () => {
+    process.off('beforeExit', idle);
+    socket.ref();
+  };
+  const idle = () => { over(); cb(); };
   socket.unref();
-  process.once('beforeExit', () => { socket.ref(); cb(); });
+  process.on('beforeExit', idle);
+  return over;
 }
 
 // --- calls -----------------------------------------------------------------------------------------
@@ -199,13 +205,16 @@ function hook(id, meta) {
   }).then(() => { clearTimeout(timer); frozen = null; });
 }
 
-process.on('uncaughtException', (err, origin) => {
-  if (spec && !handler) writeAll(frame(INITERR, 0, 0, ...failure('init', err)));
-  for (const call of calls.values()) writeAll(frame(ERROR, 0, call.id, ...failure('crash', err)));
+// die tells all whose calls are running, and exits.
+function die(err, origin) {
+  if (spec && !handler) writeAll(frame(INITERR, 0, 0, ...failure('init', err, origin)));
+  for (const call of calls.values()) writeAll(frame(ERROR, 0, call.id, ...failure('crash', err, origin)));
   if (calls.size === 0) log('ERROR', util.format(err));
   calls.clear();
   process.exit(origin === 'unhandledRejection' ? 128 : 129);
-});
+}
+
+process.on('uncaughtException', die);
 process.on('exit', flush);
 
 // --- reading ---------------------------------------------------------------------------------------

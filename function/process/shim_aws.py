@@ -2,6 +2,7 @@
 import json
 import logging
 import os
+import sys
 import time
 import traceback
 from types import SimpleNamespace
@@ -25,6 +26,14 @@ class MarshalError(Exception):
     """The handler's answer is not JSON."""
 
 
+def plain(value):
+    """Makes a number of what DynamoDB answers."""
+    decimal = sys.modules.get('decimal')
+    if decimal and isinstance(value, decimal.Decimal):
+        return float(value)
+    raise TypeError('Object of type %s is not JSON serializable' % type(value).__name__)
+
+
 def context(call):
     e, attrs = os.environ, call.meta.get('attrs') or {}
     deadline = call.meta.get('deadline', 0)
@@ -42,6 +51,7 @@ def context(call):
         identity=SimpleNamespace(cognito_identity_id=identity.get('cognitoIdentityId'), cognito_identity_pool_id=identity.get('cognitoIdentityPoolId')),
         client_context=client,
         tenant_id=attrs.get('tenant'),
+        log=sys.stdout.write,
         get_remaining_time_in_millis=lambda: max(0, deadline - int(time.time() * 1000)),
     )
 
@@ -51,7 +61,7 @@ def invoke(fn, call):
         os.environ['_X_AMZN_TRACE_ID'] = (call.meta.get('attrs') or {}).get('trace', '')
     value = fn(json.loads(call.body or b'{}'), context(call))
     try:
-        return 0, None, json.dumps(value).encode()
+        return 0, None, json.dumps(value, default=plain).encode()
     except (TypeError, ValueError) as err:
         raise MarshalError('Unable to marshal response: %s' % err) from None
 
