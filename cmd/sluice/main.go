@@ -32,7 +32,7 @@ func run() int {
 	// Under the name s this binary is the cloud's own tool: while a template's actions run, and for whoever
 	// links it so.
 	if filepath.Base(os.Args[0]) == "s" {
-		s := scli.Tool{Version: version, Env: os.Getenv, Dir: mustGetwd(), Out: os.Stdout, Err: os.Stderr, Sluice: func(ctx context.Context, out io.Writer, args ...string) error {
+		s := scli.Tool{Version: version, Env: os.Getenv, Dir: mustGetwd(), In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Sluice: func(ctx context.Context, out io.Writer, args ...string) error {
 			if err := execute(ctx, out, args); err != nil {
 				if !errors.Is(err, errSilent) {
 					printError(os.Stderr, err)

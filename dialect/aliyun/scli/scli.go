@@ -33,6 +33,7 @@ type Tool struct {
 	Version string
 	Env     func(string) string
 	Dir     string // where it runs, absolute
+	In      io.Reader
 	Out     io.Writer
 	Err     io.Writer
 	// Sluice runs sluice's command line with its output to out. What it has printed already of a failure it

@@ -130,7 +130,6 @@ func TestExitCodesAndWords(t *testing.T) {
 		{"deploy -y", 0, "the deploy that runs this"},
 		{"remove -y", 100, "not while it is deployed"},
 		{"hello remove", 100, "as a whole"},
-		{"invoke --invocation-type async", 100, "waits for the result"},
 		{"download http://x", 100, "wants an address and a folder"},
 		{"cli tablestore dropTable", 100, `no method "dropTable"`},
 		{"cli tablestore createTable -p {", 101, "read table"},

@@ -27,7 +27,7 @@ var verbs = []string{"deploy", "remove", "invoke", "local", "logs", "info", "pla
 const usage = `s, the tool of Serverless Devs, as far as sluice is it:
 
   s deploy | s plan | s verify | s preview    the template of this folder, or -t FILE
-  s [MODULE] invoke [-e TEXT | -f FILE | --event-stdin]
+  s [MODULE] invoke [-e TEXT | -f FILE | --event-stdin] [--invocation-type async]
   s [MODULE] info [-o yaml|json]
   s [MODULE] logs [-t] [-s TIME] [--request-id ID]
   s local start | s local invoke              what is deployed runs here
@@ -170,10 +170,6 @@ func (t *Tool) run(ctx context.Context, c *call) int {
 			err = t.Sluice(ctx, t.Out, "remove", string(name))
 		}
 	case "invoke", "local invoke":
-		if strings.EqualFold(c.flag("invocation-type"), "async") {
-			fmt.Fprintln(t.Err, "s: this tool waits for the result; calls without it are made by Function Compute's own API")
-			return exitUnknown
-		}
 		err = t.invoke(ctx, c)
 	case "logs":
 		err = t.logs(ctx, c)
@@ -332,15 +328,29 @@ func (t *Tool) invoke(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	file := c.flag("event-file", "f")
+	if file != "" && !filepath.IsAbs(file) {
+		file = filepath.Join(t.Dir, file)
+	}
+	if strings.EqualFold(c.flag("invocation-type"), "async") {
+		event := []byte(c.flag("event", "e"))
+		switch {
+		case len(event) > 0:
+		case file != "":
+			event, err = os.ReadFile(file)
+		case c.flag("event-stdin") != "":
+			event, err = io.ReadAll(t.In)
+		}
+		if err != nil {
+			return fmt.Errorf("read event: %w", err)
+		}
+		return t.async(ctx, a, f, event)
+	}
 	args := []string{"invoke", f, "--app", string(a.Name)}
 	switch {
 	case c.flag("event", "e") != "":
 		args = append(args, "--data-text", c.flag("event", "e"))
-	case c.flag("event-file", "f") != "":
-		file := c.flag("event-file", "f")
-		if !filepath.IsAbs(file) {
-			file = filepath.Join(t.Dir, file)
-		}
+	case file != "":
 		args = append(args, "--event", file)
 	case c.flag("event-stdin") != "":
 		args = append(args, "--event", "-")
