@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -94,6 +95,7 @@ type described struct {
 	hash    table.KeyColumn
 	sort    *table.KeyColumn // nil when the key is a partition key only
 	indexes []indexed
+	named   []*indexed // in the order of their names, in which AWS looks at them
 }
 
 // indexed is an index of a table.
@@ -118,6 +120,10 @@ func describe(spec *table.Spec) (*described, error) {
 		}
 		d.indexes = append(d.indexes, x)
 	}
+	for i := range d.indexes {
+		d.named = append(d.named, &d.indexes[i])
+	}
+	slices.SortFunc(d.named, func(a, b *indexed) int { return strings.Compare(a.Name, b.Name) })
 	return d, nil
 }
 

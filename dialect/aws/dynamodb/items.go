@@ -77,11 +77,14 @@ func (d *described) key(item attr.Item) (table.Key, error) {
 	}
 	for i, c := range d.spec.Key {
 		if attr.EmptyKey(c.Name, key[i]) != nil {
-			return nil, badValue("The AttributeValue for a key attribute cannot contain an empty " + longType(c.Type) + " value. Key: " + c.Name)
+			return nil, badValue(emptyKey + longType(c.Type) + " value. Key: " + c.Name)
 		}
 	}
 	return key, checkKeySize(key)
 }
+
+// emptyKey is what all refusals of empty keys say.
+const emptyKey = "The AttributeValue for a key attribute cannot contain an empty "
 
 func longType(t table.Type) string {
 	if t == table.Binary {
@@ -115,32 +118,38 @@ func (d *described) checkItem(item attr.Item) error {
 			return err
 		}
 	}
-	for i := range d.indexes {
-		x := &d.indexes[i]
+	for _, x := range d.named {
 		for _, c := range x.Key {
 			if v, ok := item[c.Name]; ok && v.Type != c.Type {
 				return x.mismatch(c, attr.TypeName(v))
 			}
 		}
 	}
-	if err := d.checkIndexKeys(item); err != nil {
+	if err := d.checkIndexKeys(nil, item); err != nil {
 		return err
 	}
 	return checkKeySize(d.keyOf(item))
 }
 
-// checkIndexKeys checks that values which are keys of indexes, and of the right type, can be keys.
-func (d *described) checkIndexKeys(item attr.Item) error {
-	for i := range d.indexes {
-		x := &d.indexes[i]
+// checkIndexKeys checks that values which are keys of indexes, and of the right type, can be keys. before
+// is the item that an update changed; what it leaves alone is not looked at.
+func (d *described) checkIndexKeys(before, item attr.Item) error {
+	for _, x := range d.named {
 		for j, c := range x.Key {
 			v, ok := item[c.Name]
 			if !ok || d.isKey(c.Name) {
 				continue
 			}
+			if was, ok := before[c.Name]; ok && attr.Equal(was, v) {
+				continue
+			}
 			if attr.EmptyKey(c.Name, v) != nil {
-				return invalid("One or more parameter values are not valid. A value specified for a secondary index key is not supported. " +
-					"The AttributeValue for a key attribute cannot contain an empty " + longType(c.Type) + " value. IndexName: " + x.Name + ", IndexKey: " + c.Name)
+				what := "A value specified for a secondary index key is not supported. "
+				if before != nil {
+					what = "The update expression attempted to update a secondary index key to a value that is not supported. "
+				}
+				return invalid("One or more parameter values are not valid. " + what +
+					emptyKey + longType(c.Type) + " value. IndexName: " + x.Name + ", IndexKey: " + c.Name)
 			}
 			key := table.Key{v}
 			if j > 0 {
@@ -372,8 +381,7 @@ func (d *described) update(key table.Key, p *params) (table.Op, error) {
 			return table.Op{}, badValue("Cannot update attribute " + path[0].Name + ". This attribute is part of the key")
 		}
 	}
-	for i := range d.indexes {
-		x := &d.indexes[i]
+	for _, x := range d.named {
 		for _, c := range x.Key {
 			if t, ok := p.update.Makes(c.Name); ok && t != c.Type {
 				return table.Op{}, x.mismatch(c, typeName(t))
@@ -395,17 +403,22 @@ func (d *described) update(key table.Key, p *params) (table.Op, error) {
 		if err != nil {
 			return nil, err
 		}
-		if cur != nil && attr.EqualItems(old, item) {
+		switch {
+		case cur != nil && attr.EqualItems(old, item):
 			return cur, nil
+		case cur == nil && len(paths) > 0 && len(item) == len(key):
+			return nil, nil // an update that only removes makes no item
 		}
-		for i := range d.indexes {
-			for _, c := range d.indexes[i].Key {
-				if v, ok := item[c.Name]; ok && v.Type != c.Type {
+		for _, x := range d.named {
+			for _, c := range x.Key {
+				v, ok := item[c.Name]
+				was, had := old[c.Name]
+				if ok && v.Type != c.Type && !(had && attr.Equal(was, v)) {
 					return nil, invalid("The update expression attempted to update the secondary index key to unsupported type")
 				}
 			}
 		}
-		if err := d.checkIndexKeys(item); err != nil {
+		if err := d.checkIndexKeys(old, item); err != nil {
 			return nil, err
 		}
 		if attr.ItemSize(item) > maxItem {

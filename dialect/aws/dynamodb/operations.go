@@ -214,6 +214,3 @@ next:
 	}
 	return rest
 }
-
-// streamOperations are those of DynamoDB Streams.
-var streamOperations = []operation{}

@@ -86,7 +86,7 @@ func readQuery(req *node) (*params, error) {
 		}
 		p.keys = expr.KeyTests(tests)
 	}
-	if err := checkSelected(req); err != nil {
+	if err := checkSelected(req, "1 validation error detected: "); err != nil {
 		return nil, err
 	}
 	args, err := readArgs(req)

@@ -129,8 +129,9 @@ func (r *read) checkFilter() error {
 	return nil
 }
 
-// checkSelected checks Select as far as the table does not matter.
-func checkSelected(req *node) error {
+// checkSelected checks Select as far as the table does not matter. envelope is what a query puts before
+// what a scan says bare.
+func checkSelected(req *node, envelope string) error {
 	what := ""
 	switch {
 	case req.has("ProjectionExpression"):
@@ -140,13 +141,13 @@ func checkSelected(req *node) error {
 	}
 	switch s := req.text("Select"); {
 	case s == "ALL_PROJECTED_ATTRIBUTES" && !req.has("IndexName"):
-		return badValue("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
+		return invalid(envelope + "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
 	case s == "SPECIFIC_ATTRIBUTES" && what == "":
-		return badValue("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
+		return invalid(envelope + "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
 	case s == "COUNT" && what != "":
-		return badValue("Cannot specify the " + what + " when choosing to get only the Count")
+		return invalid(envelope + "Cannot specify the " + what + " when choosing to get only the Count")
 	case s != "" && s != "SPECIFIC_ATTRIBUTES" && what != "":
-		return badValue("Cannot specify the " + what + " when choosing to get " + s)
+		return invalid(envelope + "Cannot specify the " + what + " when choosing to get " + s)
 	}
 	return nil
 }
@@ -381,7 +382,7 @@ func readScan(req *node) (*params, error) {
 		return nil, invalid("The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: " +
 			strconv.FormatInt(segment, 10) + " is not less than TotalSegments: " + strconv.FormatInt(total, 10))
 	}
-	if err := checkSelected(req); err != nil {
+	if err := checkSelected(req, ""); err != nil {
 		return nil, err
 	}
 	args, err := readArgs(req)

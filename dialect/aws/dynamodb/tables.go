@@ -187,10 +187,12 @@ func (h *Handler) readStream(req *node, old *streamState) (*streamState, error) 
 	}
 	view := s.text("StreamViewType")
 	if !s.bool("StreamEnabled", false) {
-		if view != "" {
-			return nil, badValue("StreamViewType must not be specified when StreamEnabled is false")
-		}
-		if old == nil {
+		switch {
+		case view != "" && old == nil:
+			return nil, badValue("Table is being created with a stream disabled, UpdateViewType should not be specified")
+		case view != "":
+			return nil, badValue("If stream is being disabled, then UpdateViewType must not be specified")
+		case old == nil:
 			return nil, nil
 		}
 		return &streamState{ViewType: old.ViewType, Label: old.Label}, nil

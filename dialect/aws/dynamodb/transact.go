@@ -67,6 +67,8 @@ func cancelled(reasons []reason) error {
 func reasonOf(err error) (r reason, ok bool) {
 	f, theirs := faultOf(err)
 	switch {
+	case strings.Contains(f.message, emptyKey): // told before the transaction begins
+		return r, false
 	case !theirs || f.status != 400 || strings.HasSuffix(f.kind, "#ResourceNotFoundException"):
 		return r, false
 	case strings.HasSuffix(f.kind, "#ConditionalCheckFailedException"):
