@@ -142,13 +142,6 @@ type Model struct {
 	Schema      string `json:"schema"`
 }
 
-// URL is what a function URL says besides its id: what stands in sluice.HTTPTrigger.Spec. Its id is the
-// trigger's name, and its Auth "anonymous" (NONE) or "function" (AWS_IAM).
-type URL struct {
-	InvokeMode string `json:"InvokeMode,omitempty"` // BUFFERED, which is "", or RESPONSE_STREAM
-	CORS       *CORS  `json:"Cors,omitempty"`
-}
-
 // Key is an API key.
 type Key struct {
 	ID    string `json:"id"`
@@ -228,6 +221,11 @@ func Parse(ep *sluice.Endpoint) (*API, error) {
 	}
 	return &a, nil
 }
+
+// StreamLabel is what stands for the label in the ARN of a table's stream where a template names it: the
+// label is the time at which a stream begins, and nobody knows that before there is a table. It means the
+// table's present stream.
+const StreamLabel = "2020-01-01T00:00:00.000"
 
 // ID makes an id of n characters [a-z0-9], the first a letter, that is always the same for the same
 // parts: an API keeps its address through every deploy, and it is known before anything is made

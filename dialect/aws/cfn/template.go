@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sluicehq/sluice"
@@ -156,7 +157,7 @@ func (t *Template) CheckDependencies() {
 		}
 		for _, d := range deps.items() {
 			if name := d.Str(); t.byID[name] == nil && t.absent[name] == "" && t.Alias(name) == nil && !d.IsMap() {
-				t.Fail(d.At, suggest(name, t.ids()), "resource %q depends on %q, which the template does not have", f.Key, name)
+				t.Fail(d.At, t.meant(name), "resource %q depends on %q, which the template does not have", f.Key, name)
 			}
 		}
 	}
@@ -202,6 +203,14 @@ func (t *Template) Resource(id string) *Resource { return t.byID[id] }
 
 // Absent says why a resource of the template is not there; "" when there is no such resource.
 func (t *Template) Absent(id string) string { return t.absent[id] }
+
+// meant is the hint for a name that no resource has.
+func (t *Template) meant(name string) string {
+	if n := Nearest(name, t.ids()); n != "" {
+		return "did you mean " + strconv.Quote(n) + "?"
+	}
+	return ""
+}
 
 func (t *Template) ids() []string { return slices.Sorted(maps.Keys(t.byID)) }
 

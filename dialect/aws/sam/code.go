@@ -145,13 +145,14 @@ func (b *builder) esbuild(r *cfn.Resource, f *sluice.Function) {
 			entries = e.strs()
 		case esbuildLists[e.key] != "":
 			name := esbuildLists[e.key]
-			if e.v.IsMap() {
-				for _, sub := range e.pairs() {
-					flags = append(flags, fmt.Sprintf("--%s:%s=%s", name, sub.key, sub.str()))
+			for _, item := range e.items() {
+				if item.v.IsMap() {
+					for _, sub := range item.pairs() {
+						flags = append(flags, fmt.Sprintf("--%s:%s=%s", name, sub.key, sub.str()))
+					}
+					continue
 				}
-				continue
-			}
-			for _, s := range e.strs() {
+				s := item.str()
 				if name == "inject" || name == "external" || name == "drop" || name == "pure" || strings.Contains(s, "=") {
 					flags = append(flags, "--"+name+":"+s)
 				} else {
@@ -189,7 +190,12 @@ func (b *builder) esbuild(r *cfn.Resource, f *sluice.Function) {
 			entries = []string{e}
 		}
 	}
+	module := strings.TrimSuffix(f.Handler, path.Ext(f.Handler))
 	for _, e := range entries {
+		if stem := strings.TrimSuffix(e, path.Ext(e)); stem == module && path.Dir(stem) != "." && !set["Outbase"] {
+			flags = append(flags, "--outbase=.") // else what it writes would stand at the top
+			set["Outbase"] = true
+		}
 		if !exists(filepath.Join(f.Code, filepath.FromSlash(e))) && path.Ext(e) != "" {
 			b.fail(w.place(), b.nearFile(filepath.Join(relative(b.t.Dir(), f.Code), e)), "entry point %q of function %q does not exist", e, r.ID)
 		}

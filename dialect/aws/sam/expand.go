@@ -1,6 +1,7 @@
 package sam
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
@@ -196,6 +197,9 @@ func (b *builder) expandFunction(r *cfn.Resource) {
 func (b *builder) event(r *cfn.Resource, name string, ev, called *cfn.Value) {
 	p := b.t.Pick(ev.Get("Properties"))
 	id := r.ID + name
+	if slices.Contains(b.in.Skip, id) {
+		return
+	}
 	switch typ := b.text(ev.Get("Type")); typ {
 	case "HttpApi", "Api":
 		b.routeEvent(r, name, typ, ev, p)
@@ -228,7 +232,7 @@ func (b *builder) event(r *cfn.Resource, name string, ev, called *cfn.Value) {
 	case "":
 		b.fail(ev.At, "", "event %q of function %q has no Type", name, r.ID)
 	default:
-		b.refuse(r, ev.At, "event %q of function %q has type %s, which sluice does not run", name, r.ID, typ)
+		b.refuseAs(id, ev.At, "event %q of function %q has type %s, which sluice does not run", name, r.ID, typ)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
+	"github.com/sluicehq/sluice/dialect/aws/lambda"
 )
 
 // runtimes are those that AWS has or had and sluice runs (aws.md 3.6).
@@ -50,10 +51,15 @@ func (b *builder) lambda(r *cfn.Resource) {
 	if !name.Broken && !functionName.MatchString(f.Physical) {
 		b.fail(name.At, "use letters, digits, - and _, at most 64", "name %q of function %q is not valid", f.Physical, r.ID)
 	}
+	e := b.extra(&f)
+	e.Role, e.Tags = p.at("Role").str(), tags(p.at("Tags"))
+	if arch := p.at("Architectures").strs(); len(arch) > 0 {
+		e.Arch = arch[0]
+	}
 	if w := p.at("ReservedConcurrentExecutions"); !w.missing() {
-		if f.MaxInstances = w.num(0, 0, math.MaxInt32); f.MaxInstances == 0 && !w.broken() {
-			b.t.Warn(w.place(), "function %q may be called, though ReservedConcurrentExecutions of 0 forbids it on AWS", r.ID)
-		}
+		f.MaxInstances = w.num(0, 0, math.MaxInt32)
+		n := f.MaxInstances
+		e.Reserved = &n
 	}
 	if w := p.at("PackageType"); w.str() == "Image" || p.at("Code").v.Get("ImageUri") != nil {
 		r.Skipped = b.refuse(r, r.At, "function %q is a container image, which sluice does not run", r.ID)
@@ -73,6 +79,36 @@ func (b *builder) lambda(r *cfn.Resource) {
 	b.app.Functions = append(b.app.Functions, f)
 }
 
+// tags are a map of texts, or a list of keys and values.
+func tags(w view) map[string]string {
+	if !w.v.IsList() {
+		return w.texts()
+	}
+	out := map[string]string{}
+	for _, e := range w.items() {
+		out[e.at("Key").str()] = e.at("Value").str()
+	}
+	return out
+}
+
+// extra is what Lambda's API tells of a function.
+func (b *builder) extra(f *sluice.Function) *lambda.Extra {
+	if b.details[f.Name] == nil {
+		b.details[f.Name] = &lambda.Extra{}
+	}
+	return b.details[f.Name]
+}
+
+// extras writes it into the App.
+func (b *builder) extras() {
+	for i := range b.app.Functions {
+		f := &b.app.Functions[i]
+		if extra := b.extra(f).Marshal(); string(extra) != "{}" {
+			f.Extra = extra
+		}
+	}
+}
+
 // runtime checks a function's runtime. False leaves the function out.
 func (b *builder) runtime(r *cfn.Resource, f *sluice.Function) bool {
 	w := b.props(r).at("Runtime")
@@ -82,7 +118,7 @@ func (b *builder) runtime(r *cfn.Resource, f *sluice.Function) bool {
 		b.fail(w.place(), "give it Runtime, or put it into Globals", "function %q has no Runtime", r.ID)
 	case later.MatchString(f.Runtime):
 		r.Skipped = b.refuse(r, w.place(), "function %q has runtime %s, which sluice does not run", r.ID, f.Runtime)
-		return !r.Skipped
+		return false
 	case !runtimes.MatchString(f.Runtime):
 		b.fail(w.place(), cfn.Suggest(f.Runtime, []string{"nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x", "python3.11", "python3.12", "python3.13", "python3.14", "provided.al2023", "provided.al2"}),
 			"runtime %q of function %q is not known", f.Runtime, r.ID)

@@ -52,11 +52,9 @@ func (b *builder) arn(service, resource string) string {
 	return "arn:aws:" + service + ":" + b.t.Region() + ":" + b.t.Account() + ":" + resource
 }
 
-// urlID is the first label of the host of a function's URL.
-func (b *builder) urlID(r *cfn.Resource) string { return apispec.ID(32, b.t.Stack(), r.ID) }
-
-// streamLabel is the time in the ARN of every table's stream. It has to be known before there is a table.
-const streamLabel = "2020-01-01T00:00:00.000"
+// urlID is the first label of the host of a function's URL, as package lambda makes it of the trigger's
+// name.
+func (b *builder) urlID(r *cfn.Resource) string { return apispec.ID(32, b.t.Stack(), r.ID, "url") }
 
 // Ref is what a reference to a resource is.
 func (b *builder) Ref(r *cfn.Resource) (*cfn.Value, bool) {
@@ -187,7 +185,7 @@ func (b *builder) GetAtt(r *cfn.Resource, attr string) (*cfn.Value, bool) {
 	case "AWS::DynamoDB::Table.Arn":
 		return text(b.arn("dynamodb", "table/"+n))
 	case "AWS::DynamoDB::Table.StreamArn":
-		return text(b.arn("dynamodb", "table/"+n+"/stream/"+streamLabel))
+		return text(b.arn("dynamodb", "table/"+n+"/stream/"+apispec.StreamLabel))
 	case "AWS::DynamoDB::Table.TableId":
 		return text(apispec.ID(26, b.t.Stack(), r.ID))
 	case "AWS::S3::Bucket.Arn":

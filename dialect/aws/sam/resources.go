@@ -40,6 +40,8 @@ func steps() []step {
 		{"AWS::ApiGatewayV2::DomainName", (*builder).domainName},
 		{"AWS::ApiGatewayV2::ApiMapping", (*builder).apiMapping},
 
+		{"AWS::Lambda::Version", (*builder).version},
+		{"AWS::Lambda::Alias", (*builder).alias},
 		{"AWS::Lambda::Url", (*builder).functionURL},
 		{"AWS::Lambda::EventInvokeConfig", (*builder).invokeConfig},
 		{"AWS::Lambda::EventSourceMapping", (*builder).mapping},
@@ -51,7 +53,6 @@ func steps() []step {
 		{"AWS::IAM::RolePolicy", accepted}, {"AWS::IAM::ServiceLinkedRole", accepted},
 		{"AWS::Lambda::Permission", accepted}, {"AWS::Lambda::LayerVersionPermission", accepted},
 		// What functions get anyway, or what only a cloud has.
-		{"AWS::Lambda::Version", accepted}, {"AWS::Lambda::Alias", accepted},
 		{"AWS::Logs::LogGroup", accepted}, {"AWS::Logs::LogStream", accepted}, {"AWS::Logs::MetricFilter", accepted}, {"AWS::Logs::ResourcePolicy", accepted},
 		{"AWS::CloudWatch::Alarm", elsewhere}, {"AWS::CloudWatch::Dashboard", elsewhere},
 		{"AWS::CertificateManager::Certificate", elsewhere}, {"AWS::Route53::RecordSet", elsewhere}, {"AWS::Route53::RecordSetGroup", elsewhere},
@@ -85,6 +86,14 @@ func (b *builder) resources() {
 		}
 	}
 	b.endpoints()
+	b.extras()
+	for _, r := range b.t.Resources() {
+		if !r.Skipped && !r.Made {
+			for _, key := range r.Props.Keys() {
+				b.t.Prop(r, key) // what nobody has looked at may be wrong all the same
+			}
+		}
+	}
 }
 
 // unknown refuses a type that sluice does not deploy.
@@ -97,7 +106,7 @@ func (b *builder) unknown(r *cfn.Resource) {
 		types = append(types, s)
 	}
 	slices.Sort(types)
-	if n := cfn.Nearest(r.Type, types); n != "" && cfn.Close(r.Type, n) {
+	if n := cfn.Nearest(r.Type, types); n != "" && n != r.Type && cfn.Close(r.Type, n) {
 		b.fail(r.At, "did you mean "+n+"?", "resource %q has type %s, which nobody knows", r.ID, r.Type)
 		return
 	}

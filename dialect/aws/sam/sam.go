@@ -22,6 +22,7 @@ import (
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/deploy"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
+	"github.com/sluicehq/sluice/dialect/aws/lambda"
 )
 
 // Options are what a Reader knows besides its input. The zero value is right.
@@ -140,7 +141,7 @@ func Build(ctx context.Context, in deploy.Input, t *cfn.Template, o Options) (*s
 		return nil, err
 	}
 	b := &builder{ctx: ctx, t: t, in: in, o: o, app: &sluice.App{Name: in.Name, Title: string(in.Name), Dialect: "aws", Region: t.Region(),
-		Dir: in.Dir, Template: in.File}, rest: map[string]bool{}, known: map[string]bool{}, auth: map[string]*auth{}, versions: map[string][]string{}}
+		Dir: in.Dir, Template: in.File}, rest: map[string]bool{}, known: map[string]bool{}, auth: map[string]*auth{}, versions: map[string][]string{}, details: map[sluice.FunctionName]*lambda.Extra{}}
 	for _, s := range steps() {
 		b.known[s.typ] = true
 	}
@@ -172,6 +173,7 @@ type builder struct {
 	rest     map[string]bool  // APIs, by logical id, that were REST APIs
 	auth     map[string]*auth // of APIs of SAM, by logical id
 	apis     []*api
+	details  map[sluice.FunctionName]*lambda.Extra
 	versions map[string][]string // runtime → functions that another version of its interpreter will run
 }
 
@@ -180,16 +182,21 @@ func (b *builder) fail(at sluice.Place, hint, format string, args ...any) {
 	b.t.Fail(at, hint, format, args...)
 }
 
-// refuse notes what sluice does not run: an error, or a warning when such things are left out. It reports
-// whether the caller may go on without it.
+// refuse notes what sluice does not run: an error, or a warning when such things are left out. It is true,
+// for the resource that it is about is as good as left out.
 func (b *builder) refuse(r *cfn.Resource, at sluice.Place, format string, args ...any) bool {
+	return b.refuseAs(r.ID, at, format, args...)
+}
+
+// refuseAs is refuse for what --skip knows by another name.
+func (b *builder) refuseAs(id string, at sluice.Place, format string, args ...any) bool {
 	what := fmt.Sprintf(format, args...)
 	if b.in.SkipUnsupported {
 		b.t.Warn(at, "left out: %s", what)
-		return true
+	} else {
+		b.fail(at, "to deploy without it, add --skip "+id+", or --skip-unsupported for all such things", "%s", what)
 	}
-	b.fail(at, "to deploy without it, add --skip "+r.ID+", or --skip-unsupported for all such things", "%s", what)
-	return false
+	return true
 }
 
 // transforms looks at what the template is said to go through.

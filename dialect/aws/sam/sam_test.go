@@ -143,18 +143,24 @@ func outcome(t *testing.T, app *sluice.App, err error) string {
 		t.Fatal(err)
 	}
 	delete(tree, "warnings")
-	spec := func(list string, i int, text []byte) {
-		var spec any
-		if err := json.Unmarshal(text, &spec); err != nil {
+	readable := func(list string, i int, key string, text []byte) {
+		var v any
+		if len(text) == 0 {
+			return
+		}
+		if err := json.Unmarshal(text, &v); err != nil {
 			t.Fatal(err)
 		}
-		tree[list].([]any)[i].(map[string]any)["spec"] = spec
+		tree[list].([]any)[i].(map[string]any)[key] = v
 	}
 	for i, e := range app.Endpoints {
-		spec("endpoints", i, e.Spec)
+		readable("endpoints", i, "spec", e.Spec)
 	}
 	for i, e := range app.Tables {
-		spec("tables", i, e.Spec)
+		readable("tables", i, "spec", e.Spec)
+	}
+	for i, f := range app.Functions {
+		readable("functions", i, "extra", f.Extra)
 	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)

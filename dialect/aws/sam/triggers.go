@@ -3,12 +3,13 @@ package sam
 import (
 	"encoding/json"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice"
-	"github.com/sluicehq/sluice/dialect/aws/apispec"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
+	"github.com/sluicehq/sluice/dialect/aws/lambda"
 )
 
 // called is the function that a property names; nil, with an error noted, when it is none of the app's.
@@ -37,7 +38,7 @@ func (b *builder) functionURL(r *cfn.Resource) {
 		return
 	}
 	auth := p.at("AuthType").need()
-	h := &sluice.HTTPTrigger{Name: b.urlID(r), Hosts: []string{b.urlID(r) + ".lambda-url." + b.t.Region() + ".on.aws"}}
+	h := &sluice.HTTPTrigger{Name: r.ID, Hosts: []string{b.urlID(r) + ".lambda-url." + b.t.Region() + ".on.aws"}}
 	switch auth.str() {
 	case "NONE":
 		h.Auth = "anonymous"
@@ -48,14 +49,33 @@ func (b *builder) functionURL(r *cfn.Resource) {
 			b.fail(auth.place(), "known are: NONE, AWS_IAM", "AuthType of %q is %q", r.ID, auth.str())
 		}
 	}
-	spec := apispec.URL{CORS: b.cors(p.at("Cors"))}
-	if m := p.at("InvokeMode").str(); m != "BUFFERED" {
-		spec.InvokeMode = m
-	}
-	if text, err := json.Marshal(spec); err == nil && spec != (apispec.URL{}) {
-		h.Spec = text
-	}
 	f.HTTP = h
+	e := b.extra(f)
+	e.CORS = b.cors(p.at("Cors"))
+	if m := p.at("InvokeMode").str(); m != "" && m != "BUFFERED" {
+		e.Settings = map[string]json.RawMessage{"InvokeMode": json.RawMessage(strconv.Quote(m))}
+	}
+}
+
+// version adds a published version to its function.
+func (b *builder) version(r *cfn.Resource) {
+	p := b.props(r)
+	if f := b.called(r, p.at("FunctionName")); f != nil {
+		e := b.extra(f)
+		e.Versions = append(e.Versions, lambda.Version{Number: len(e.Versions) + 1, Description: p.at("Description").str()})
+	}
+}
+
+// alias adds another name for a version to its function.
+func (b *builder) alias(r *cfn.Resource) {
+	p := b.props(r)
+	f := b.called(r, p.at("FunctionName"))
+	name := p.at("Name").need().str()
+	if f == nil || name == "" {
+		return
+	}
+	e := b.extra(f)
+	e.Aliases = append(e.Aliases, lambda.Alias{Name: name, Version: p.at("FunctionVersion").or("1"), Description: p.at("Description").str()})
 }
 
 // invokeConfig says how a function is called when nobody waits.
