@@ -105,7 +105,6 @@ type HTTPTrigger struct {
 	Auth    string   `json:"auth,omitempty"`    // "anonymous" or "function"
 	Hosts   []string `json:"hosts,omitempty"`   // custom domains
 	Routes  []Route  `json:"routes,omitempty"`  // parts of custom domains
-	Spec    []byte   `json:"spec,omitempty"`    // JSON, the dialect's own
 }
 
 // Route is a part of a custom domain that shows a function. Of several that match a request, the one
