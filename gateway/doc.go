@@ -9,7 +9,7 @@
 //	                ◄── mailbox ◄── replies · Push · PushMany · PushGroup · Close
 //
 // A shard is one goroutine that owns its connections (reactor.Loop), and nothing in it waits: handlers
-// and the journal run on workers and answer by the shard's mailbox. An idle connection is some 130
+// and the journal run on workers and answer by the shard's mailbox. An idle connection is some 150
 // bytes in an array and an entry in epoll; it has no goroutine, timer, channel or buffer. At the end of
 // each turn, every connection that has something to be written gets one write of all of it.
 //

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -202,7 +203,11 @@ func (s *shard) replied(c *conn, ev *sluice.Event, r *sluice.Reply, told bool) {
 	changed := false
 	if r.Attrs != nil {
 		if n := attrsSize(r.Attrs); n <= maxAttrs {
-			c.more().attrs = r.Attrs
+			attrs := make(map[string]string, len(r.Attrs))
+			for k, v := range r.Attrs {
+				attrs[k] = strings.Clone(v) // a part of the handshake's head would keep all of it
+			}
+			c.more().attrs = attrs
 			changed = true
 		} else {
 			s.g.log.Warn("attributes are too big and were not kept", "conn", s.id(c).String(), "request", ev.ID, "bytes", n)
@@ -228,7 +233,9 @@ func (s *shard) apply(c *conn, ev *sluice.Event, r *sluice.Reply) {
 	w := c.work
 	w.running--
 	if ev.Kind == sluice.Open {
-		s.accept(c, r)
+		offer := w.offer
+		w.offer = nil
+		s.accept(c, r, offer, c.more().handshake)
 		if c.state() == free {
 			return // it vanished before, and its end is nobody's business
 		}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/gateway/wire"
@@ -50,7 +51,7 @@ func (s *shard) handOver(c *conn, head []byte) {
 func (s *shard) route(c *conn, req *wire.Request) {
 	h := &sluice.Handshake{
 		Method: req.Method, Path: req.Path, RawQuery: req.RawQuery, Host: req.Host, Header: req.Header,
-		Remote: c.remote(), TLS: c.is(overTLS), Subprotocols: req.Subprotocols, Spelling: req.Spelling,
+		Remote: c.remote(), TLS: c.is(overTLS), Subprotocols: req.Subprotocols,
 	}
 	ep, refusal := s.g.opt.Router.Route(h)
 	if s.g.isDraining() {
@@ -64,13 +65,16 @@ func (s *shard) route(c *conn, req *wire.Request) {
 		return
 	}
 	c.ep.Store(ep)
-	c.busy().offer = req
-	c.more().handshake = h
+	if !ep.Policy.AutoAccept || ep.Policy.KeepHandshake { // somebody will look
+		h.Spelling = req.Spelling()
+	}
 	if ep.Policy.AutoAccept {
-		s.accept(c, &sluice.Reply{})
+		s.accept(c, &sluice.Reply{}, req, h)
 		c.rested()
 		return
 	}
+	c.busy().offer = req
+	c.more().handshake = h
 	c.become(opening)
 	if c.busy().rest != nil {
 		c.set(paused)
@@ -101,31 +105,33 @@ func (s *shard) refuse(c *conn, r *sluice.Refusal) {
 }
 
 // accept writes the 101: from here on the connection is open.
-func (s *shard) accept(c *conn, r *sluice.Reply) {
-	w, x, p := c.work, c.more(), &c.ep.Load().Policy
-	offer := w.offer
-	w.offer = nil
-	if !p.KeepHandshake {
-		x.handshake = nil
+func (s *shard) accept(c *conn, r *sluice.Reply, offer *wire.Request, h *sluice.Handshake) {
+	p := &c.ep.Load().Policy
+	if p.KeepHandshake {
+		c.more().handshake = h
+	} else if c.ext != nil {
+		c.ext.handshake = nil
 	}
 	if c.state() == lost { // it vanished meanwhile, after it was accepted
 		s.end(c, sluice.PeerLost, wire.CodeAbnormal, "")
 		return
 	}
+	subprotocol := ""
 	if slices.Contains(offer.Subprotocols, r.Subprotocol) {
-		x.subprotocol = r.Subprotocol
+		subprotocol = strings.Clone(r.Subprotocol) // not the whole head with it
+		c.more().subprotocol = subprotocol
 	} else if r.Subprotocol != "" {
 		s.g.log.Debug("the client did not offer this subprotocol", "conn", s.id(c).String(), "subprotocol", r.Subprotocol)
 	}
 	deflate := p.Deflate && offer.Deflate
-	s.raw(c, wire.AppendAccept(nil, offer.Key, x.subprotocol, deflate, r.Header))
+	s.raw(c, s.keep(wire.AppendAccept(s.spot(256), offer.Key, subprotocol, deflate, r.Header)))
 	if deflate {
 		c.pub.Store(c.pub.Load() | deflateBit)
 	}
 	c.become(open)
 	c.active = s.tick()
 	c.used = c.active
-	if x.alias == nil && x.subprotocol == "" && x.attrs == nil && x.handshake == nil && x.rate == nil && x.groups == nil {
+	if x := c.ext; x != nil && x.alias == nil && x.subprotocol == "" && x.attrs == nil && x.handshake == nil && x.rate == nil && x.groups == nil {
 		c.ext = nil
 	}
 	s.opens[c.ep.Load().App]++
@@ -134,7 +140,7 @@ func (s *shard) accept(c *conn, r *sluice.Reply) {
 	if s.g.isDraining() {
 		s.drain(c)
 	}
-	if w.rest != nil || c.is(paused) {
+	if c.is(paused) || c.work != nil && c.work.rest != nil {
 		c.set(paused)
 		s.resume(c)
 	}

@@ -89,18 +89,27 @@ func (s *shard) raw(c *conn, b []byte) {
 
 // own queues a frame that is for this connection alone.
 func (s *shard) own(c *conn, op wire.Op, data []byte) {
-	var b []byte
-	if size := wire.HeaderSize(len(data)) + len(data); size <= smallFrame {
-		if cap(s.arena)-len(s.arena) < size {
-			s.arena = make([]byte, 0, arenaSize)
-		}
-		n := len(s.arena)
-		s.arena = wire.AppendFrame(s.arena, op, data)
-		b = s.arena[n:len(s.arena):len(s.arena)]
-	} else {
-		b = wire.AppendFrame(make([]byte, 0, size), op, data)
+	size := wire.HeaderSize(len(data)) + len(data)
+	if size > smallFrame {
+		s.put(c, wire.AppendFrame(make([]byte, 0, size), op, data))
+		return
 	}
-	s.put(c, b)
+	s.put(c, s.keep(wire.AppendFrame(s.spot(size), op, data)))
+}
+
+// spot is where n bytes may be built in the arena, by appending; keep keeps them there, if they fitted.
+func (s *shard) spot(n int) []byte {
+	if cap(s.arena)-len(s.arena) < n {
+		s.arena = make([]byte, 0, arenaSize)
+	}
+	return s.arena[len(s.arena):]
+}
+
+func (s *shard) keep(b []byte) []byte {
+	if n := len(s.arena) + len(b); n <= cap(s.arena) {
+		s.arena = s.arena[:n]
+	}
+	return b[:len(b):len(b)]
 }
 
 // send queues a message for this connection alone.

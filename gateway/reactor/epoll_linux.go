@@ -22,20 +22,19 @@ const (
 	listening = 1 << 63
 )
 
-// acceptBurst is how many connections one turn takes from a listener, so that other loops get some.
-const acceptBurst = 16
-
-// acceptRest is how long accepting rests after a failure.
-const acceptRest = 100 * time.Millisecond
+// busyEvents is how many events in a turn promise that the next one has some, too.
+const busyEvents = 8
 
 // epoll watches descriptors. All of its calls on sockets are non-blocking and go without the
 // scheduler's knowledge (RawSyscall); only the sleep tells it.
 type epoll struct {
-	fd     int
-	event  int // eventfd, edge-triggered, so that nobody needs to read it
-	ready  [256]unix.EpollEvent
-	resume time.Time // when the resting listeners are watched again
-	rest   []*Listener
+	fd        int
+	event     int // eventfd, edge-triggered, so that nobody needs to read it
+	ready     [256]unix.EpollEvent
+	busy      bool                // the last look brought many events
+	listeners map[int32]*Listener // those whose turn is here
+	resume    time.Time           // when the resting ones are watched again
+	rest      []*Listener
 }
 
 func newEpoll() (*epoll, error) {
@@ -48,7 +47,7 @@ func newEpoll() (*epoll, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	p := &epoll{fd: fd, event: event}
+	p := &epoll{fd: fd, event: event, listeners: map[int32]*Listener{}}
 	if err := p.ctl(unix.EPOLL_CTL_ADD, int32(event), bell, unix.EPOLLIN|unix.EPOLLET); err != nil {
 		p.close()
 		return nil, err
@@ -92,19 +91,19 @@ func (p *epoll) modify(fd int32, token uint64, read, write bool) error {
 	return p.ctl(unix.EPOLL_CTL_MOD, fd, token, mask)
 }
 
-// wait looks once without sleeping, which is all that a busy loop needs, and sleeps only when that
+// wait looks without sleeping as long as the loop is busy, and sleeps when it is not or a look has
 // brought nothing.
 func (p *epoll) wait(l *Loop, timeout time.Duration) {
 	if len(p.rest) > 0 {
-		timeout = p.relisten(timeout)
+		timeout = p.relisten(l, timeout)
 	}
-	size := uintptr(len(p.ready))
-	r, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.ready[0])), size, 0, 0, 0)
-	n := int(r)
-	if errno != 0 {
-		n = 0
+	n := 0
+	asleep := timeout != 0 && !p.busy && l.sleep()
+	if !asleep {
+		n = p.look()
+		asleep = n == 0 && timeout != 0 && l.sleep()
 	}
-	if n == 0 && timeout != 0 && l.sleep() {
+	if asleep {
 		ms := -1
 		if timeout > 0 {
 			ms = int((timeout + time.Millisecond - 1) / time.Millisecond)
@@ -112,13 +111,14 @@ func (p *epoll) wait(l *Loop, timeout time.Duration) {
 		n, _ = unix.EpollWait(p.fd, p.ready[:], ms) // EINTR is a turn without events
 		l.asleep.Store(false)
 	}
+	p.busy = n >= busyEvents
 	for i := range max(n, 0) {
 		ev := &p.ready[i]
 		token := uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32
 		switch {
 		case token == bell:
 		case token&listening != 0:
-			p.accept(l, int32(token))
+			p.accept(l, p.listeners[int32(token)])
 		default:
 			if ev.Events&unix.EPOLLIN != 0 {
 				l.events.Readable(token)
@@ -131,6 +131,15 @@ func (p *epoll) wait(l *Loop, timeout time.Duration) {
 			}
 		}
 	}
+}
+
+// look asks what is ready now.
+func (p *epoll) look() int {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.ready[0])), uintptr(len(p.ready)), 0, 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
 }
 
 func (p *epoll) read(fd int32, buf []byte) ([]byte, error) {
@@ -186,84 +195,6 @@ func netConn(fd int32) (net.Conn, error) {
 	f := os.NewFile(uintptr(fd), "tcp")
 	defer f.Close() // FileConn has its own copy
 	return net.FileConn(f)
-}
-
-// Listener is a listening descriptor that loops accept from by themselves.
-type Listener struct{ fd int32 }
-
-// RawListener makes a Listener of a TCP listener, which stays open and must not be accepted from.
-func RawListener(ln *net.TCPListener) (*Listener, error) {
-	rc, err := ln.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	fd, err := dupRaw(rc)
-	if err != nil {
-		return nil, err
-	}
-	// Accepted sockets inherit these: no call for each of them.
-	unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
-	unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 60)
-	return &Listener{fd}, nil
-}
-
-// Close closes the descriptor. No loop may listen to it any more.
-func (ln *Listener) Close() { closeFD(ln.fd) }
-
-// Listen begins to accept from a listener. Several loops may share it: each connection wakes one.
-func (l *Loop) Listen(ln *Listener) error {
-	return l.raw.ctl(unix.EPOLL_CTL_ADD, ln.fd, listening|uint64(ln.fd), unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
-}
-
-// Unlisten stops accepting from a listener.
-func (l *Loop) Unlisten(ln *Listener) {
-	l.raw.remove(ln.fd)
-	for i, r := range l.raw.rest {
-		if r.fd == ln.fd {
-			l.raw.rest = append(l.raw.rest[:i], l.raw.rest[i+1:]...)
-			break
-		}
-	}
-}
-
-func (p *epoll) accept(l *Loop, fd int32) {
-	for range acceptBurst {
-		var sa unix.RawSockaddrAny
-		size := uint32(unix.SizeofSockaddrAny)
-		r, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
-		switch errno {
-		case 0:
-			l.events.Accepted(Socket{fd: int32(r)}, address(&sa))
-		case unix.EAGAIN:
-			return
-		case unix.EINTR, unix.ECONNABORTED, unix.EPROTO, unix.EPERM, unix.ENETDOWN, unix.EHOSTUNREACH, unix.ENETUNREACH:
-			// that one connection is gone; there may be more
-		default:
-			// No descriptors or no memory: the listener would be reported again and again.
-			p.remove(fd)
-			p.rest = append(p.rest, &Listener{fd})
-			p.resume = time.Now().Add(acceptRest)
-			l.events.AcceptFailed(os.NewSyscallError("accept4", errno))
-			return
-		}
-	}
-}
-
-// relisten takes resting listeners back when it is time, and returns how long to sleep at most.
-func (p *epoll) relisten(timeout time.Duration) time.Duration {
-	left := time.Until(p.resume)
-	if left > 0 {
-		if timeout < 0 || timeout > left {
-			return left
-		}
-		return timeout
-	}
-	for _, ln := range p.rest {
-		p.ctl(unix.EPOLL_CTL_ADD, ln.fd, listening|uint64(ln.fd), unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
-	}
-	p.rest = nil
-	return timeout
 }
 
 // address reads the kernel's form of a peer's address.

@@ -17,6 +17,7 @@ type epoll struct{}
 func newEpoll() (*epoll, error)                       { return nil, errors.ErrUnsupported }
 func (*epoll) wait(*Loop, time.Duration)              {}
 func (*epoll) wake()                                  {}
+func (*epoll) leave(*Loop)                            {}
 func (*epoll) close()                                 {}
 func (*epoll) add(int32, uint64) error                { return errors.ErrUnsupported }
 func (*epoll) remove(int32)                           {}

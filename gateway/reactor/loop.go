@@ -40,6 +40,7 @@ type Events interface {
 type poller interface {
 	wait(l *Loop, timeout time.Duration)
 	wake()
+	leave(l *Loop) // gives turns of listeners to others
 	close()
 }
 
@@ -92,6 +93,7 @@ func (l *Loop) Run() {
 	l.closed = true
 	l.mu.Unlock()
 	l.deliver() // what was posted before that is not lost
+	l.poll.leave(l)
 	for h := range l.streams {
 		l.Close(h)
 	}
@@ -249,5 +251,7 @@ func (p *sleeper) wake() {
 	default:
 	}
 }
+
+func (p *sleeper) leave(*Loop) {}
 
 func (p *sleeper) close() {}

@@ -36,15 +36,15 @@ type Request struct {
 	Header       http.Header // without Host
 	Key          string      // Sec-WebSocket-Key
 	Subprotocols []string
-	Spelling     map[string]string // names of headers where the client did not write them as Header does; only the last spelling of each
-	Deflate      bool              // the client offers permessage-deflate in a form that we can accept
-	Size         int               // bytes that the head took of the input
-	Status       int               // Bad only: the HTTP status to refuse with
+	Names        []string // of the headers, as the client wrote them; nil when net/http has read them
+	Deflate      bool     // the client offers permessage-deflate in a form that we can accept
+	Size         int      // bytes that the head took of the input
+	Status       int      // Bad only: the HTTP status to refuse with
 }
 
-var (
-	endOfHead = []byte("\r\n\r\n")
-	endOfLine = []byte("\r\n")
+const (
+	endOfHead = "\r\n\r\n"
+	endOfLine = "\r\n"
 )
 
 // ParseRequest reads the head of a request from the first bytes of a connection. The Request is nil
@@ -54,7 +54,7 @@ func ParseRequest(b []byte) (*Request, Verdict) {
 	if !bytes.HasPrefix(b, []byte("GET ")[:min(len(b), 4)]) {
 		return nil, Plain
 	}
-	end := bytes.Index(b, endOfHead)
+	end := bytes.Index(b, []byte(endOfHead))
 	if end < 0 {
 		if len(b) >= MaxHeader {
 			return nil, Plain
@@ -64,44 +64,79 @@ func ParseRequest(b []byte) (*Request, Verdict) {
 	if end > MaxHeader {
 		return nil, Plain
 	}
-	line, rest, _ := bytes.Cut(b[:end+2], endOfLine)
-	target, proto, ok := strings.Cut(string(line[4:]), " ")
+	// All texts are parts of one string, all values and names parts of one array.
+	line, rest, _ := strings.Cut(string(b[:end+2]), endOfLine)
+	target, proto, ok := strings.Cut(line[4:], " ")
 	major, minor, known := http.ParseHTTPVersion(proto)
 	if !ok || !known || major != 1 {
 		return nil, Plain
 	}
-	header := make(http.Header, 16)
-	var spelling map[string]string
+	n := strings.Count(rest, endOfLine)
+	texts := make([]string, 2*n)
+	header, names, values := make(http.Header, n), texts[:0:n], texts[n:n]
+	host, hosts := "", 0
 	for len(rest) > 0 {
-		line, rest, _ = bytes.Cut(rest, endOfLine)
-		name, value, ok := bytes.Cut(line, []byte{':'})
-		text := string(bytes.Trim(value, " \t"))
-		if !ok || !httpguts.ValidHeaderFieldName(string(name)) || !httpguts.ValidHeaderFieldValue(text) {
+		line, rest, _ = strings.Cut(rest, endOfLine)
+		name, value, ok := strings.Cut(line, ":")
+		value = strings.Trim(value, " \t")
+		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
 			return nil, Plain
 		}
-		k := textproto.CanonicalMIMEHeaderKey(string(name))
-		header[k] = append(header[k], text)
-		if k != string(name) {
-			if spelling == nil {
-				spelling = map[string]string{}
-			}
-			spelling[k] = string(name)
+		k := canonical(name)
+		if k == "Host" {
+			host, hosts = value, hosts+1
+			continue
+		}
+		names, values = append(names, name), append(values, value)
+		if before := header[k]; before != nil {
+			header[k] = append(before, value)
+		} else {
+			header[k] = values[len(values)-1 : len(values) : len(values)]
 		}
 	}
-	hosts := header["Host"]
 	u, err := url.ParseRequestURI(target)
-	if err != nil || len(hosts) > 1 {
+	if err != nil || hosts > 1 {
 		return nil, Plain
 	}
-	delete(header, "Host")
-	r := &Request{Method: http.MethodGet, Path: u.Path, RawQuery: u.RawQuery, Host: u.Host, Header: header, Spelling: spelling, Size: end + 4}
-	if r.Host == "" && len(hosts) == 1 {
-		r.Host = hosts[0]
+	r := &Request{Method: http.MethodGet, Path: u.Path, RawQuery: u.RawQuery, Host: u.Host, Header: header, Names: names, Size: end + 4}
+	if r.Host == "" {
+		r.Host = host
 	}
 	if verdict := r.check(minor); verdict != Plain {
 		return r, verdict
 	}
 	return nil, Plain
+}
+
+// Spelling is how the client wrote the names of headers where that is not as Header has them; the last
+// spelling of each counts.
+func (r *Request) Spelling() map[string]string {
+	var as map[string]string
+	for _, name := range r.Names {
+		if k := canonical(name); k != name {
+			if as == nil {
+				as = map[string]string{}
+			}
+			as[k] = name
+		}
+	}
+	return as
+}
+
+// canonical is a header's name as http.Header has it. Those of handshakes are spelled otherwise by RFC 6455,
+// so by everybody, and net/textproto would make a new string of each.
+func canonical(name string) string {
+	switch name {
+	case "Sec-WebSocket-Key":
+		return "Sec-Websocket-Key"
+	case "Sec-WebSocket-Version":
+		return "Sec-Websocket-Version"
+	case "Sec-WebSocket-Extensions":
+		return "Sec-Websocket-Extensions"
+	case "Sec-WebSocket-Protocol":
+		return "Sec-Websocket-Protocol"
+	}
+	return textproto.CanonicalMIMEHeaderKey(name)
 }
 
 // FromHTTP reads the handshake out of a request that net/http has parsed: a later request of a
@@ -124,10 +159,9 @@ func (r *Request) check(minor int) Verdict {
 		return Plain
 	}
 	r.Key = r.Header.Get("Sec-Websocket-Key")
-	nonce, err := base64.StdEncoding.DecodeString(r.Key)
 	switch {
 	case minor < 1, !httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade"), r.Host == "",
-		err != nil, len(nonce) != 16, len(r.Header["Sec-Websocket-Key"]) != 1,
+		!isKey(r.Key), len(r.Header["Sec-Websocket-Key"]) != 1,
 		r.Header["Transfer-Encoding"] != nil,
 		r.Header["Content-Length"] != nil && r.Header.Get("Content-Length") != "0":
 		r.Status = http.StatusBadRequest
@@ -147,13 +181,24 @@ func (r *Request) check(minor int) Verdict {
 	return Upgrade
 }
 
+// isKey reports whether key is 16 bytes in base64.
+func isKey(key string) bool {
+	var nonce [18]byte
+	if len(key) != base64.StdEncoding.EncodedLen(16) {
+		return false
+	}
+	n, err := base64.StdEncoding.Decode(nonce[:], []byte(key))
+	return err == nil && n == 16
+}
+
 // acceptGUID is the constant of RFC 6455 section 1.3.
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 // AppendAccept appends the 101 answer to a handshake. Headers that the handshake itself needs are
 // left out of extra, and so are names and values that HTTP does not allow.
 func AppendAccept(dst []byte, key, subprotocol string, deflate bool, extra http.Header) []byte {
-	sum := sha1.Sum([]byte(key + acceptGUID))
+	var text [24 + len(acceptGUID)]byte
+	sum := sha1.Sum(append(append(text[:0], key...), acceptGUID...))
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = base64.StdEncoding.AppendEncode(dst, sum[:])
 	dst = append(dst, endOfLine...)

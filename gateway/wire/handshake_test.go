@@ -126,6 +126,19 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+func TestHandshakesAllocateLittle(t *testing.T) {
+	head, answer := []byte(good), make([]byte, 0, 256)
+	if n := testing.AllocsPerRun(100, func() {
+		r, verdict := ParseRequest(head)
+		if verdict != Upgrade {
+			t.Fatal(verdict)
+		}
+		answer = AppendAccept(answer[:0], r.Key, "", false, nil)
+	}); n > 12 { // three of them its subprotocols
+		t.Errorf("%v allocations for a handshake", n)
+	}
+}
+
 func TestFromHTTPAgreesWithParseRequest(t *testing.T) {
 	t.Parallel()
 	h, err := http.ReadRequest(bufio.NewReader(strings.NewReader(good)))
@@ -134,10 +147,10 @@ func TestFromHTTPAgreesWithParseRequest(t *testing.T) {
 	}
 	a, v := FromHTTP(h)
 	b, _ := ParseRequest([]byte(good))
-	if b.Spelling["Sec-Websocket-Key"] != "Sec-WebSocket-Key" || b.Spelling["Host"] != "" {
-		t.Error("spelling", b.Spelling)
+	if as := b.Spelling(); as["Sec-Websocket-Key"] != "Sec-WebSocket-Key" || as["Host"] != "" {
+		t.Error("spelling", as)
 	}
-	b.Size, b.Spelling = 0, nil // net/http does not keep how names were written
+	b.Size, b.Names = 0, nil // net/http does not keep how names were written
 	if diff := cmp.Diff(b, a); diff != "" || v != Upgrade {
 		t.Error(v, diff)
 	}
