@@ -117,8 +117,7 @@ func (c *call) contextValue(path string) (any, bool) {
 	return v, true
 }
 
-// required refuses a handshake that lacks a parameter which the route asks for. That and how AWS
-// answers is not verified.
+// required refuses a handshake that lacks a parameter which the route asks for.
 func (c *call) required(r *apispec.Route) error {
 	var missing []string
 	for name, p := range r.RequestParameters {
@@ -132,5 +131,5 @@ func (c *call) required(r *apispec.Route) error {
 		return nil
 	}
 	slices.Sort(missing)
-	return &fault{status: http.StatusBadRequest, kind: "BadRequestException", text: fmt.Sprintf("Missing required request parameters: [%s]", strings.Join(missing, ", "))}
+	return &fault{status: http.StatusBadRequest, kind: "BadRequestException", text: fmt.Sprintf(textMissing, strings.Join(missing, ", "))}
 }

@@ -309,7 +309,7 @@ func (m *management) connection(text string) *fault {
 			isoTime(conn.ConnectedAt), client{sourceIP(conn), conn.Attrs[attrAgent]}, isoTime(conn.LastActive),
 		}))
 	case http.MethodDelete:
-		if f := outcome(m.apis.o.Sockets.Close(m.r.Context(), id, sluice.CloseSpec{Code: 1000})); f != nil {
+		if f := outcome(m.apis.o.Sockets.Close(m.r.Context(), id, deleted)); f != nil {
 			return f
 		}
 		m.answer(http.StatusNoContent, nil)

@@ -172,11 +172,7 @@ func (st *Stage) connect(ctx context.Context, c *call) (answer, error) {
 		return a, err
 	}
 	if a.status < 200 || a.status >= 300 {
-		status := a.status
-		if status < 300 || status > 599 { // no handshake can end so
-			status = statusFailed
-		}
-		return a, &fault{status: status, empty: true}
+		return a, refused(a.status)
 	}
 	return a, nil
 }

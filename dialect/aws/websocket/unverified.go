@@ -26,7 +26,17 @@ const (
 	bodyAuthorizerFailed = `{"message":null}`
 	textDenied           = "User is not authorized to access this resource"
 	textDeniedExplicitly = "User is not authorized to access this resource with an explicit deny"
+	textMissing          = "Missing required request parameters: [%s]"
 )
+
+// refused answers a handshake that the $connect integration refuses: its status, and none of its body and
+// headers.
+func refused(status int) *fault {
+	if status < 300 || status > 599 { // no handshake can end so
+		status = statusFailed
+	}
+	return &fault{status: status, empty: true}
+}
 
 // Answers of @connections.
 const (
@@ -39,6 +49,13 @@ const malformedTold = false
 
 // idleReset is what starts the idle time anew: whether pings do is not known.
 const idleReset = gateway.MessagesAndPings
+
+// deleted closes a connection for DeleteConnection. That the function sees 1000 is recorded, what the
+// client sees is not.
+var deleted = sluice.CloseSpec{Code: 1000}
+
+// missingJSON is what $input.json makes of a path that leads nowhere.
+const missingJSON = `""`
 
 // goingAway is the reason of closes by us, which $disconnect sees.
 const goingAway = "Going away"

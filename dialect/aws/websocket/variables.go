@@ -50,7 +50,7 @@ func (in *input) Call(method string, args []any) (any, bool) {
 		if v, ok := in.find(first); ok {
 			return string(document.Marshal(v)), true
 		}
-		return `""`, true
+		return missingJSON, true
 	case "path":
 		return in.find(first)
 	case "params":
