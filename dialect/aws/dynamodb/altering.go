@@ -276,10 +276,7 @@ func changeIndex(s *table.Spec, desc *description, u indexUpdate, defs []attribu
 				desc.Attributes = append(desc.Attributes, d)
 			}
 		}
-		if len(defs) == 0 {
-			defs = desc.Attributes
-		}
-		if err := checkIndex(*u.create, desc.KeySchema, defs); err != nil {
+		if err := checkIndex(*u.create, desc.KeySchema, desc.Attributes); err != nil {
 			return err
 		}
 		if err := checkIndexThroughput(*u.create, desc); err != nil {

@@ -446,11 +446,7 @@ func (h *Handler) view(d *described, n count) tableView {
 		v.LatestStreamLabel, v.LatestStreamArn = s.Label, arn+"/stream/"+s.Label
 	}
 	if desc.Encrypted {
-		key := desc.EncryptionKey
-		if !strings.HasPrefix(key, "arn:") {
-			key = "arn:aws:kms:" + h.opt.Region + ":" + h.opt.Account + ":key/" + strings.TrimPrefix(key, "alias/")
-		}
-		v.SSEDescription = &sseView{"ENABLED", "KMS", key}
+		v.SSEDescription = &sseView{"ENABLED", "KMS", h.keyARN(desc.EncryptionKey)}
 	}
 	if desc.Class != "" {
 		v.TableClassSummary = &classView{desc.Class, desc.ClassChanged}
@@ -471,4 +467,17 @@ func (h *Handler) view(d *described, n count) tableView {
 		v.GlobalSecondaryIndexes = append(v.GlobalSecondaryIndexes, one)
 	}
 	return v
+}
+
+// keyARN is the ARN of a key of KMS that a client has named by an id, an alias, an ARN, or not at all.
+func (h *Handler) keyARN(key string) string {
+	switch {
+	case strings.HasPrefix(key, "arn:"):
+		return key
+	case key == "":
+		key = "alias/aws/dynamodb"
+	case !strings.HasPrefix(key, "alias/"):
+		key = "key/" + key
+	}
+	return "arn:aws:kms:" + h.opt.Region + ":" + h.opt.Account + ":" + key
 }
