@@ -36,10 +36,10 @@ func args(t testing.TB, names map[string]string, values string) *Args {
 func TestConditionsHoldOrNot(t *testing.T) {
 	it := item(t, `{"a":{"S":"x"},"n":{"N":"5"},"neg":{"N":"-5"},"big":{"N":"123456789012345678901234567890.5"},"s":{"S":"Zebra"},
 		"l":{"L":[{"N":"1"},{"M":{"k":{"S":"deep"}}}]},"ss":{"SS":["p","q"]},"ns":{"NS":["1","2"]},"b":{"B":"AAH/"},"bs":{"BS":["AAH/"]},
-		"t":{"BOOL":true},"nul":{"NULL":true},"m":{"M":{"k":{"S":"v"}}},"e":{"S":""},"u":{"S":"é"}}`)
+		"t":{"BOOL":true},"nul":{"NULL":true},"m":{"M":{"k":{"S":"v"}}},"e":{"S":""},"u":{"S":"é𝄞"}}`)
 	values := `{":x":{"S":"x"},":five":{"N":"5.0"},":six":{"N":"6"},":p":{"S":"p"},":deep":{"S":"deep"},":ty":{"S":"SS"},":one":{"N":"1"},
 		":two":{"N":"2"},":ten":{"N":"10"},":a":{"S":"a"},":bytes":{"B":"AAE="},":whole":{"B":"AAH/"},":set":{"SS":["q","p"]},":yes":{"BOOL":true},
-		":null":{"NULL":true},":map":{"M":{"k":{"S":"v"}}},":eb":{"S":"eb"},":Ze":{"S":"Ze"},":big":{"N":"123456789012345678901234567890.50"},":empty":{"S":""},
+		":null":{"NULL":true},":map":{"M":{"k":{"S":"v"}}},":eb":{"S":"eb"},":Ze":{"S":"Ze"},":big":{"N":"123456789012345678901234567890.50"},":empty":{"S":""},":three":{"N":"3"},
 		":elem":{"M":{"k":{"S":"deep"}}},":minus":{"N":"-6"}}`
 	for src, want := range map[string]bool{
 		"a = :x":                true,
@@ -96,7 +96,7 @@ func TestConditionsHoldOrNot(t *testing.T) {
 		"t = :yes AND nul = :null AND m = :map":     true,
 		"size(l) < :five":                           true,
 		"size(s) = :five":                           true,
-		"size(u) = :one":                            true,
+		"size(u) = :three":                          true,
 		"size(b) > :two":                            true,
 		"size(m) = :one AND size(ns) = :two":        true,
 		"size(n) = :one":                            false,

@@ -85,7 +85,7 @@ func (n *node) eval(item attr.Item) (table.Value, bool) {
 	size := 0
 	switch v.Type {
 	case table.String:
-		size = len(utf16.Encode([]rune(v.Str))) // characters as Java counts them
+		size = utf16Len(v.Str)
 	case table.Binary:
 		size = len(v.Bytes)
 	case table.Map:
@@ -96,6 +96,15 @@ func (n *node) eval(item attr.Item) (table.Value, bool) {
 		return v, false
 	}
 	return attr.Number(strconv.Itoa(size)), true
+}
+
+// utf16Len is how long a string is in units of UTF-16, which is how AWS counts.
+func utf16Len(s string) int {
+	n := 0
+	for _, r := range s {
+		n += utf16.RuneLen(r)
+	}
+	return n
 }
 
 func ordered(a table.Value, op string, b table.Value) bool {

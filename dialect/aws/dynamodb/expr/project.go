@@ -56,6 +56,15 @@ func AttributesToGet(names []string) ([]Path, error) {
 // Project returns the parts of an item at the ends of paths, in maps and lists as they were; elements
 // of a list keep their order and close ranks. What is not there is left out.
 func Project(item attr.Item, paths []Path) attr.Item {
+	if !slices.ContainsFunc(paths, func(p Path) bool { return len(p) > 1 }) {
+		part := make(attr.Item, len(paths))
+		for _, p := range paths {
+			if v, ok := item[p[0].Name]; ok {
+				part[p[0].Name] = v
+			}
+		}
+		return part
+	}
 	root := &branch{}
 	for _, p := range paths {
 		if _, ok := p.Get(item); ok {
