@@ -15,9 +15,11 @@ const hangUpLook = 20 * time.Millisecond
 // to come back within a grace. It returns when every Close that is owed has been told, also of those who come
 // meanwhile, or with ctx's error.
 func (g *Gateway) HangUp(ctx context.Context, app sluice.AppName, spec sluice.CloseSpec, limit time.Duration) error {
+	// Those that have ended already go first: whose owner is back on another connection is spared the Close.
+	g.each(ctx, func(s *shard) int { return s.hangUpAll(app, nil, false) })
 	for end := time.Now().Add(limit); ; {
 		late := time.Now().After(end)
-		if g.each(ctx, func(s *shard) int { return s.hangUpAll(app, spec, late) }) == 0 {
+		if g.each(ctx, func(s *shard) int { return s.hangUpAll(app, &spec, late) }) == 0 {
 			return ctx.Err()
 		}
 		select {
@@ -30,8 +32,9 @@ func (g *Gateway) HangUp(ctx context.Context, app sluice.AppName, spec sluice.Cl
 	}
 }
 
-// hangUpAll takes an app's connections one step further to their end and returns how many are not there yet.
-func (s *shard) hangUpAll(app sluice.AppName, spec sluice.CloseSpec, late bool) (left int) {
+// hangUpAll takes an app's connections one step further to their end and returns how many are not there
+// yet. Without a spec, open ones stay.
+func (s *shard) hangUpAll(app sluice.AppName, spec *sluice.CloseSpec, late bool) (left int) {
 	for _, chunk := range *s.slots.Load() {
 		for i := range chunk {
 			c := &chunk[i]
@@ -40,8 +43,8 @@ func (s *shard) hangUpAll(app sluice.AppName, spec sluice.CloseSpec, late bool) 
 				continue
 			}
 			slot, gen := c.slot, c.gen()
-			if c.state() == open {
-				s.shut(c, sluice.ServerClose, spec)
+			if c.state() == open && spec != nil {
+				s.shut(c, sluice.ServerClose, *spec)
 			}
 			if late && c.connected() {
 				s.hangUp(c)
