@@ -159,6 +159,7 @@ func New(o Options) (*Group, error) {
 		MaxLife:      set.Life,
 		LifeNotice:   []byte(wordReconnect),
 		NoticeGrace:  30 * time.Second,
+		GoAway:       sluice.CloseSpec{Code: 1001, Reason: "going away"},
 		MaxFrame:     maxMessage,
 		MaxMessage:   maxMessage,
 		MaxPush:      maxMessage + len(wordNotify), // the limit is on what the backend sends

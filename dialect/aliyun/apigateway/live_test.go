@@ -97,6 +97,21 @@ func (c *client) closed() (ws.StatusCode, error) {
 	}
 }
 
+func TestStoppingServerSaysCRAndGoesAway(t *testing.T) {
+	l := goLive(t, func(Sockets) *Group { return newGroup(t, &rooms{}, api("/*")) })
+	c := l.dial(t)
+	c.send("RG#d1")
+	c.read()
+	go l.gw.Drain(context.WithoutCancel(t.Context()), 0)
+	f, err := ws.ReadFrame(c.conn)
+	if err != nil || string(f.Payload) != "CR" {
+		t.Errorf("%q (%v)", f.Payload, err)
+	}
+	if code, err := c.closed(); code != 1001 {
+		t.Errorf("closed with %d (%v)", code, err)
+	}
+}
+
 func TestOneDeviceOnARealGateway(t *testing.T) {
 	gone := make(chan sluice.Invocation, 10)
 	f := &rooms{invoke: func(_ context.Context, inv sluice.Invocation) (sluice.Result, error) {
