@@ -108,6 +108,8 @@ func TestQueriesFind(t *testing.T) {
 		{"ideographs", phrase("title", "楼梦"), "d"},
 		{"a pair of ideographs", match("motto", "梨花茶", 1), "d"},
 		{"another pair", match("motto", "茶花", 1), ""},
+		{"pairs that are not together", match("motto", "菊花now求菊", 2), "d"},
+		{"pairs, one of which is missing", match("motto", "梨花茶", 2), ""},
 		{"a word between ideographs", term("motto", textValue("now")), "d"},
 		{"an integer, by a string", term("year", textValue("1949")), "b"},
 		{"a boolean, by a string", term("lent", textValue("true")), "a"},

@@ -161,29 +161,42 @@ func (q *queries) text(m *query) (matcher, error) {
 		}), nil
 	}
 	q.markWords(f, func(word string) bool { return slices.Contains(words, word) })
-	need := minimum(tq.Minimum, tq.Share, len(words), 1)
+	wanted := f.tokens(tq.Text)
+	need, whole := minimum(tq.Minimum, tq.Share, len(words), 1), 0
 	if tq.Operator == operatorAnd {
-		need = len(words)
+		need, whole = 1, length(wanted)
 	}
 	return func(d *document) (score float64, hit bool) {
 		for _, v := range d.values(f) {
-			has, n := f.words(v.Str), 0
-			for _, w := range words {
+			has := f.words(v.Str)
+			var found []token
+			for _, w := range wanted {
 				times := 0
 				for _, h := range has {
-					if h == w {
+					if h == w.text {
 						times++
 					}
 				}
 				if times > 0 {
-					n++
+					found = append(found, w)
 					score += 1 + math.Log(float64(times))
 				}
 			}
-			hit = hit || n > 0 && n >= need
+			// Of pairs of ideographs those have to be found that all ideographs are in: the rest are hardly words.
+			hit = hit || len(found) > 0 && len(found) >= need && (whole == 0 || length(found) == whole)
 		}
 		return score, hit
 	}, nil
+}
+
+// length is how many bytes of a text are in some of its words.
+func length(words []token) (n int) {
+	end := 0 // words come in order
+	for _, w := range words {
+		n += w.to - max(end, w.from)
+		end = w.to
+	}
+	return n
 }
 
 // follow is how many tokens a phrase takes that begins with the first of them; 0 when it does not. Other words may
