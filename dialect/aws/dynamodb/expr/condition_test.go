@@ -258,6 +258,7 @@ func TestNamesAndValuesAreCheckedAndMustBeUsed(t *testing.T) {
 		{names: map[string]string{"a": "b"}, values: attr.Item{}, want: `ExpressionAttributeNames contains invalid key: Syntax error; key: "a"`},
 		{names: map[string]string{"#": "b"}, want: `ExpressionAttributeNames contains invalid key: Syntax error; key: "#"`},
 		{names: map[string]string{"#a-b": "b"}, want: `ExpressionAttributeNames contains invalid key: Syntax error; key: "#a-b"`},
+		{names: map[string]string{"#a": ""}, want: "ExpressionAttributeNames contains invalid value: Empty attribute name for key #a"},
 		{values: attr.Item{}, want: "ExpressionAttributeValues must not be empty"},
 		{values: attr.Item{"b": {}}, bad: bad, want: `ExpressionAttributeValues contains invalid key: Syntax error; key: "b"`},
 		{values: attr.Item{":b": {}}, bad: bad, want: "ExpressionAttributeValues contains invalid value: so bad for key :b"},

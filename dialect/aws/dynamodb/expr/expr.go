@@ -81,6 +81,11 @@ func NewArgs(names map[string]string, values attr.Item, bad *attr.Error) (*Args,
 	if err := checkKeys("ExpressionAttributeNames", '#', names); err != nil {
 		return nil, err
 	}
+	for key, name := range names {
+		if name == "" {
+			return nil, attr.Invalid("ExpressionAttributeNames contains invalid value: Empty attribute name for key " + key)
+		}
+	}
 	if err := checkKeys("ExpressionAttributeValues", ':', values); err != nil {
 		return nil, err
 	}
