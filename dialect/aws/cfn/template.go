@@ -39,8 +39,9 @@ type Resource struct {
 	At      sluice.Place
 	Props   *Value // not resolved; never nil
 	Meta    *Value
-	Skipped bool // left out by Options.Skip: only its names are known
-	Made    bool // by a transform, not by the template itself
+	Body    *Value // all of it, as written; nil when it was made
+	Skipped bool   // left out by Options.Skip: only its names are known
+	Made    bool   // by a transform, not by the template itself
 
 	done map[string]*Value // properties that were resolved
 	busy map[string]bool   // those that are being resolved
@@ -68,7 +69,7 @@ type Template struct {
 
 // limits of resolving, against templates that double themselves.
 const (
-	maxEvals = 2_000_000
+	maxEvals = 1_000_000
 	maxText  = 1 << 20
 )
 
@@ -138,7 +139,7 @@ func (t *Template) list() {
 			t.absent[f.Key] = fmt.Sprintf("its condition %s does not hold", c.Str())
 			continue
 		}
-		t.Add(&Resource{ID: f.Key, Type: typ.Str(), At: f.At, Props: props, Meta: v.Get("Metadata"), Skipped: slices.Contains(t.o.Skip, f.Key)})
+		t.Add(&Resource{ID: f.Key, Type: typ.Str(), At: f.At, Props: props, Meta: v.Get("Metadata"), Body: v})
 	}
 	for _, id := range t.o.Skip {
 		if t.byID[id] == nil && t.absent[id] == "" {
@@ -185,6 +186,7 @@ func (t *Template) Add(r *Resource) {
 	if r.Props == nil {
 		r.Props = &Value{At: r.At, Fields: []Field{}}
 	}
+	r.Skipped = r.Skipped || slices.Contains(t.o.Skip, r.ID)
 	t.byID[r.ID] = r
 	t.resources = append(t.resources, r)
 }

@@ -31,7 +31,7 @@ func (b *builder) expand() {
 			if r.Type != "AWS::Serverless::"+pass || r.Skipped {
 				continue
 			}
-			r.Props = merge(b.t.Pick(globals.Get(pass)), r.Props)
+			r.Props = merge(without(b.t.Pick(globals.Get(pass)), r.Body.Get("IgnoreGlobals")), r.Props)
 			switch pass {
 			case "Api":
 				b.expandREST(r)
@@ -60,6 +60,19 @@ func fields(v *cfn.Value) []cfn.Field {
 		return nil
 	}
 	return v.Fields
+}
+
+// without is Globals without what a resource says it ignores: "*", or a list of properties.
+func without(globals, ignore *cfn.Value) *cfn.Value {
+	if globals == nil || ignore.Str() == "*" {
+		return nil
+	}
+	if ignore.IsList() {
+		for _, e := range ignore.List {
+			globals = globals.With(e.Str(), nil)
+		}
+	}
+	return globals
 }
 
 // merge lays a resource's properties over those of Globals: maps join, lists follow each other, all else
