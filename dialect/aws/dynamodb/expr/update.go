@@ -33,20 +33,6 @@ func (u *Update) Paths() []Path {
 	return list
 }
 
-// Literal returns the value that the update sets the attribute of that name to, if it is the same for
-// every item; otherwise ok is false.
-func (u *Update) Literal(name string) (v table.Value, ok bool) {
-	if u == nil {
-		return v, false
-	}
-	for _, act := range u.actions {
-		if act.verb == "SET" && len(act.path) == 1 && act.path[0].Name == name && act.value.op == opValue {
-			return act.value.value, true
-		}
-	}
-	return v, false
-}
-
 // Update reads an UpdateExpression.
 func (a *Args) Update(src string) (*Update, error) {
 	u, fault := a.update(src)

@@ -193,12 +193,24 @@ func TestUpdatesAreRefusedInAWSWords(t *testing.T) {
 	if got := fmt.Sprint(u.Paths()); got != "[[a] [b, c] [d] [e, [3]]]" {
 		t.Error(got)
 	}
-	if v, ok := u.Literal("a"); !ok || v.Str != "a" {
-		t.Error(v, ok)
+	if got := fmt.Sprint(u.Reads()); got != "[[a]]" {
+		t.Error(got)
 	}
-	for _, name := range []string{"b", "d", "e", "x"} {
-		if v, ok := u.Literal(name); ok {
-			t.Error(name, v)
+}
+
+func TestUpdatesTellWhatTypesTheyMake(t *testing.T) {
+	const values = `{":s":{"S":"a"},":n":{"N":"1"},":l":{"L":[]},":ss":{"SS":["a"]}}`
+	u, err := args(t, nil, values).Update("SET s = :s, total = a - :n, l = list_append(x, :l), copied = s, maybe = if_not_exists(y, :s), m.k = :s ADD n :n DELETE ss :ss REMOVE gone")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"s": "string", "total": "decimal", "l": "list", "n": "decimal", "copied": "", "maybe": "", "m": "", "ss": "", "gone": "", "other": ""} {
+		got := ""
+		if is, ok := u.Makes(name); ok {
+			got = is.String()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
 }

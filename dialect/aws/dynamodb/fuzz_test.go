@@ -1,0 +1,41 @@
+package dynamodb
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// FuzzRequests sends strangers' requests to tables that have one item each: whatever comes, the answer is
+// a success or the client's mistake, and it is JSON.
+func FuzzRequests(f *testing.F) {
+	files, err := filepath.Glob("testdata/golden/*.txt")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		script, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for line := range strings.Lines(string(script)) {
+			if op, body, ok := strings.Cut(strings.TrimSpace(line), " "); ok && !strings.HasPrefix(line, " ") && op != "#" && op != "pass" {
+				f.Add(op, []byte(body))
+			}
+		}
+	}
+	w := newWorld(f)
+	w.ok("CreateTable", modelTable)
+	w.ok("PutItem", `{"TableName":"Tab","Item":{"p":{"S":"a"},"c":{"N":"1"},"g":{"S":"b"},"n":{"N":"2"},"m":{"M":{"l":{"L":[]}}}}}`)
+	f.Fuzz(func(t *testing.T, op string, body []byte) {
+		if op == "CreateTable" || op == "DeleteTable" { // would only make the others dull
+			op = "DescribeTable"
+		}
+		status, out, err := w.h.Do(t.Context(), op, body)
+		if err != nil || status != 200 && status != 400 || len(out) > 0 && !json.Valid(out) {
+			t.Fatalf("%s %s: %d %s, %v", op, body, status, out, err)
+		}
+	})
+}
