@@ -343,3 +343,28 @@ func TestPushesThatWaitKeepTheirOrder(t *testing.T) {
 		<-done
 	})
 }
+
+func TestClientThatIsNotReadIsNotSilent(t *testing.T) {
+	both(t, func(t *testing.T, streams bool) {
+		const idle = 300 * time.Millisecond
+		goOn := make(chan bool)
+		s := start(t, streams, Policy{AutoAccept: true, Idle: idle, MaxPending: 1, Ping: idle / 3, MaxPings: 1}, &handler{handle: func(ctx context.Context, ev *sluice.Event) sluice.Reply {
+			<-goOn
+			return echo(ctx, ev)
+		}})
+		c := s.dial()
+		c.text("one")
+		c.text("two") // waits, and nothing more is read
+		time.Sleep(3 * idle)
+		close(goOn)
+		for _, want := range []string{"one", "two"} {
+			f, err := c.next()
+			for err == nil && f.first == 0x89 { // pings
+				f, err = c.next()
+			}
+			if err != nil || string(f.data) != want {
+				t.Fatalf("got %v (%v), want %q", f, err, want)
+			}
+		}
+	})
+}
