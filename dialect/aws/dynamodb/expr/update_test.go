@@ -200,11 +200,11 @@ func TestUpdatesAreRefusedInAWSWords(t *testing.T) {
 
 func TestUpdatesTellWhatTypesTheyMake(t *testing.T) {
 	const values = `{":s":{"S":"a"},":n":{"N":"1"},":l":{"L":[]},":ss":{"SS":["a"]}}`
-	u, err := args(t, nil, values).Update("SET s = :s, total = a - :n, l = list_append(x, :l), copied = s, maybe = if_not_exists(y, :s), m.k = :s ADD n :n DELETE ss :ss REMOVE gone")
+	u, err := args(t, nil, values).Update("SET s = :s, tally = a - :n, l = list_append(x, :l), copied = s, maybe = if_not_exists(y, :s), m.k = :s ADD n :n DELETE ss :ss REMOVE gone")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"s": "string", "total": "decimal", "l": "list", "n": "decimal", "copied": "", "maybe": "", "m": "", "ss": "", "gone": "", "other": ""} {
+	for name, want := range map[string]string{"s": "string", "tally": "decimal", "l": "list", "n": "decimal", "copied": "", "maybe": "", "m": "", "ss": "", "gone": "", "other": ""} {
 		got := ""
 		if is, ok := u.Makes(name); ok {
 			got = is.String()
