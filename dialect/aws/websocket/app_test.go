@@ -103,7 +103,8 @@ func TestWhatIsClaimedOfPlainRequests(t *testing.T) {
 		{"http://chat.localhost/index.html", false, false},
 		{"http://chat.localhost/_aws/execute-api/abcd123456/prod/@connections/x", true, true},
 		{"http://127.0.0.1:4566/2015-03-31/functions", false, false},
-		{"http://s3.localhost/bucket/@groups", false, false},
+		{"http://127.0.0.1:4566/bucket/folder/@groups/x", false, false},
+		{"http://127.0.0.1:4566/bucket/@groups/x?X-Amz-Credential=K%2F20260101%2Fus-east-1%2Fs3%2Faws4_request", false, false},
 	} {
 		r := httptest.NewRequest("POST", tc.url, nil)
 		if got := s.Claims(r); got != tc.app {

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -173,6 +175,7 @@ func (in *integration) custom(ctx context.Context, c *call, twoWay bool) (answer
 	if err != nil {
 		return answer{}, err
 	}
+	c.context().Set("status", json.Number(strconv.Itoa(b.status)))
 	return in.respond(c, b, twoWay)
 }
 

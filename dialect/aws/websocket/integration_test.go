@@ -1,6 +1,8 @@
 package websocket
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -310,6 +312,86 @@ func TestThrottlesOfRoutes(t *testing.T) {
 		}
 		if n := count(`{"action":"ask"}`); n != 10 {
 			t.Errorf("its own settings: %d", n)
+		}
+	})
+}
+
+// passthroughTemplate is the one that AWS's console offers, in short.
+const passthroughTemplate = `#set($allParams = $input.params())
+{
+"body-json" : $input.json('$'),
+"params" : {
+#foreach($type in $allParams.keySet())
+    #set($params = $allParams.get($type))
+"$type" : {
+    #foreach($paramName in $params.keySet())
+    "$paramName" : "$util.escapeJavaScript($params.get($paramName))"
+        #if($foreach.hasNext),#end
+    #end
+}
+    #if($foreach.hasNext),#end
+#end
+},
+"stage-variables" : {
+#foreach($key in $stageVariables.keySet())
+"$key" : "$util.escapeJavaScript($stageVariables.get($key))"
+    #if($foreach.hasNext),#end
+#end
+},
+"context" : {
+    "account-id" : "$context.identity.accountId",
+    "principal" : "$context.authorizer.principalId",
+    "stage" : "$context.stage",
+    "variable" : "$stageVariables['a']",
+    "source-ip" : "$context.identity.sourceIp"
+    }
+}
+`
+
+func TestTheConsolesTemplate(t *testing.T) {
+	got := ""
+	f := &rooms{invoke: func(_ string, p []byte) (sluice.Result, error) { got = string(p); return sluice.Result{}, nil }}
+	s := deploy(t, f, Options{}, chat(
+		withIntegration("x", false, apispec.Integration{Type: "AWS", URI: lambdaURI("fn"), RequestTemplates: map[string]string{"$default": passthroughTemplate}}),
+		func(a *apispec.API) { a.Stages[0].Variables = map[string]string{"a": "it's /x"} },
+	))
+	if out := s.say(`{"action":"x"}`); out != "" {
+		t.Fatal(out)
+	}
+	var flat bytes.Buffer
+	if err := json.Compact(&flat, []byte(strings.ReplaceAll(got, `\'`, "'"))); err != nil {
+		t.Fatalf("%v: %s", err, got)
+	}
+	const want = `{"body-json":{"action":"x"},"params":{"path":{},"querystring":{},"header":{}},"stage-variables":{"a":"it's \/x"},"context":{"account-id":"","principal":"","stage":"prod","variable":"it's /x","source-ip":"192.0.2.1"}}`
+	if diff := cmp.Diff(want, flat.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func FuzzAnswers(f *testing.F) {
+	f.Add([]byte(`{"statusCode":"200","headers":{"Sec-WebSocket-Protocol":7},"multiValueHeaders":{"sec-websocket-protocol":[]},"body":"aGk=","isBase64Encoded":true}`))
+	f.Add([]byte(verdictOf("Allow", "*", `,"context":{"a":1,"b":null,"c":"x"},"usageIdentifierKey":"k"`)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if a, err := proxyAnswer(b); err == nil && a.binary && len(a.body) == 0 {
+			t.Fatal("bytes, but none")
+		}
+		if v, err := readVerdict(b); err == nil && !json.Valid([]byte(v.context(7))) {
+			t.Fatal(v.context(7))
+		}
+	})
+}
+
+func FuzzPlaces(f *testing.F) {
+	s := deploy(f, &rooms{}, Options{}, chat(func(a *apispec.API) {
+		a.Mappings = []apispec.Mapping{{Domain: "ws.example.com", Path: "a/b", Stage: "prod"}, {Domain: "ws.example.com", Stage: "gone"}}
+	}))
+	f.Add("abcd123456.execute-api.localhost:80", "/prod/@connections/x")
+	f.Add("ws.example.com", "/a//b/")
+	f.Add("[::1]:8080", "/_aws/ws/abcd123456")
+	f.Fuzz(func(t *testing.T, host, path string) {
+		got := s.find(host, strings.Split(path, "/"))
+		if got.stage != nil && got.stage.api != got.api {
+			t.Fatal("a stage of another API")
 		}
 	})
 }

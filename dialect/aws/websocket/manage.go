@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/sluicehq/sluice"
@@ -62,19 +63,21 @@ func (a *APIs) Claims(r *http.Request) bool {
 	if len(path) > 2 && path[0] == "_aws" && (path[1] == "execute-api" || path[1] == "ws") {
 		return a.byID(path[2]) != nil
 	}
-	return len(path) < 5 && hasVerb(path) && !strings.HasPrefix(bareHost(r.Host), "s3.")
+	return isCall(r, path)
 }
 
-// hasVerb reports whether a path is that of a management call: @connections or @groups behind a stage
-// or at its beginning.
-func hasVerb(path []string) bool {
-	for i, s := range trim(path) {
-		if i < 5 && isVerb(s) {
-			return true
-		}
+// isCall reports whether a request that names no API is a management call nevertheless: /@connections or
+// /{stage}/@connections and so on, and not an object of S3 that is called so.
+func isCall(r *http.Request, path []string) bool {
+	if len(path) == 0 || !isVerb(path[0]) && (len(path) == 1 || !isVerb(path[1])) || len(path) > 4 {
+		return false
 	}
-	return false
+	return !strings.Contains(r.Header.Get("Authorization"), "/s3/aws4_request") && !strings.Contains(r.URL.Query().Get("X-Amz-Credential"), "/s3/aws4_request")
 }
+
+// hasVerb reports whether a path may be that of a management call: @connections or @groups behind a stage
+// or a domain's base path.
+func hasVerb(path []string) bool { return slices.ContainsFunc(path, isVerb) }
 
 // ServeHTTP serves management calls on the listener that all apps share. A call whose host names no API
 // is for the API of the connection that it names; one that names none is for the only API that has
