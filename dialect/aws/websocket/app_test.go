@@ -3,10 +3,13 @@ package websocket
 import (
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aws/apispec"
+	"github.com/sluicehq/sluice/gateway"
 )
 
 func TestHandshakesFindTheirStage(t *testing.T) {
@@ -179,5 +182,34 @@ func TestRoutesAreChosen(t *testing.T) {
 		if got := s.say(tc.text); got != tc.want {
 			t.Errorf("%s on %s: %q, want %q", tc.expr, tc.text, got, tc.want)
 		}
+	}
+}
+
+func TestQuotasAreOnByDefault(t *testing.T) {
+	p := deploy(t, &rooms{}, Options{}, chat()).Endpoints()[0].Policy
+	want := gateway.Policy{
+		OpenTimeout: 44 * time.Second, EventTimeout: 39 * time.Second,
+		Idle: 10 * time.Minute, Activity: gateway.MessagesAndPings, Ping: 30 * time.Second, MaxPings: 2,
+		GoAway: sluice.CloseSpec{Code: 1001, Reason: "Going away"}, NoBinary: true,
+		MaxFrame: 32768, MaxMessage: 131072, MaxPush: 131072, MaxQueue: 1 << 20, MaxQueued: 256, PushWait: time.Second, Uplink: 256,
+	}
+	if diff := cmp.Diff(want, p); diff != "" {
+		t.Error(diff)
+	}
+	strict := deploy(t, &rooms{}, Options{Strict: true, Idle: -1, Ping: -1, AcceptBinary: true, Ordered: true}, chat())
+	want.Idle, want.Ping, want.NoBinary, want.Uplink, want.MaxLife = 0, 0, false, 1, 2*time.Hour
+	if diff := cmp.Diff(want, strict.Endpoints()[0].Policy); diff != "" {
+		t.Error(diff)
+	}
+	if c, r := strict.apis.connects, strict.apis.requests; c.rate != 500 || r.rate != 10000 || r.burst != 5000 {
+		t.Errorf("%+v %+v", c, r)
+	}
+}
+
+func BenchmarkMessage(b *testing.B) {
+	s := deploy(b, &rooms{invoke: answers(`{"statusCode":200}`)}, Options{}, chat())
+	b.ReportAllocs()
+	for b.Loop() {
+		s.say(`{"action":"sendmessage","data":"hello, world"}`)
 	}
 }

@@ -2,7 +2,11 @@ package websocket
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -209,6 +213,38 @@ func TestIAMLetsTheAppAndTheOperatorIn(t *testing.T) {
 	}
 	if r := try("NOBODY", ""); r.Refuse == nil || r.Refuse.Status != 403 || r.Refuse.Header["x-amzn-ErrorType"][0] != "UnrecognizedClientException" {
 		t.Errorf("unknown key: %s", shown(r.Refuse))
+	}
+}
+
+// presigned is the query of a signed address, as browsers open it.
+func presigned(host, path, key, secret, expires string) string {
+	const stamp, scope = "20240209T181143Z", "/20240209/us-east-1/execute-api/aws4_request"
+	query := "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=" + url.QueryEscape(key+scope) + "&X-Amz-Date=" + stamp + "&X-Amz-Expires=" + expires + "&X-Amz-SignedHeaders=host"
+	hash := func(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }
+	sign := func(key []byte, s string) []byte {
+		h := hmac.New(sha256.New, key)
+		h.Write([]byte(s))
+		return h.Sum(nil)
+	}
+	k := []byte("AWS4" + secret)
+	for part := range strings.SplitSeq(scope[1:], "/") {
+		k = sign(k, part)
+	}
+	canonical := "GET\n" + path + "\n" + query + "\nhost:" + host + "\n\nhost\n" + hash("")
+	return query + fmt.Sprintf("&X-Amz-Signature=%x", sign(k, "AWS4-HMAC-SHA256\n"+stamp+"\n"+scope[1:]+"\n"+hash(canonical)))
+}
+
+func TestBrowsersSignInTheQuery(t *testing.T) {
+	s := deploy(t, &rooms{invoke: ok}, Options{}, chat(onRoute("$connect", func(r *apispec.Route, _ *apispec.API) { r.AuthorizationType = "AWS_IAM" })))
+	for _, tc := range []struct {
+		secret, expires, kind string
+	}{{"secret", "60", ""}, {"wrong", "60", "InvalidSignatureException"}} {
+		h := handshake()
+		h.RawQuery = presigned(h.Host, h.Path, "CHAT", tc.secret, tc.expires)
+		r := s.connect(h)
+		if (r.Refuse == nil) != (tc.kind == "") || tc.kind != "" && (r.Refuse.Status != 403 || r.Refuse.Header["x-amzn-ErrorType"][0] != tc.kind) {
+			t.Errorf("%+v: %s", tc, shown(r.Refuse))
+		}
 	}
 }
 
