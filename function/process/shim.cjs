@@ -40,28 +40,36 @@ function writeAll(b) {
   }
 }
 
-function frame(type, flags, id, meta, body) {
-  const m = meta ? JSON.stringify(meta) : '';
-  const mn = Buffer.byteLength(m);
-  const text = typeof body === 'string';
-  const bn = text ? Buffer.byteLength(body) : body ? body.length : 0;
-  const b = Buffer.allocUnsafe(HEAD + mn + bn);
-  b.writeUInt32LE(mn + bn, 0);
-  b[4] = type;
-  b[5] = flags;
-  b.writeUInt16LE(mn, 6);
-  b.writeUInt32LE(id, 8);
-  if (mn) b.write(m, HEAD, 'utf8');
-  if (text) b.write(body, HEAD + mn, 'utf8'); else if (bn) b.set(body, HEAD + mn);
+const sizeOf = (body) => (typeof body === 'string' ? Buffer.byteLength(body) : body ? body.length : 0);
+
+// fill writes a frame of size bytes into b.
+function fill(b, at, size, type, flags, id, meta, mn, body) {
+  b.writeUInt32LE(size - HEAD, at);
+  b[at + 4] = type;
+  b[at + 5] = flags;
+  b.writeUInt16LE(mn, at + 6);
+  b.writeUInt32LE(id, at + 8);
+  if (mn) b.write(meta, at + HEAD, 'utf8');
+  if (typeof body === 'string') b.write(body, at + HEAD + mn, 'utf8'); else if (body) b.set(body, at + HEAD + mn);
   return b;
 }
 
-let out = []; // answers of this turn of the event loop; they leave in one write
+function frame(type, flags, id, meta, body) {
+  const m = meta ? JSON.stringify(meta) : '';
+  const mn = sizeOf(m), size = HEAD + mn + sizeOf(body);
+  return fill(Buffer.allocUnsafe(size), 0, size, type, flags, id, m, mn, body);
+}
+
+// Answers of one turn of the event loop leave in one write.
+const out = Buffer.allocUnsafeSlow(64 << 10);
+const turn = Promise.resolve();
+let filled = 0;
+
 function flush() {
-  if (out.length === 0) return;
-  const b = out.length === 1 ? out[0] : Buffer.concat(out);
-  out = [];
-  writeAll(b);
+  if (filled === 0) return;
+  const n = filled;
+  filled = 0;
+  writeAll(out.subarray(0, n));
 }
 
 function answer(type, id, meta, body) {
@@ -74,7 +82,13 @@ function answer(type, id, meta, body) {
     }
     return;
   }
-  if (out.push(frame(type, 0, id, meta, body)) === 1) process.nextTick(flush);
+  const m = meta ? JSON.stringify(meta) : '';
+  const mn = sizeOf(m), size = HEAD + mn + sizeOf(body);
+  if (size > out.length - filled) flush();
+  if (size > out.length) return writeAll(fill(Buffer.allocUnsafe(size), 0, size, type, 0, id, m, mn, body));
+  fill(out, filled, size, type, 0, id, m, mn, body);
+  if (filled === 0) turn.then(flush);
+  filled += size;
 }
 
 // failure words an error for ERROR and INITERR; kind is handled, crash, entry, init or big.
@@ -255,7 +269,7 @@ function read(n, buf) {
     if (part === null && n - i >= HEAD) {
       const size = HEAD + buf.readUInt32LE(i);
       if (n - i >= size) {
-        unpack(Buffer.from(buf.subarray(i, i + size))); // buf is used again
+        unpack(buf, i, size, true);
         i += size;
         continue;
       }
@@ -273,14 +287,17 @@ function read(n, buf) {
     const whole = part;
     part = null;
     have = 0;
-    unpack(whole);
+    unpack(whole, 0, whole.length, false);
   }
   return true;
 }
 
-function unpack(b) {
-  const m = b.readUInt16LE(6);
-  receive(b[4], b[5], b.readUInt32LE(8), m ? JSON.parse(b.utf8Slice(HEAD, HEAD + m)) : {}, b.subarray(HEAD + m));
+// unpack reads a frame; again says that its bytes will be used again.
+function unpack(b, at, size, again) {
+  const m = b.readUInt16LE(at + 6), start = at + HEAD + m;
+  let body = null;
+  if (again) b.copy(body = Buffer.allocUnsafe(at + size - start), 0, start, at + size); else body = b.subarray(start);
+  receive(b[at + 4], b[at + 5], b.readUInt32LE(at + 8), m ? JSON.parse(b.utf8Slice(at + HEAD, start)) : {}, body);
 }
 
 const socket = new net.Socket({ fd: FD, readable: true, writable: false, onread: { buffer: Buffer.allocUnsafe(64 << 10), callback: read } });
