@@ -28,7 +28,16 @@ import (
 // backend is a function that tells of every event and answers as it is told to.
 type backendFunc struct {
 	events chan event
+
+	mu     sync.Mutex // guards answer
 	answer func(ctx context.Context, e event) string
+}
+
+// answers says how events are answered from now on.
+func (f *backendFunc) answers(how func(ctx context.Context, e event) string) {
+	f.mu.Lock()
+	f.answer = how
+	f.mu.Unlock()
 }
 
 func (f *backendFunc) Invoke(ctx context.Context, _ sluice.AppName, _ string, payload []byte, _ sluice.ConnID) (sluice.Result, error) {
@@ -37,8 +46,11 @@ func (f *backendFunc) Invoke(ctx context.Context, _ sluice.AppName, _ string, pa
 		return sluice.Result{}, err
 	}
 	out := `{"statusCode":200}`
-	if f.answer != nil {
-		out = f.answer(ctx, e)
+	f.mu.Lock()
+	answer := f.answer
+	f.mu.Unlock()
+	if answer != nil {
+		out = answer(ctx, e)
 	}
 	f.events <- e
 	return sluice.Result{Payload: []byte(out)}, nil
@@ -211,7 +223,7 @@ func TestAConnectionsWholeLife(t *testing.T) {
 	f := newBackend()
 	l := goLive(t, f, Options{}, nil)
 	early := make(chan int, 1)
-	f.answer = func(_ context.Context, e event) string {
+	f.answers(func(_ context.Context, e event) string {
 		path := "/prod/@connections/" + strings.ReplaceAll(e.Context.ConnectionID, "=", "%3D")
 		switch e.Context.RouteKey {
 		case "$connect":
@@ -225,7 +237,7 @@ func TestAConnectionsWholeLife(t *testing.T) {
 			return `{"statusCode":500,"body":"unseen"}`
 		}
 		return `{"statusCode":200,"body":"answered"}`
-	}
+	})
 	b, res := l.dial(t, "Sec-WebSocket-Protocol: v1, v2", "x-Custom: 1", "Sec-WebSocket-Extensions: permessage-deflate")
 	if res.StatusCode != 101 || res.Header.Get("Sec-WebSocket-Protocol") != "v2" || res.Header.Get("Sec-WebSocket-Extensions") != "" {
 		t.Fatalf("%d %v", res.StatusCode, res.Header)
@@ -295,7 +307,7 @@ func TestASubprotocolIsNeverEchoed(t *testing.T) {
 
 func TestARefusedHandshakeHasNoEnd(t *testing.T) {
 	f := newBackend()
-	f.answer = func(context.Context, event) string { return `{"statusCode":401,"body":"who"}` }
+	f.answers(func(context.Context, event) string { return `{"statusCode":401,"body":"who"}` })
 	l := goLive(t, f, Options{}, nil)
 	_, res := l.dial(t)
 	body, _ := io.ReadAll(res.Body)
@@ -303,7 +315,7 @@ func TestARefusedHandshakeHasNoEnd(t *testing.T) {
 		t.Errorf("%d %v %s", res.StatusCode, res.Header, body)
 	}
 	f.next(t, "CONNECT")
-	if f.answer = nil; len(f.events) != 0 {
+	if len(f.events) != 0 {
 		t.Error("more events")
 	}
 	if res, err := http.Get("http://" + l.at + "/prod"); err != nil || res.StatusCode != 426 {
@@ -419,7 +431,7 @@ func TestMessagesRunAtOnceUnlessOrdered(t *testing.T) {
 	for _, ordered := range []bool{false, true} {
 		f := newBackend()
 		second, release := make(chan struct{}), make(chan struct{})
-		f.answer = func(ctx context.Context, e event) string {
+		f.answers(func(ctx context.Context, e event) string {
 			if e.Body == nil {
 				return `{"statusCode":200}`
 			}
@@ -432,7 +444,7 @@ func TestMessagesRunAtOnceUnlessOrdered(t *testing.T) {
 				close(second)
 			}
 			return `{"statusCode":200}`
-		}
+		})
 		l := goLive(t, f, Options{Ordered: ordered}, nil)
 		b, _ := l.dial(t)
 		b.send(ws.OpText, `{"action":"sendmessage","n":"first"}`)
