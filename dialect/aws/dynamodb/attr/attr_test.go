@@ -379,3 +379,14 @@ func BenchmarkAdd(b *testing.B) {
 		_, _ = Add("12345", "1")
 	}
 }
+
+func TestNumberSetsGoOutInTheOrderThatAWSHas(t *testing.T) {
+	for in, want := range map[string]string{
+		`["1","2","3"]`: `["3","2","1"]`, `["234","123"]`: `["123","234"]`, `["1","2"]`: `["2","1"]`, `["7"]`: `["7"]`,
+	} {
+		got := string(AppendItem(nil, decodeItem(t, `{"s":{"NS":`+in+`}}`)))
+		if got != `{"s":{"NS":`+want+`}}` {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+}

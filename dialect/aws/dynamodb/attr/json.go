@@ -195,7 +195,8 @@ func (p *parser) rest() {
 	}
 }
 
-// Append writes a value's JSON: {"S":"…"} and so on. Names in maps are sorted, so are sets.
+// Append writes a value's JSON: {"S":"…"} and so on. Names in maps are sorted, and so are sets,
+// but those of numbers: see shuffle.
 func Append(dst []byte, v table.Value) []byte {
 	dst = append(dst, '{', '"')
 	dst = append(dst, TypeName(v)...)
@@ -214,10 +215,7 @@ func Append(dst []byte, v table.Value) []byte {
 	case table.List:
 		dst = appendList(dst, v.List, Append)
 	case table.NumberSet:
-		// AWS writes them from the largest to the smallest, other sets from the first on.
-		down := slices.Clone(v.List)
-		slices.Reverse(down)
-		dst = appendList(dst, down, appendElement)
+		dst = appendList(dst, shuffle(v.List), appendElement)
 	default:
 		dst = appendList(dst, v.List, appendElement)
 	}

@@ -1,9 +1,13 @@
 package attr
 
 import (
+	"encoding/binary"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sluicehq/sluice/table"
 )
 
 // What a number may have (aws.md 5.4).
@@ -157,6 +161,38 @@ func integer(s string) (n *big.Int, places int) {
 }
 
 func tens(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
+
+// shuffle puts a set of numbers in the order in which AWS answers with it. Sets have none, but recorded
+// answers do, and clients' tests compare with them: it is that of a Java HashSet of BigDecimals.
+func shuffle(list []table.Value) []table.Value {
+	if len(list) < 2 {
+		return list
+	}
+	buckets := uint32(16)
+	for int(buckets)*3/4 < len(list) {
+		buckets *= 2
+	}
+	bucket := func(v table.Value) int {
+		h := javaHash(v.Str)
+		return int((h ^ h>>16) & (buckets - 1))
+	}
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b table.Value) int { return bucket(a) - bucket(b) })
+	return list
+}
+
+// javaHash is BigDecimal.hashCode.
+func javaHash(s string) (h uint32) {
+	n, places := integer(s)
+	words := n.FillBytes(make([]byte, (n.BitLen()+31)/32*4))
+	for ; len(words) > 0; words = words[4:] {
+		h = 31*h + binary.BigEndian.Uint32(words)
+	}
+	if n.Sign() < 0 {
+		h = -h
+	}
+	return 31*h + uint32(places)
+}
 
 // numberSize is one byte, one for each two digits of the whole part and of the fraction, and one for a
 // minus sign. Zeros at the ends do not count; zero is one byte. AWS's guide says less.

@@ -23,6 +23,20 @@ func (u *Update) Reads() []Path {
 	return list
 }
 
+// Kept are the paths that the update writes to and does not remove, in their order.
+func (u *Update) Kept() []Path {
+	if u == nil {
+		return nil
+	}
+	var list []Path
+	for _, act := range u.actions {
+		if act.verb != "REMOVE" {
+			list = append(list, act.path)
+		}
+	}
+	return list
+}
+
 // Makes is the type that the update gives the attribute of that name whatever the item is; false when
 // that depends on the item, or the update does not write to it.
 func (u *Update) Makes(name string) (table.Type, bool) {
