@@ -434,18 +434,17 @@ func (h *Handler) write(ctx context.Context, req *node, d *described, op table.O
 	if err != nil {
 		return nil, err
 	}
-	before, after := d.item(ch.Before), d.item(ch.After)
 	w := newWriter()
 	var out attr.Item
 	switch req.text("ReturnValues") {
 	case "ALL_OLD":
-		out = before
+		out = d.item(ch.Before)
 	case "ALL_NEW":
-		out = after
+		out = d.item(ch.After)
 	case "UPDATED_OLD":
-		out = expr.Project(before, p.update.Paths())
+		out = expr.Project(d.item(ch.Before), p.update.Paths())
 	case "UPDATED_NEW":
-		out = expr.Project(after, p.update.Paths())
+		out = expr.Project(d.item(ch.After), p.update.Kept())
 	}
 	if len(out) > 0 {
 		w.name("Attributes")
@@ -453,7 +452,7 @@ func (h *Handler) write(ctx context.Context, req *node, d *described, op table.O
 	}
 	if how := consumption(req); how != "" {
 		use := newUsage(d)
-		use.write(before, after)
+		use.write(d.item(ch.Before), d.item(ch.After))
 		w.name("ConsumedCapacity")
 		w.b = use.append(w.b, how, "")
 	}

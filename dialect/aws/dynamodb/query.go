@@ -48,6 +48,7 @@ func (h *Handler) query(ctx context.Context, req *node) ([]byte, error) {
 	if err := r.d.checkScalars(p.filter.Paths(), p.projection); err != nil {
 		return nil, err
 	}
+	r.one = r.x == nil && sort != nil && sort.Op == "EQ"
 	low, high := cuts(hash.Values[0], sort)
 	rg := table.Range{From: low, To: high, Reverse: !req.bool("ScanIndexForward", true)}
 	if rg.Reverse {

@@ -22,6 +22,7 @@ type read struct {
 	x    *indexed          // nil for the table itself
 	cols []table.KeyColumn // the key of what is read: those of the table, or the index's own
 	all  []table.KeyColumn // cols and, for an index, the table's key
+	one  bool              // at most one item is read, and then nothing can follow
 }
 
 // openRead finds what a request reads.
@@ -252,7 +253,7 @@ walk:
 		w.name("Items")
 		w.b = append(append(append(w.b, '['), items...), ']')
 	}
-	if last != nil {
+	if last != nil && !r.one {
 		w.name("LastEvaluatedKey")
 		key := make(attr.Item, len(last))
 		for i, c := range r.all {

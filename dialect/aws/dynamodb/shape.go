@@ -159,16 +159,19 @@ func (s *shape) decode(n *node, inside bool) (err error) {
 	return nil
 }
 
+// tokens are the names of scalars in messages.
+var tokens = [...]string{jsonTrue: "TRUE_VALUE", jsonFalse: "FALSE_VALUE", jsonWhole: "NUMBER_VALUE", jsonDecimal: "DECIMAL_VALUE", jsonString: "STRING_VALUE"}
+
 func (s *shape) checkScalar(n *node) error {
-	token := map[jsonKind]string{jsonTrue: "TRUE_VALUE", jsonFalse: "FALSE_VALUE", jsonWhole: "NUMBER_VALUE",
-		jsonDecimal: "DECIMAL_VALUE", jsonString: "STRING_VALUE"}[n.kind]
-	class := s.java()[strings.LastIndexByte(s.java(), '.')+1:]
-	wrong := serialization(token + " cannot be converted to " + class)
+	wrong := func() error {
+		class := s.java()
+		return serialization(tokens[n.kind] + " cannot be converted to " + class[strings.LastIndexByte(class, '.')+1:])
+	}
 	number := n.kind == jsonWhole || n.kind == jsonDecimal
 	switch s.kind {
 	case aString:
 		if n.kind != jsonString {
-			return wrong
+			return wrong()
 		}
 	case aBoolean:
 		if n.kind == jsonString {
@@ -178,11 +181,11 @@ func (s *shape) checkScalar(n *node) error {
 			return serialization("Unexpected token received from parser")
 		}
 		if number {
-			return wrong
+			return wrong()
 		}
 	case anInteger, aLong, aDouble:
 		if !number {
-			return wrong
+			return wrong()
 		}
 	}
 	return nil
