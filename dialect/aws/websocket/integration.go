@@ -181,11 +181,7 @@ func (in *integration) custom(ctx context.Context, c *call, twoWay bool) (answer
 
 // render makes the body for a backend (aws.md 1.6).
 func (in *integration) render(c *call) ([]byte, error) {
-	t, err := in.request.choose(c)
-	if err != nil {
-		return nil, err
-	}
-	if t != nil {
+	if t := in.request.choose(c); t != nil {
 		text, err := t.Render(c.templateVariables(c.data, false))
 		return []byte(text), err
 	}
@@ -251,12 +247,8 @@ func (in *integration) respond(c *call, b backend, twoWay bool) (answer, error) 
 	if !twoWay {
 		return a, nil
 	}
-	t, err := r.templates.choose(c.answered(b))
-	if err != nil {
-		return a, failed(500, err)
-	}
 	a.body = b.body
-	if t != nil {
+	if t := r.templates.choose(c.answered(b)); t != nil {
 		text, err := t.Render(c.templateVariables(b.body, true))
 		if err != nil {
 			return a, failed(500, err)

@@ -37,8 +37,9 @@ func (x *App) Claims(r *http.Request) bool {
 // ServeHTTP serves what is no upgrade on the app's hosts: management calls. Anything else is told that
 // an upgrade is needed.
 func (x *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	t := x.find(r.Host, segments(r))
-	if t.stage == nil && !hasVerb(segments(r)) || t.stage != nil && (len(t.rest) == 0 || !isVerb(t.rest[0])) {
+	path := segments(r)
+	t := x.find(r.Host, path)
+	if t.stage == nil && !hasVerb(path) || t.stage != nil && (len(t.rest) == 0 || !isVerb(t.rest[0])) {
 		f := upgradeRequired()
 		w.Header()["Upgrade"] = []string{"websocket"}
 		f.write(w, "", sluice.NewRequestID())
@@ -46,7 +47,7 @@ func (x *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	m := management{apis: x.apis, w: w, r: r, stage: t.stage, rest: t.rest, request: sluice.NewRequestID()}
 	if t.stage == nil || t.disabled {
-		m.rest = trim(segments(r))
+		m.rest = trim(path)
 		m.fail(denied())
 		return
 	}

@@ -145,12 +145,12 @@ func newTemplates(expr string, texts map[string]string) (t templates, err error)
 func (t templates) empty() bool { return len(t.byKey) == 0 }
 
 // choose picks a template; nil is none.
-func (t templates) choose(src selection.Source) (*vtl.Template, error) {
+func (t templates) choose(src selection.Source) *vtl.Template {
 	key, _ := t.expr.Eval(src)
 	if found := t.byKey[key]; found != nil && key != "" {
-		return found, nil
+		return found
 	}
-	return t.byKey[routeDefault], nil
+	return t.byKey[routeDefault]
 }
 
 // response is an integration response.
