@@ -365,14 +365,18 @@ func FuzzSearch(f *testing.F) {
 	f.Add(marshal(&searchQuery{Query: &q, Token: []byte(`{"Values":[],"Key":[{"Type":5}]}`)}))
 	whole := summarized()
 	f.Add(marshal(&whole))
+	near := queryOf(queryVector, &vectorQuery{Field: "vector", Top: new(int32(3)), Vector: []float32{1, 2}, Filter: &q})
+	nested := queryOf(queryNested, &nestedQuery{Path: "parts", Query: term("parts.name", textValue("x")), Inner: &innerMessage{Sort: &sortMessage{[]sorter{{Doc: &orderOnly{1}}}}}})
+	any := queryOf(queryDisMax, &disMaxQuery{Queries: []query{near, nested, queryOf(queryPhrase, &textQuery{Field: "a", Text: "some words", Operator: 2})}})
+	f.Add(marshal(&searchQuery{Query: &any, Highlight: &highlightMessage{Parameters: []highlightParameter{{Field: "a", Size: new(int32(3))}}}}))
 	schema := &indexSchema{Fields: []fieldSchema{
-		{Name: "a", Type: fieldText}, {Name: "id", Type: fieldKeyword}, {Name: "year", Type: fieldLong}, {Name: "place", Type: fieldGeo},
+		{Name: "a", Type: fieldText, Highlighting: true}, {Name: "id", Type: fieldKeyword}, vectorField("vector", metricCosine), {Name: "year", Type: fieldLong}, {Name: "place", Type: fieldGeo},
 		{Name: "price", Type: fieldDouble}, {Name: "day", Type: fieldDate},
 		{Name: "parts", Type: fieldNested, Fields: []fieldSchema{{Name: "name", Type: fieldKeyword}, {Name: "pages", Type: fieldLong}}},
 	}}
 	row := table.Row{Key: table.Key{textValue("k")}}
 	for name, v := range map[string]table.Value{"a": textValue("some words"), "year": intValue(1949), "place": textValue("30.1,120"),
-		"price": floatValue(7), "day": intValue(1700000000000), "parts": textValue(`[{"name":"x","pages":3},{"pages":[1,{"name":2}]}]`)} {
+		"price": floatValue(7), "vector": textValue("[1,2]"), "day": intValue(1700000000000), "parts": textValue(`[{"name":"x","pages":3},{"pages":[1,{"name":2}]}]`)} {
 		row.Columns = append(row.Columns, table.Column{Name: name, Cells: []table.Cell{{Value: v}}})
 	}
 	slices.SortFunc(row.Columns, func(a, b table.Column) int { return strings.Compare(a.Name, b.Name) })
@@ -387,6 +391,8 @@ func FuzzSearch(f *testing.F) {
 		h := hit{row: row, doc: s.document(&row)}
 		h.score, _ = s.matches(h.doc)
 		h.values = s.order.values(&h)
+		messageOf(&h, s.highlighter, s.inner)
+		s.lookups(s.query)
 		if s.after != nil {
 			s.order.compare(&h, &hit{row: table.Row{Key: s.after.Key}, values: s.after.Values})
 		}
