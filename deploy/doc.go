@@ -26,9 +26,11 @@
 //
 // # Folders
 //
-//	Dir/{app}/{revision}/f/{function}   code as it runs: a copy, read-only files, unchanged ones hard-linked
+//	Dir/{app}/{revision}/f/{function}   code as it runs: a copy, read-only files, unchanged ones hard-linked;
+//	                                    functions with the same code share the copy of the first of them
+//	Dir/{app}/{revision}/f/{function}.opt  the content of its layers, for /opt (see Opt)
 //	Dir/{app}/{revision}/s/{number}     the files of a site
-//	Dir/_builds/{hash}                  executables by the hash of their sources
+//	Dir/_builds/{hash}                  executables, and folders of packages, by the hash of what they are made from
 //
 // # Locks
 //

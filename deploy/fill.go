@@ -89,9 +89,17 @@ func (l *looks) codeHash(ctx context.Context, f *sluice.Function, also string) (
 		if err != nil {
 			return "", err
 		}
-		hash = hashOf(hash, layer.Under, layer.Build, h)
+		hash = layerHash(hash, &layer, h)
 	}
 	return hash, nil
+}
+
+// layerHash adds a layer, whose content has the hash h, to the hash of a function's code.
+func layerHash(hash string, l *sluice.Layer, h string) string {
+	if l.Build != nil {
+		h = hashOf(h, l.Build.Kind, l.Build.Package, l.Build.Output, l.Build.Command)
+	}
+	return hashOf(hash, l.Under, h)
 }
 
 // sharing is the same for functions whose code is the same, so that one copy is enough for them.
@@ -126,7 +134,7 @@ func (a *apply) copyCode(ctx context.Context, f *sluice.Function, root, like str
 		if err = errors.Join(err, os.RemoveAll(part)); err != nil {
 			return files, also, placed(err, fmt.Sprintf("layer %q", layer.Name), layer.At)
 		}
-		files = hashOf(files, layer.Under, layer.Build, h)
+		files = layerHash(files, &layer, h)
 	}
 	return files, also, nil
 }

@@ -184,6 +184,16 @@ func (b *builder) esbuild(r *cfn.Resource, f *sluice.Function) {
 			flags = append(flags, def)
 		}
 	}
+	const mapped = "--enable-source-maps"
+	switch options := f.Env["NODE_OPTIONS"]; {
+	case slices.Contains(flags, "--sourcemap") && options == "":
+		if f.Env == nil {
+			f.Env = map[string]string{}
+		}
+		f.Env["NODE_OPTIONS"] = mapped
+	case !set["Sourcemap"] && strings.Contains(options, mapped):
+		flags = append(flags, "--sourcemap")
+	}
 	slices.Sort(flags)
 	if len(entries) == 0 {
 		if e := b.entry(r, f); e != "" {

@@ -2,24 +2,31 @@ package sam
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/dialect/aws/cfn"
 )
 
-// config is what samconfig says of a deploy, in its default environment.
+// config is what samconfig says of a deploy.
 type config struct {
 	stack, region, template string
 	params                  map[string]string
 }
 
-// readConfig reads samconfig.toml (or .yaml, .yml) of a folder; nil when there is none.
-func readConfig(dir string) (*config, error) {
+// readConfig reads samconfig.toml (or .yaml, .yml) of a folder, what it says of an environment; "" is its
+// default. It is nil when there is no such file.
+func readConfig(dir, environment string) (*config, error) {
+	if environment == "" {
+		environment = "default"
+	}
 	for _, name := range []string{"samconfig.toml", "samconfig.yaml", "samconfig.yml"} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil || len(text) > 1<<20 {
@@ -38,9 +45,13 @@ func readConfig(dir string) (*config, error) {
 			}
 			return nil, e
 		}
+		if tree[environment] == nil && environment != "default" {
+			return nil, &sluice.Error{Code: sluice.Invalid, At: sluice.Place{File: name}, Hint: cfn.Suggest(environment, slices.Sorted(maps.Keys(tree))),
+				Msg: fmt.Sprintf("has no environment %q", environment)}
+		}
 		c := &config{params: map[string]string{}}
 		for _, command := range []string{"global", "build", "deploy"} { // the last wins
-			c.take(sub(sub(sub(tree, "default"), command), "parameters"))
+			c.take(sub(sub(sub(tree, environment), command), "parameters"))
 		}
 		return c, nil
 	}

@@ -44,7 +44,7 @@ var _ deploy.Reader = (*Reader)(nil)
 // samconfig.toml names.
 func (*Reader) Recognize(dir string) string {
 	names := []string{"template.yaml", "template.yml", "template.json"}
-	if c, err := readConfig(dir); err == nil && c != nil && c.template != "" {
+	if c, err := readConfig(dir, ""); err == nil && c != nil && c.template != "" {
 		names = append([]string{c.template}, names...)
 	}
 	for _, name := range names {
@@ -80,7 +80,7 @@ func (rd *Reader) Read(ctx context.Context, in deploy.Input) (*sluice.App, error
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c, err := readConfig(in.Dir)
+	c, err := readConfig(in.Dir, in.Environment)
 	if err != nil {
 		return nil, err
 	}

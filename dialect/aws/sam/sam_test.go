@@ -26,7 +26,7 @@ var installed = Options{Installed: func(_ context.Context, program string) strin
 }}
 
 // input is what the comment of an archive says: lines "param A=b", "env A=B", "skip Resource",
-// "skip-unsupported", "no-build", "name app", "file name", "export NAME=VALUE".
+// "skip-unsupported", "no-build", "name app", "file name", "environment name", "export NAME=VALUE".
 func input(ar *txtar.Archive, dir string) deploy.Input {
 	in := deploy.Input{Dir: dir, Params: map[string]string{}}
 	env, exports := map[string]string{}, map[string]string{}
@@ -50,6 +50,8 @@ func input(ar *txtar.Archive, dir string) deploy.Input {
 			in.Name = sluice.AppName(rest)
 		case "file":
 			in.File = rest
+		case "environment":
+			in.Environment = rest
 		}
 	}
 	in.Env = func(k string) (string, bool) { v, ok := env[k]; return v, ok }

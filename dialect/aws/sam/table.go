@@ -17,8 +17,8 @@ func (b *builder) table(r *cfn.Resource) {
 	b.typos(r, tableProps)
 	p := b.props(r)
 	name := b.physical(r)
-	spec := map[string]any{"TableName": name.Str(), "AttributeDefinitions": maps(p.at("AttributeDefinitions"), "AttributeName", "AttributeType"),
-		"KeySchema": maps(p.at("KeySchema").need(), "AttributeName", "KeyType")}
+	spec := map[string]any{"TableName": name.Str(), "AttributeDefinitions": records(p.at("AttributeDefinitions"), "AttributeName", "AttributeType"),
+		"KeySchema": records(p.at("KeySchema").need(), "AttributeName", "KeyType")}
 	text := func(key string) {
 		if s := p.at(key).str(); s != "" {
 			spec[key] = s
@@ -49,7 +49,7 @@ func (b *builder) table(r *cfn.Resource) {
 		spec["TimeToLiveSpecification"] = map[string]any{"AttributeName": w.at("AttributeName").str(), "Enabled": w.at("Enabled").truth(false)}
 	}
 	if tags := p.at("Tags"); tags.v.IsList() {
-		spec["Tags"] = maps(tags, "Key", "Value")
+		spec["Tags"] = records(tags, "Key", "Value")
 	} else if m := tags.texts(); len(m) > 0 {
 		var list []map[string]string
 		for _, e := range tags.pairs() {
@@ -66,8 +66,8 @@ func (b *builder) table(r *cfn.Resource) {
 	b.app.Tables = append(b.app.Tables, sluice.Table{Name: name.Str(), Spec: body, At: r.At})
 }
 
-// maps are the items of a list of maps of texts.
-func maps(w view, keys ...string) []map[string]string {
+// records are the items of a list of maps of texts.
+func records(w view, keys ...string) []map[string]string {
 	out := []map[string]string{}
 	for _, e := range w.items() {
 		m := map[string]string{}
@@ -90,7 +90,7 @@ func (b *builder) indexes(w view) []map[string]any {
 		if names := e.at("Projection", "NonKeyAttributes").strs(); len(names) > 0 {
 			projection["NonKeyAttributes"] = names
 		}
-		index := map[string]any{"IndexName": e.at("IndexName").need().str(), "KeySchema": maps(e.at("KeySchema").need(), "AttributeName", "KeyType"), "Projection": projection}
+		index := map[string]any{"IndexName": e.at("IndexName").need().str(), "KeySchema": records(e.at("KeySchema").need(), "AttributeName", "KeyType"), "Projection": projection}
 		if t := e.at("ProvisionedThroughput"); !t.missing() {
 			index["ProvisionedThroughput"] = throughput(t)
 		}
