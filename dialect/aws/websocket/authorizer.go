@@ -166,8 +166,12 @@ func (a *authorizer) ask(ctx context.Context, c *call) error {
 		}
 		return &fault{status: http.StatusForbidden, kind: "AccessDeniedException", body: `{"Message":` + string(quote(text)) + `}`}
 	}
+	said := v.context(took)
+	if len(said) > maxSaid { // the gateway room would not keep it
+		return broken(fmt.Errorf("authorizer %s: what it says takes %d bytes as text, %d are the most", a.function, len(said), maxSaid))
+	}
 	c.usage = v.usage
-	c.attrs[attrAuthorizer] = v.context(took)
+	c.attrs[attrAuthorizer] = said
 	return nil
 }
 

@@ -65,6 +65,7 @@ func TestAuthorizerOutcomes(t *testing.T) {
 			{"object in the context", answers(verdictOf("Allow", "*", `,"context":{"a":{"b":1}}`)), 0},
 			{"context that is no object", answers(verdictOf("Allow", "*", `,"context":[1]`)), 0},
 			{"more than 8 KB", answers(verdictOf("Allow", "*", `,"context":{"a":"`+strings.Repeat("x", 8<<10)+`"}`)), 0},
+			{"more than 10 KB as text", answers(verdictOf("Allow", "*", `,"context":{"a":"`+strings.Repeat("\u2028", 2<<10)+`"}`)), 0},
 			{"nearly 8 KB", answers(verdictOf("Allow", "*", `,"context":{"a":"`+strings.Repeat("x", 7<<10)+`"}`)), 0},
 		} {
 			s, _, _ := guarded(t, tc.auth, tc.slow)
@@ -139,5 +140,18 @@ func TestAllows(t *testing.T) {
 	}
 	if _, err := Allows(json.RawMessage(`{}`), "arn:x", ""); err == nil {
 		t.Error("a policy without statements is taken")
+	}
+}
+
+func TestAttributesFitTheGateway(t *testing.T) {
+	s, _, _ := guarded(t, answers(verdictOf("Allow", "*", `,"context":{"a":"`+strings.Repeat("x", 7900)+`"}`)), 0)
+	h := handshake()
+	h.Header.Set("User-Agent", strings.Repeat("ü", 10_000))
+	n := 0
+	for k, v := range s.connect(h).Attrs {
+		n += len(k) + len(v)
+	}
+	if n < 8000 || n > 12<<10 {
+		t.Errorf("%d bytes", n)
 	}
 }

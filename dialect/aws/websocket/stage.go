@@ -133,7 +133,7 @@ func (st *Stage) duty() sluice.Duty {
 func (st *Stage) open(ctx context.Context, ev *sluice.Event) sluice.Reply {
 	c := &call{st: st, ev: ev, attrs: map[string]string{attrDomain: st.domain(ev.Conn.Handshake.Host)}}
 	if agent := ev.Conn.Handshake.Header.Get("User-Agent"); agent != "" {
-		c.attrs[attrAgent] = agent
+		c.attrs[attrAgent] = strings.ToValidUTF8(agent[:min(len(agent), maxAgent)], "")
 	}
 	c.rc = st.context(ev, routeConnect, c.attrs)
 	a, err := st.connect(ctx, c)

@@ -33,7 +33,9 @@ const (
 	DefaultIdle       = 10 * time.Minute
 	DefaultPing       = 30 * time.Second
 	DefaultTimeout    = 29 * time.Second
-	maxAuthorizer     = 8 << 10 // bytes of an authorizer's answer
+	maxAuthorizer     = 8 << 10  // bytes of an authorizer's answer
+	maxSaid           = 10 << 10 // bytes of what it says of a client, all values as text
+	maxAgent          = 1 << 10  // bytes of a client's User-Agent that later events have
 	authorizerTimeout = 10 * time.Second
 	maxQueue          = 1 << 20 // bytes that wait for one client
 	maxQueued         = 256     // messages that do
