@@ -3,11 +3,7 @@ package process
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -127,17 +123,7 @@ func (n *Node) Start(ctx context.Context, v *function.Version, s function.Spawne
 	if err != nil {
 		return nil, err
 	}
-	inst := n.take(k, s)
-	for try := 0; inst == nil; try++ { // a boot is not the function's doing: one that dies is tried again
-		if inst, err = n.boot(ctx, k, s); err != nil && (try == 2 || !errors.Is(err, errDead)) {
-			return nil, err
-		}
-	}
-	if err := inst.load(ctx, v, logs, n.o.MaxResult); err != nil {
-		inst.kill()
-		return nil, err
-	}
-	return inst, nil
+	return start(ctx, v, logs, n.o.MaxResult, n.take(k, s), func() (*instance, error) { return n.boot(ctx, k, s) })
 }
 
 // Close stops the booted instances that nobody has taken. Instances that were handed out are their
@@ -160,37 +146,11 @@ func (n *Node) Close() {
 
 // install writes the shim's files.
 func (n *Node) install() {
-	files := map[string]string{}
-	names, _ := fs.Glob(shims, "*.cjs")
-	for _, name := range names {
-		b, _ := shims.ReadFile(name) // embedded: it is there
-		files[name] = string(b)
-	}
+	files := embedded(shims)
 	for d, text := range n.o.Shims {
 		files["shim-"+d+".cjs"] = text
 	}
-	h := sha256.New()
-	names = names[:0]
-	for name := range files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		fmt.Fprintf(h, "%s %d\n%s", name, len(files[name]), files[name])
-	}
-	dir, err := filepath.Abs(filepath.Join(n.o.Dir, hex.EncodeToString(h.Sum(nil)[:8])))
-	if err == nil {
-		err = os.MkdirAll(dir, 0o755)
-	}
-	for _, name := range names {
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), []byte(files[name]), 0o644)
-		}
-	}
-	if err != nil {
-		n.err = fmt.Errorf("write node shim: %w", err)
-	}
-	n.dir = dir
+	n.dir, n.err = install(n.o.Dir, files)
 }
 
 // bootVariables are those that node, its libraries or the loader read before any of our code runs.
@@ -242,21 +202,13 @@ func (n *Node) boot(ctx context.Context, k kind, s function.Spawner) (*instance,
 	if err != nil {
 		return nil, err
 	}
-	hello, err := i.control(ctx)
-	if err == nil && hello.kind != frameHello {
-		err = errFrame
-	}
+	exec, err := i.hello(ctx, "node")
 	if err != nil {
-		text := i.kill()
-		if errors.Is(err, errDead) {
-			err = fmt.Errorf("%w at its start: %s%s", errDead, text, i.lastWords())
-		}
-		return nil, fmt.Errorf("boot node: %w", err)
+		return nil, err
 	}
-	var meta struct{ Exec string }
-	if json.Unmarshal(hello.meta, &meta) == nil && meta.Exec != "" && meta.Exec != k.node {
+	if exec != "" && exec != k.node {
 		n.mu.Lock()
-		n.real[k.node] = meta.Exec
+		n.real[k.node] = exec
 		n.mu.Unlock()
 	}
 	return i, nil

@@ -3,11 +3,7 @@ package process
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -115,17 +111,7 @@ func (p *Python) Start(ctx context.Context, v *function.Version, s function.Spaw
 	if err != nil {
 		return nil, err
 	}
-	var inst *instance
-	for try := 0; inst == nil; try++ { // a boot is not the function's doing: one that dies is tried again
-		if inst, err = p.boot(ctx, k, v.Spec.MemoryMB, s); err != nil && (try == 2 || !errors.Is(err, errDead)) {
-			return nil, err
-		}
-	}
-	if err := inst.load(ctx, v, logs, p.o.MaxResult); err != nil {
-		inst.kill()
-		return nil, err
-	}
-	return inst, nil
+	return start(ctx, v, logs, p.o.MaxResult, nil, func() (*instance, error) { return p.boot(ctx, k, v.Spec.MemoryMB, s) })
 }
 
 // Close ends the fork servers, and with them the instances that are left.
@@ -137,31 +123,11 @@ func (p *Python) Close() {
 	p.wg.Wait()
 }
 
-// install writes the shim's files.
+// install writes the shim's files, and forgets what former instances compiled.
 func (p *Python) install() {
-	names, _ := fs.Glob(pythonShims, "*.py")
-	h := sha256.New()
-	for _, name := range names {
-		b, _ := pythonShims.ReadFile(name) // embedded: it is there
-		fmt.Fprintf(h, "%s %d\n%s", name, len(b), b)
+	if p.dir, p.err = install(p.o.Dir, embedded(pythonShims)); p.err == nil {
+		p.err = os.RemoveAll(filepath.Join(p.dir, "pycache"))
 	}
-	dir, err := filepath.Abs(filepath.Join(p.o.Dir, hex.EncodeToString(h.Sum(nil)[:8])))
-	if err == nil {
-		err = os.RemoveAll(filepath.Join(dir, "pycache"))
-	}
-	if err == nil {
-		err = os.MkdirAll(dir, 0o755)
-	}
-	for _, name := range names {
-		if err == nil {
-			b, _ := pythonShims.ReadFile(name)
-			err = os.WriteFile(filepath.Join(dir, name), b, 0o644)
-		}
-	}
-	if err != nil {
-		p.err = fmt.Errorf("write python shim: %w", err)
-	}
-	p.dir = dir
 }
 
 // kindOf finds the python of a version and what must be in its environment before it boots. LD_LIBRARY_PATH
@@ -225,21 +191,13 @@ func (p *Python) boot(ctx context.Context, k serverKind, memoryMB int, s functio
 	if err != nil {
 		return nil, err
 	}
-	hello, err := i.control(ctx)
-	if err == nil && hello.kind != frameHello {
-		err = errFrame
-	}
+	exec, err := i.hello(ctx, "python")
 	if err != nil {
-		text := i.kill()
-		if errors.Is(err, errDead) {
-			err = fmt.Errorf("%w at its start: %s%s", errDead, text, i.lastWords())
-		}
-		return nil, fmt.Errorf("boot python: %w", err)
+		return nil, err
 	}
-	var meta struct{ Exec string }
-	if json.Unmarshal(hello.meta, &meta) == nil && meta.Exec != "" {
+	if exec != "" {
 		p.mu.Lock()
-		p.real[k.python] = meta.Exec
+		p.real[k.python] = exec
 		p.mu.Unlock()
 	}
 	return i, nil

@@ -176,30 +176,14 @@ func TestLifeOfAGoInstance(t *testing.T) {
 		t.Fatal(err)
 	}
 	call1(t, in, "echo")
-	awaitAny(t, log, "hook of type 3")
+	log.await(t, "any", "hook of type 3")
 	in.Stop(context.Background())
-	awaitAny(t, log, "hook of type 2")
+	log.await(t, "any", "hook of type 2")
 	select {
 	case <-in.Done():
 	default:
 		t.Error("a stopped instance takes calls")
 	}
-}
-
-// awaitAny waits until some line has been printed.
-func awaitAny(t *testing.T, l *memoryLog, part string) {
-	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		l.mu.Lock()
-		for _, line := range l.lines {
-			if strings.Contains(line.Text, part) {
-				l.mu.Unlock()
-				return
-			}
-		}
-		l.mu.Unlock()
-	}
-	t.Fatalf("no line with %q", part)
 }
 
 func TestGoProgramsThatDoNotStart(t *testing.T) {

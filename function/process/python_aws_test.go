@@ -1,0 +1,44 @@
+//go:build unix
+
+package process
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/function"
+)
+
+func TestPythonAWSConventions(t *testing.T) {
+	t.Parallel()
+	w := newPythonWorld(t, nil)
+	for _, c := range []struct{ name, code, payload, want, fail string }{
+		{"JSON in and out", "def handler(event, context): return {'got': event['a']}", `{"a":[1]}`, `{"got": [1]}`, ""},
+		{"nothing is null", "def handler(event, context): pass", `{}`, `null`, ""},
+		{"no event", "def handler(event, context): return event", ``, `{}`, ""},
+		{"the time that is left", "def handler(e, c): return 15000 < c.get_remaining_time_in_millis() <= 20000", `{}`, `true`, ""},
+		{"the context", "import os\ndef handler(e, c): return [len(c.aws_request_id), c.invoked_function_arn, c.memory_limit_in_mb, c.function_name, c.client_context.custom, c.identity.cognito_identity_id, os.environ['_X_AMZN_TRACE_ID']]",
+			`{}`, `[36, "arn:f", "256", "f", {"x": 1}, null, "Root=1"]`, ""},
+		{"a raise", "def handler(e, c): raise LookupError('l')", `{}`, ``, `{"errorMessage": "l", "errorType": "LookupError", "requestId": "R", "stackTrace": ["  File `},
+		{"a bad event", "def handler(e, c): pass", `{`, ``, `{"errorMessage": "Expecting property name`},
+		{"a decimal", "from decimal import Decimal\ndef handler(e, c): return [Decimal('1.5'), Decimal(2)]", `{}`, `[1.5, 2.0]`, ""},
+		{"a set", "def handler(e, c): return {1}", `{}`, ``, `{"errorMessage": "Unable to marshal response: Object of type set is not JSON serializable", "errorType": "Runtime.MarshalError"`},
+		{"no handler", "", `{}`, ``, `{"errorMessage": "Handler 'handler' missing on module 'index'", "errorType": "Runtime.HandlerNotFound"`},
+		{"no module", "import not_there", `{}`, ``, `{"errorMessage": "Unable to import module 'index': No module named 'not_there'", "errorType": "Runtime.ImportModuleError"`},
+		{"syntax", "1 +* 2", `{}`, ``, `{"errorMessage": "Syntax error in module 'index': invalid syntax (index.py, line 1)", "errorType": "Runtime.UserCodeSyntaxError"`},
+	} {
+		w.deploy("f", c.code, func(v *function.Version) { v.Dialect = "aws" })
+		res, err := w.f.Invoke(t.Context(), sluice.Invocation{App: "app", Function: "f", Payload: []byte(c.payload), Attrs: map[string]string{"arn": "arn:f", "trace": "Root=1", "client": `{"custom":{"x":1}}`}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.fail != "" {
+			if body := uuid.ReplaceAllString(string(res.Failure.Body), "R"); !strings.HasPrefix(body, c.fail) {
+				t.Errorf("%s: %s", c.name, body)
+			}
+		} else if res.Failure != nil || string(res.Payload) != c.want {
+			t.Errorf("%s: %q %+v, want %q", c.name, res.Payload, res.Failure, c.want)
+		}
+	}
+}
