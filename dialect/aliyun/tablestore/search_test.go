@@ -402,3 +402,14 @@ func FuzzSearch(f *testing.F) {
 		s.best([]hit{h, h}, 1)
 	})
 }
+
+func TestASearchEndsWhenItsClientGivesUp(t *testing.T) {
+	t.Parallel()
+	c := library(t)
+	q := all()
+	req := &searchRequest{Table: "t", Index: "books", Query: marshal(&searchQuery{Query: &q}), Timeout: new(int32(1))}
+	c.store.gate.Store(&gate{make(chan struct{}), make(chan struct{})}) // nobody opens it
+	if diff := cmp.Diff(faultTimeout, c.try("Search", req, nil)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

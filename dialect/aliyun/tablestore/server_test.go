@@ -37,13 +37,16 @@ type brittle struct {
 	gate atomic.Pointer[gate]
 }
 
-// gate holds readers up until it opens.
+// gate holds a reader up until it opens, or the reader gives up.
 type gate struct{ reached, open chan struct{} }
 
 func (s *brittle) View(ctx context.Context, fn func(kv.Reader) error) error {
 	if g := s.gate.Swap(nil); g != nil {
 		close(g.reached)
-		<-g.open
+		select {
+		case <-g.open:
+		case <-ctx.Done():
+		}
 	}
 	if err := s.err.Load(); err != nil {
 		return *err
