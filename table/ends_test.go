@@ -135,3 +135,18 @@ func TestBoundsJustBeforeAndAfterAKey(t *testing.T) {
 		}
 	}
 }
+
+func TestRowEndsByAColumnOfItsKey(t *testing.T) {
+	t.Parallel()
+	at := &clock{time.Unix(1_700_000_000, 0)}
+	tables := open(t, memory.New(), at.now)
+	spec := chat()
+	spec.Ends = spec.Key[1].Name
+	made := create(t, tables, spec)
+	for _, ends := range []int64{1_699_999_990, 1_700_000_050, 1} {
+		apply(t, tables, add(made, table.Key{str("a"), num(ends)}, 1))
+	}
+	sweep(t, tables, func() bool { return len(all(t, tables, table.Range{Table: made})) == 2 })
+	at.at = time.Unix(1_700_000_050, 0)
+	sweep(t, tables, func() bool { return keys(all(t, tables, table.Range{Table: made})) == keys([]table.Row{{Key: table.Key{str("a"), num(1)}}}) })
+}

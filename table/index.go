@@ -116,12 +116,17 @@ func (t *Spec) ends(r *Row, now int64) int64 {
 	if t.Ends == "" {
 		return 0
 	}
-	c := r.Column(t.Ends)
-	if c == nil {
-		return 0
+	var v Value
+	if c := r.Column(t.Ends); c != nil {
+		v = c.Cells[0].Value
 	}
-	at := c.Cells[0].Value.Int
-	switch v := c.Cells[0].Value; v.Type {
+	for i, k := range t.Key {
+		if k.Name == t.Ends {
+			v = r.Key[i]
+		}
+	}
+	at := v.Int
+	switch v.Type {
 	case Int:
 	case Decimal:
 		whole, _, _ := strings.Cut(v.Str, ".")

@@ -81,7 +81,7 @@ type Spec struct {
 	Key         []KeyColumn `json:"key"`
 	MaxVersions int         `json:"maxVersions"`   // of a column; 0 is 1
 	TTL         int64       `json:"ttl,omitempty"` // seconds that a cell lives; 0 or -1 is for ever
-	// Ends names a column, Int or Decimal, that says when (unix seconds) its row ends. Readers see the row
+	// Ends names a column, Int or Decimal, of the key or not, that says when (unix seconds) its row ends. Readers see the row
 	// until the sweeper has removed it. A time more than five years before the write is none.
 	Ends string `json:"ends,omitempty"`
 	Hash        bool        `json:"hash,omitempty"`
