@@ -24,7 +24,7 @@ import (
 
 const (
 	pollEvery   = 10 * time.Millisecond
-	strayAfter  = 2 * time.Second // when a server is looked for on the port that clouds give it
+	strayAfter  = 2 * time.Second // when a server is looked for on the port that clouds give it, when nobody can tell who listens
 	defaultPort = 9000
 	portTries   = 3 // when another process took the port that was free
 )
@@ -150,7 +150,7 @@ func (c *Custom) await(ctx context.Context, in *instance, port, fixed int) error
 			in.address = address(port)
 			return nil
 		}
-		if fixed != 0 && time.Since(began) > strayAfter && accepts(ctx, fixed) {
+		if fixed != 0 && (listens(in.proc.Pid(), fixed) || time.Since(began) > strayAfter) && accepts(ctx, fixed) {
 			if c.Log != nil {
 				c.Log.Warn("function does not listen on FC_SERVER_PORT; only one instance of it can run",
 					"app", in.v.App, "function", in.v.Spec.Name, "port", fixed)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -529,7 +530,11 @@ func TestServerWithAPortOfItsOwn(t *testing.T) {
 	}
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
+	began := time.Now()
 	in, _ := start(t, func(v *function.Version) { v.Spec.Port = port; v.Env["STUBBORN"] = strconv.Itoa(port) })
+	if took := time.Since(began); runtime.GOOS == "linux" && took >= strayAfter {
+		t.Errorf("it took %v to find the server", took)
+	}
 	if got := call1(t, in, "echo hi"); !bytes.Equal(got.Payload, []byte("hi")) {
 		t.Errorf("%+v", got)
 	}
