@@ -49,9 +49,13 @@ func (l *looks) tree(ctx context.Context, root string, patterns []string) (tree,
 	return k.tree, k.hash, k.err
 }
 
-// sources is the digest of a Go build's sources.
+// sources is the digest of a Go build's sources. Programs of one module have the same.
 func (l *looks) sources(ctx context.Context, b *sluice.Build) (string, error) {
-	k := l.at(hashOf("go", b.Dir))
+	roots, err := goRoots(b.Dir)
+	if err != nil {
+		return "", err
+	}
+	k := l.at(hashOf("go", roots))
 	k.once.Do(func() { k.hash, k.err = l.d.goHash(ctx, b) })
 	return k.hash, k.err
 }

@@ -37,16 +37,6 @@ func (w view) at(keys ...string) view {
 	return w
 }
 
-// either is the first of keys that is there.
-func (w view) either(keys ...string) view {
-	for _, key := range keys {
-		if c := w.at(key); !c.missing() {
-			return c
-		}
-	}
-	return w.at(keys[0])
-}
-
 func (w view) missing() bool { return w.v.IsNull() && !w.broken() }
 func (w view) broken() bool  { return w.v != nil && w.v.Broken }
 
