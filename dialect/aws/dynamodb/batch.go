@@ -254,10 +254,7 @@ func checkBatched(n *node) error {
 	if item.bad != nil {
 		return item.bad
 	}
-	if attr.ItemSize(item.item) > maxItem {
-		return invalid("Item size has exceeded the maximum allowed size")
-	}
-	return nil
+	return checkSize(item.item)
 }
 
 // batched is one write of a batch.

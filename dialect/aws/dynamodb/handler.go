@@ -1,6 +1,8 @@
 package dynamodb
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/rand"
 	"hash/crc32"
@@ -83,6 +85,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head.Set("X-Amzn-Requestid", requestID())
 	if r.Header.Get("Origin") != "" {
 		head.Set("Access-Control-Allow-Origin", "*")
+		head.Set("Access-Control-Expose-Headers", "x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,Date")
 		if r.Method == http.MethodOptions {
 			preflight(w, r)
 			return
@@ -121,8 +124,11 @@ func (h *Handler) serve(r *http.Request, body []byte) (int, []byte) {
 	refuse := func(f *fault) (int, []byte) { return f.status, f.body() }
 	var req *node
 	if len(body) > 0 {
-		var ok bool
-		if req, ok = parseJSON(body); !ok {
+		plain, ok := unpack(r.Header.Get("Content-Encoding"), body)
+		if ok {
+			req, ok = parseJSON(plain)
+		}
+		if !ok {
 			return refuse(serialization(""))
 		}
 	}
@@ -133,11 +139,30 @@ func (h *Handler) serve(r *http.Request, body []byte) (int, []byte) {
 	if f := h.authenticate(r, body); f != nil {
 		return refuse(f)
 	}
-	out, err := h.do(r.Context(), op, req)
+	out, err := h.do(context.WithValue(r.Context(), hostKey{}, r.Host), op, req)
 	if err != nil {
 		return refuse(h.fault(err, op.name))
 	}
 	return http.StatusOK, out
+}
+
+// hostKey is under which a request's context has the host that its client called.
+type hostKey struct{}
+
+// unpack undoes a Content-Encoding; false when that cannot be done, or comes to more than a body may have.
+func unpack(encoding string, body []byte) ([]byte, bool) {
+	switch encoding {
+	case "", "identity":
+		return body, true
+	case "gzip":
+		z, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return nil, false
+		}
+		plain, err := io.ReadAll(io.LimitReader(z, maxBody+1))
+		return plain, err == nil && len(plain) <= maxBody
+	}
+	return nil, false
 }
 
 // Do does one operation for a caller that needs no signature (API Gateway's own integrations). The

@@ -1,6 +1,8 @@
 package dynamodb
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"hash/crc32"
 	"io"
@@ -135,6 +137,38 @@ func TestSignedRequestsAreDone(t *testing.T) {
 	}
 	if res, body := call("AKIDTEST", "secret", ""); res.StatusCode != 400 || !strings.Contains(body, "SerializationException") {
 		t.Errorf("without a body: %d %s", res.StatusCode, body)
+	}
+}
+
+func TestCompressedRequestsAreRead(t *testing.T) {
+	t.Parallel()
+	s := newWorld(t).serve()
+	call := func(body []byte) (*http.Response, string) {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", s.URL, bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Amz-Target", target+"DescribeEndpoints")
+		req.Header.Set("Content-Type", "application/x-amz-json-1.0")
+		req.Header.Set("Content-Encoding", "gzip")
+		sigv4.Sign(req, body, access.Credentials{ID: "AKIDTEST", Secret: "secret"}, "us-east-1", "dynamodb", time.Now())
+		return exchange(t, req)
+	}
+	pack := func(text string) []byte {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		_, _ = io.WriteString(z, text)
+		z.Close()
+		return b.Bytes()
+	}
+	// The endpoint is the one that was called.
+	if res, body := call(pack("{}")); res.StatusCode != 200 || !strings.Contains(body, strings.TrimPrefix(s.URL, "http://")) {
+		t.Errorf("the answer is %d %s", res.StatusCode, body)
+	}
+	for name, body := range map[string][]byte{"no gzip": []byte("{}"), "a bomb": pack(strings.Repeat(" ", maxBody) + "{}")} {
+		if res, out := call(body); res.StatusCode != 400 || !strings.Contains(out, "SerializationException") {
+			t.Errorf("%s: %d %s", name, res.StatusCode, out)
+		}
 	}
 }
 

@@ -10,8 +10,24 @@ import (
 	"github.com/sluicehq/sluice/table"
 )
 
-// maxItem is how large an item may be.
-const maxItem = 400 << 10
+// The limits of an item and of the name of an attribute, in bytes.
+const (
+	maxItem = 400 << 10
+	maxName = 65535
+)
+
+// checkSize checks the size of an item that is put.
+func checkSize(item attr.Item) error {
+	for name := range item {
+		if len(name) > maxName {
+			return badValue("Attribute name is too large, must be less than 65536 bytes")
+		}
+	}
+	if attr.ItemSize(item) > maxItem {
+		return invalid("Item size has exceeded the maximum allowed size")
+	}
+	return nil
+}
 
 // item is a row as an item; nil for none. Its values are shared with the row.
 func (d *described) item(row *table.Row) attr.Item {

@@ -102,8 +102,10 @@ func readWrite(req *node, subject string, valued []string) (*params, error) {
 			return nil, invalid("ReturnValues can only be ALL_OLD or NONE")
 		}
 	}
-	if subject == "Item" && attr.ItemSize(req.get("Item").item) > maxItem {
-		return nil, invalid("Item size has exceeded the maximum allowed size")
+	if subject == "Item" {
+		if err := checkSize(req.get("Item").item); err != nil {
+			return nil, err
+		}
 	}
 	if err := p.readOlder(req); err != nil {
 		return nil, err

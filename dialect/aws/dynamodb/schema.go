@@ -158,6 +158,11 @@ func checkIndex(x indexSpec, keys []keyElement, defs []attributeDefinition) erro
 	case p.ProjectionType == "INCLUDE" && p.NonKeyAttributes == nil:
 		return badValue("ProjectionType is INCLUDE, but NonKeyAttributes is not specified")
 	}
+	for i, name := range p.NonKeyAttributes {
+		if slices.Contains(p.NonKeyAttributes[:i], name) {
+			return badValue("Duplicate value in NonKeyAttributes: " + name)
+		}
+	}
 	return nil
 }
 

@@ -274,10 +274,14 @@ func (h *Handler) listTables(ctx context.Context, req *node) ([]byte, error) {
 	return marshal(out), nil
 }
 
-// describeEndpoints answers DescribeEndpoints.
-func (h *Handler) describeEndpoints(context.Context, *node) ([]byte, error) {
-	return marshal(map[string]any{"Endpoints": []any{map[string]any{
-		"Address": "dynamodb." + h.opt.Region + ".amazonaws.com", "CachePeriodInMinutes": 1440}}}), nil
+// describeEndpoints answers DescribeEndpoints with the host that the client has called: the cloud's own
+// would lead it there.
+func (h *Handler) describeEndpoints(ctx context.Context, _ *node) ([]byte, error) {
+	host, ok := ctx.Value(hostKey{}).(string)
+	if !ok {
+		host = "dynamodb." + h.opt.Region + ".amazonaws.com"
+	}
+	return marshal(map[string]any{"Endpoints": []any{map[string]any{"Address": host, "CachePeriodInMinutes": 1440}}}), nil
 }
 
 // describeLimits answers DescribeLimits. Nothing is enforced.
