@@ -101,6 +101,9 @@ func New(root *Value, o Options) *Template {
 	if len(t.errs) > 0 {
 		return t // what follows would only repeat it
 	}
+	for _, f := range t.Root.Get("Conditions").fields() {
+		t.named(Text(f.At, f.Key))
+	}
 	t.list()
 	return t
 }

@@ -42,6 +42,11 @@ func (b *builder) bucket(r *cfn.Resource) {
 			b.t.Warn(w.place(), "%s of bucket %q is not applied", key, r.ID)
 		}
 	}
+	for _, o := range b.app.Buckets {
+		if o.Name == bk.Name && !name.Broken {
+			b.fail(r.At, "", "bucket %q has the name %q, as the one at %s has", r.ID, o.Name, o.At)
+		}
+	}
 	b.app.Buckets = append(b.app.Buckets, bk)
 	b.notifications(r, bk.Name, p.at("NotificationConfiguration"))
 }

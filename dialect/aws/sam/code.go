@@ -31,6 +31,7 @@ func (b *builder) code(r *cfn.Resource, f *sluice.Function) {
 	if filepath.Ext(dir) == ".zip" || !isDir(dir) || b.in.NoBuild {
 		return
 	}
+	defer b.checkHandler(r, f)
 	meta := r.Meta.Get("BuildMethod")
 	method := b.text(meta)
 	if s := b.text(r.Meta.Get("SkipBuild")); strings.EqualFold(s, "true") {
@@ -60,6 +61,34 @@ func (b *builder) code(r *cfn.Resource, f *sluice.Function) {
 	default:
 		b.refuse(r, meta.At, "BuildMethod %q of function %q is none that sluice runs", method, r.ID)
 	}
+}
+
+// checkHandler warns of a function whose code, as far as it is there already, lacks what its handler names.
+func (b *builder) checkHandler(r *cfn.Resource, f *sluice.Function) {
+	made := f.Build != nil && f.Build.Kind != "npm" && f.Build.Kind != "pip"
+	dir, file := path.Split(f.Handler)
+	var endings []string
+	switch {
+	case made || len(f.Opt) > 0 || f.Handler == "" && !strings.HasPrefix(f.Runtime, "provided"):
+		return
+	case strings.HasPrefix(f.Runtime, "nodejs"):
+		file, _, _ = strings.Cut(file, ".")
+		endings = []string{".js", ".mjs", ".cjs", "", "/index.js"}
+	case strings.HasPrefix(f.Runtime, "python"):
+		module := f.Handler[:max(0, strings.LastIndexByte(f.Handler, '.'))]
+		dir, file = path.Split(strings.ReplaceAll(module, ".", "/"))
+		endings = []string{".py", "/__init__.py"}
+	case strings.HasPrefix(f.Runtime, "provided"):
+		dir, file, endings = "", "bootstrap", []string{""}
+	default:
+		return
+	}
+	for _, ending := range endings {
+		if exists(filepath.Join(f.Code, filepath.FromSlash(dir+file+ending))) {
+			return
+		}
+	}
+	b.t.Warn(r.At, "function %q: its code has no %s, which %s names", r.ID, dir+file+endings[0], map[bool]string{true: "its handler", false: "its runtime"}[endings[0] != ""])
 }
 
 // inline takes code that stands in the template.

@@ -91,6 +91,10 @@ func (c *config) take(p map[string]any) {
 }
 
 func (c *config) override(word string) {
+	if rest, ok := strings.CutPrefix(word, "ParameterKey="); ok { // as the AWS CLI writes them
+		name, val, _ := strings.Cut(rest, ",ParameterValue=")
+		word = name + "=" + val
+	}
 	if name, val, ok := strings.Cut(word, "="); ok {
 		c.params[strings.TrimSpace(name)] = strings.Trim(strings.TrimSpace(val), `"'`)
 	}

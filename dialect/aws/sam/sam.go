@@ -137,8 +137,8 @@ func label(s string) string {
 // Build makes an App of a template whose resources may come from SAM, from CloudFormation or from
 // another reader. Its errors are those of the template, joined.
 func Build(ctx context.Context, in deploy.Input, t *cfn.Template, o Options) (*sluice.App, error) {
-	if err := t.Err(); err != nil {
-		return nil, err
+	if err := t.Err(); err != nil && len(t.Resources()) == 0 {
+		return nil, err // nothing was looked at yet
 	}
 	b := &builder{ctx: ctx, t: t, in: in, o: o, app: &sluice.App{Name: in.Name, Title: string(in.Name), Dialect: "aws", Region: t.Region(),
 		Dir: in.Dir, Template: in.File}, rest: map[string]bool{}, known: map[string]bool{}, auth: map[string]*auth{}, versions: map[string][]string{}, details: map[sluice.FunctionName]*lambda.Extra{}}

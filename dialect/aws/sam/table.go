@@ -63,6 +63,11 @@ func (b *builder) table(r *cfn.Resource) {
 		b.fail(r.At, "", "table %q: %v", r.ID, err)
 		return
 	}
+	for _, o := range b.app.Tables {
+		if o.Name == name.Str() && !name.Broken {
+			b.fail(r.At, "", "table %q has the name %q, as the one at %s has", r.ID, o.Name, o.At)
+		}
+	}
 	b.app.Tables = append(b.app.Tables, sluice.Table{Name: name.Str(), Spec: body, At: r.At})
 }
 
