@@ -6,18 +6,22 @@ import (
 	"bytes"
 	"encoding/json"
 	"hash/crc64"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
-// fcServer runs the real binary on an empty data folder, and returns where it is and the operator's key.
-func fcServer(t *testing.T) (admin, public, id, secret string) {
+// serve runs the real binary on an empty data folder, and returns it and where it listens.
+func serve(t *testing.T) (binary, admin, public string) {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "sluice")
+	binary = filepath.Join(t.TempDir(), "sluice")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/sluice")
 	build.Dir = ".."
 	if out, err := build.CombinedOutput(); err != nil {
@@ -50,7 +54,14 @@ func fcServer(t *testing.T) (admin, public, id, secret string) {
 		}
 		json.Unmarshal(sc.Bytes(), &ready)
 	}
-	out, err := exec.CommandContext(t.Context(), binary, "env", "--admin", ready.Admin).Output()
+	return binary, ready.Admin, ready.Public[0]
+}
+
+// fcServer is serve with the operator's key.
+func fcServer(t *testing.T) (admin, public, id, secret string) {
+	t.Helper()
+	binary, admin, public := serve(t)
+	out, err := exec.CommandContext(t.Context(), binary, "env", "--admin", admin).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +74,7 @@ func fcServer(t *testing.T) (admin, public, id, secret string) {
 			secret = v
 		}
 	}
-	return ready.Admin, ready.Public[0], id, secret
+	return admin, public, id, secret
 }
 
 // fcCode makes the code package of a function that says word, and its checksum.
@@ -117,5 +128,89 @@ func TestFCNodeSDKs(t *testing.T) {
 		"FC_ZIP1="+zip1, "FC_ZIP2="+zip2, "FC_CRC1="+crc1, "FC_CRC2="+crc2)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, bytes.TrimSpace(out))
+	}
+}
+
+// TestObjectsCallTheirFunction deploys a template with a trigger on a bucket, and puts and deletes objects
+// of it without any key.
+func TestObjectsCallTheirFunction(t *testing.T) {
+	t.Parallel()
+	heard := make(chan string, 10)
+	ear := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		heard <- string(b)
+	}))
+	defer ear.Close()
+	binary, admin, _ := serve(t)
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"s.yaml": `edition: 3.0.0
+name: gallery
+access: default
+resources:
+  files:
+    component: oss
+    props: {region: cn-hongkong, bucket: gallery-files, acl: public-read-write, codeUri: ./web}
+  thumb:
+    component: fc3
+    props:
+      region: cn-hongkong
+      functionName: thumb
+      runtime: nodejs20
+      handler: index.handler
+      code: ./code
+      environmentVariables: {EAR: "` + ear.URL + `"}
+      triggers:
+        - triggerName: new
+          triggerType: oss
+          sourceArn: acs:oss:cn-hongkong:1:gallery-files
+          triggerConfig: {events: ['oss:ObjectCreated:*', 'oss:ObjectRemoved:DeleteObject'], filter: {key: {prefix: in/, suffix: .jpg}}}
+`,
+		"web/index.html": "hi",
+		"code/index.js": `exports.handler = async (event) => {
+  const { events: [e] } = JSON.parse(event);
+  await fetch(process.env.EAR, { method: 'POST', body: [e.eventName, e.oss.bucket.name, e.oss.object.key, e.oss.object.size].join(' ') });
+};`,
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deploy := exec.CommandContext(t.Context(), binary, "deploy", "--admin", admin, dir)
+	if out, err := deploy.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, step := range []struct{ method, key, want string }{
+		{"PUT", "in/a.jpg", "ObjectCreated:PutObject gallery-files in/a.jpg 5"},
+		{"PUT", "out/a.jpg", ""},
+		{"DELETE", "in/a.jpg", "ObjectRemoved:DeleteObject gallery-files in/a.jpg 0"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), step.method, admin+"/"+step.key, strings.NewReader("hello"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = "gallery-files.oss-cn-hongkong.aliyuncs.com"
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode >= 300 {
+			t.Fatalf("%s %s: %s", step.method, step.key, res.Status)
+		}
+		if step.want == "" {
+			continue
+		}
+		select {
+		case got := <-heard:
+			if got != step.want {
+				t.Errorf("%s %s: the function got %q, want %q", step.method, step.key, got, step.want)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s %s: the function was not called", step.method, step.key)
+		}
 	}
 }

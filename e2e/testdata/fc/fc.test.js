@@ -65,7 +65,7 @@ test('2016-08-15: a service, its functions and their triggers', async (t) => {
   const later = await client.invokeFunction('Shop_1', 'hello', 'later', { 'x-fc-invocation-type': 'Async' });
   assert.strictEqual(later.data, '');
   const failed = await client.invokeFunction('Shop_1', 'hello', 'throw');
-  assert.strictEqual(failed.headers['x-fc-error-type'], 'HandledInvocationError');
+  assert.strictEqual(failed.headers['x-fc-error-type'], 'UnhandledInvocationError');
   assert.strictEqual(failed.data.errorMessage, 'thrown');
 
   const where = (await client.getFunctionCode('Shop_1', 'hello')).data;
