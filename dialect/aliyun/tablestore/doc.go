@@ -4,7 +4,7 @@
 // A request passes through the files in this order: handler (envelope, headers), sign (who sent it),
 // instance (whose data it may reach), one operation (tables, index, write, read, transaction, stream, split,
 // search, scan), and back through the handler, which signs the answer as SDKs demand. row turns cells into
-// a change of a row, filter decides on rows, plainbuffer and proto are the two codecs. errors has every
+// a change of a row, filter decides on rows, plainbuffer, matrix and proto are the codecs. errors has every
 // code the cloud knows.
 //
 // A search walks its table, or the rows that postings name (candidates): document is a row as an index sees it,

@@ -267,12 +267,14 @@ type getRangeRequest struct {
 	Start       *string    `pb:"11"`
 	End         *string    `pb:"12"`
 	Transaction string     `pb:"14"`
+	Block       int32      `pb:"15"` // how the rows had best come
 }
 
 type getRangeResponse struct {
 	Consumed consumedCapacity `pb:"1!"`
 	Rows     []byte           `pb:"2!"`
 	Next     []byte           `pb:"3"`
+	Block    int32            `pb:"5"`
 }
 
 type listStreamRequest struct {

@@ -139,7 +139,12 @@ func (c *call) getRange(ctx context.Context, req *getRangeRequest) (*getRangeRes
 		return nil, err
 	}
 	resp := &getRangeResponse{Rows: []byte{}}
+	var rows []wireRow // of a matrix
 	size, next, err := c.walk(ctx, src, rg, limit, sel, func(w wireRow) {
+		if req.matrix() {
+			rows = append(rows, w)
+			return
+		}
 		if len(resp.Rows) == 0 {
 			resp.Rows = appendHeader(nil)
 		}
@@ -147,6 +152,9 @@ func (c *call) getRange(ctx context.Context, req *getRangeRequest) (*getRangeRes
 	})
 	if err != nil {
 		return nil, err
+	}
+	if req.matrix() {
+		resp.Block, resp.Rows = blockMatrix, appendMatrix(nil, src.key, req.Columns, rows)
 	}
 	resp.Consumed = readUnits(size)
 	if next != nil {
