@@ -148,5 +148,7 @@ func TestRowEndsByAColumnOfItsKey(t *testing.T) {
 	}
 	sweep(t, tables, func() bool { return len(all(t, tables, table.Range{Table: made})) == 2 })
 	at.at = time.Unix(1_700_000_050, 0)
-	sweep(t, tables, func() bool { return keys(all(t, tables, table.Range{Table: made})) == keys([]table.Row{{Key: table.Key{str("a"), num(1)}}}) })
+	sweep(t, tables, func() bool {
+		return keys(all(t, tables, table.Range{Table: made})) == keys([]table.Row{{Key: table.Key{str("a"), num(1)}}})
+	})
 }

@@ -5,8 +5,8 @@ import (
 	"cmp"
 	"encoding/binary"
 	"hash/fnv"
-	"slices"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 

@@ -83,11 +83,11 @@ type Spec struct {
 	TTL         int64       `json:"ttl,omitempty"` // seconds that a cell lives; 0 or -1 is for ever
 	// Ends names a column, Int or Decimal, of the key or not, that says when (unix seconds) its row ends. Readers see the row
 	// until the sweeper has removed it. A time more than five years before the write is none.
-	Ends string `json:"ends,omitempty"`
-	Hash        bool        `json:"hash,omitempty"`
-	Indexes     []Index     `json:"indexes,omitempty"`
-	Stream      *Stream     `json:"stream,omitempty"`
-	Sessions    bool        `json:"sessions,omitempty"` // Begin is allowed; costs each write a read
+	Ends     string  `json:"ends,omitempty"`
+	Hash     bool    `json:"hash,omitempty"`
+	Indexes  []Index `json:"indexes,omitempty"`
+	Stream   *Stream `json:"stream,omitempty"`
+	Sessions bool    `json:"sessions,omitempty"` // Begin is allowed; costs each write a read
 	// Extra is what only the dialect understands (defined columns, throughput, tags), kept unread.
 	Extra []byte `json:"extra,omitempty"`
 
