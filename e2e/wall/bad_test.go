@@ -35,7 +35,7 @@ func (s *server) get(t *testing.T, host, path string) (status int, code, body st
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, "GET", s.url(path), nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", s.URL(path), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,11 +82,11 @@ func TestFunctionsThatMisbehave(t *testing.T) {
 func TestInvokeTellsHowAFunctionFailed(t *testing.T) {
 	s := launch(t, "", "dev", badApp, "--no-reload")
 	for does, want := range map[string]string{"throws": "Error: boom", "hangs": "failed: timed out", "exits": "failed: exit status 3", "answers-itself": "circular"} {
-		if _, err := s.sluice("invoke", "node", "--data-text", `{"mode":"`+does+`"}`); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := s.Sluice("invoke", "node", "--data-text", `{"mode":"`+does+`"}`); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", does, err)
 		}
 	}
-	if out, err := s.sluice("invoke", "node", "--data-text", `{"mode":"well"}`); err != nil || !strings.Contains(out, "first") {
+	if out, err := s.Sluice("invoke", "node", "--data-text", `{"mode":"well"}`); err != nil || !strings.Contains(out, "first") {
 		t.Errorf("%q, %v", out, err)
 	}
 }
@@ -96,7 +96,7 @@ func (s *server) open(t *testing.T, host, device string) net.Conn {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	conn, _, _, err := ws.Dialer{Host: host}.Dial(ctx, s.ws())
+	conn, _, _, err := ws.Dialer{Host: host}.Dial(ctx, s.WS())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestClientsThatMisbehave(t *testing.T) {
 		"1 MB without a frame end":  {endless(1 << 20), 1009},
 		"1 MB in parts without end": {append(masked(ws.NewFrame(ws.OpText, false, make([]byte, 20_000))), bytes.Repeat(masked(ws.NewFrame(ws.OpContinuation, false, make([]byte, 20_000))), 50)...), 1009},
 	} {
-		conn, _, _, err := ws.Dial(t.Context(), s.ws())
+		conn, _, _, err := ws.Dial(t.Context(), s.WS())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestClientsThatMisbehave(t *testing.T) {
 	// Handshakes that never end, and requests that are two at once, hold nobody up.
 	var halfOpen []net.Conn
 	for i := range 200 {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url(""), "http://"))
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL(""), "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +175,7 @@ func TestClientsThatMisbehave(t *testing.T) {
 		"POST /node/well HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\nContent-Length: 1\r\n\r\na",
 		"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
 	} {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url(""), "http://"))
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL(""), "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,14 +223,14 @@ func TestClientsThatMisbehave(t *testing.T) {
 		conn.Close()
 	}
 	for range 500 {
-		conn, _, _, err := ws.Dial(t.Context(), s.ws())
+		conn, _, _, err := ws.Dial(t.Context(), s.WS())
 		if err != nil {
 			t.Fatal(err)
 		}
 		conn.(*net.TCPConn).SetLinger(0)
 		conn.Close()
 	}
-	browser.Eventually(t, 20*time.Second, "one connection left", func() bool { return len(s.conns(t)) == 1 })
+	browser.Eventually(t, 20*time.Second, "one connection left", func() bool { return len(s.Conns()) == 1 })
 	if runtime.GOOS == "linux" {
 		browser.Eventually(t, 20*time.Second, "as many descriptors as before", func() bool { return s.descriptors() < before+20 })
 	}
@@ -268,17 +268,17 @@ func TestSavingReloadsAndKeepsSockets(t *testing.T) {
 	browser.Eventually(t, 30*time.Second, "the new Node code", says("/node/well", "second"))
 	browser.Eventually(t, 30*time.Second, "the new Go code", says("/custom/well", "second"))
 
-	browser.Eventually(t, 30*time.Second, "a line that tells the reload", func() bool { return strings.Contains(s.said(), `"event":"done"`) })
+	browser.Eventually(t, 30*time.Second, "a line that tells the reload", func() bool { return strings.Contains(s.Said(), `"event":"done"`) })
 
 	// What does not compile, and a template that is none, change nothing.
 	edit("custom/main.go", "func main() {", "func main() { oops")
-	browser.Eventually(t, 30*time.Second, "an error that names the line", func() bool { return strings.Contains(s.said(), "main.go:13") })
+	browser.Eventually(t, 30*time.Second, "an error that names the line", func() bool { return strings.Contains(s.Said(), "main.go:13") })
 	if !says("/custom/well", "second")() {
 		t.Error("broken code took the place of what ran")
 	}
 	edit("custom/main.go", "func main() { oops", "func main() {")
 	edit("s.yaml", "component: fc\n", "component: fcc\n")
-	browser.Eventually(t, 30*time.Second, "an error that names the component", func() bool { return strings.Contains(s.said(), "fcc") })
+	browser.Eventually(t, 30*time.Second, "an error that names the component", func() bool { return strings.Contains(s.Said(), "fcc") })
 	if !says("/node/well", "second")() {
 		t.Error("a broken template took the place of what ran")
 	}
@@ -326,7 +326,7 @@ func TestTwoAppsShareAServerByHost(t *testing.T) {
 		t.Errorf("nobody's host: %d %q", status, body)
 	}
 	one, two := s.open(t, "one.localhost", "same"), s.open(t, "two.localhost", "same") // a device id is an app's own
-	if n := len(s.conns(t)); n != 2 {
+	if n := len(s.Conns()); n != 2 {
 		t.Errorf("%d connections", n)
 	}
 	for name, conn := range map[string]net.Conn{"one": one, "two": two} {
@@ -355,7 +355,7 @@ func TestKillLeavesNoProcess(t *testing.T) {
 		}
 		pids = append(pids, pid)
 	}
-	s.kill()
+	s.Kill()
 	for _, pid := range pids {
 		browser.Eventually(t, 10*time.Second, fmt.Sprintf("end of process %d", pid), func() bool {
 			if runtime.GOOS == "linux" { // one that nobody has waited for is dead, too
@@ -365,7 +365,7 @@ func TestKillLeavesNoProcess(t *testing.T) {
 			return syscall.Kill(pid, 0) != nil
 		})
 	}
-	launch(t, s.data, "dev", badApp, "--no-reload").stop()
+	launch(t, s.Data, "dev", badApp, "--no-reload").Stop()
 }
 
 func TestBadTablestoreRequests(t *testing.T) {
@@ -422,7 +422,7 @@ func TestBadTablestoreRequests(t *testing.T) {
 // must runs a client command that has to succeed.
 func (s *server) must(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := s.sluice(args...)
+	out, err := s.Sluice(args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -431,7 +431,7 @@ func (s *server) must(t *testing.T, args ...string) string {
 
 // descriptors is how many files and sockets the server holds; 0 where that cannot be seen.
 func (s *server) descriptors() int {
-	names, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
+	names, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.Cmd.Process.Pid))
 	return len(names)
 }
 

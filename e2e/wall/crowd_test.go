@@ -45,12 +45,12 @@ func TestTenThousandSocketsCostLittle(t *testing.T) {
 		wg.Wait()
 	}
 	hold(0, 500) // what every process needs once is not the sockets' cost
-	before := anonymous(t, s.cmd.Process.Pid)
+	before := anonymous(t, s.Cmd.Process.Pid)
 	hold(500, n)
 	if t.Failed() {
 		return
 	}
-	cost := (anonymous(t, s.cmd.Process.Pid) - before) / (n - 500)
+	cost := (anonymous(t, s.Cmd.Process.Pid) - before) / (n - 500)
 	t.Logf("%d bytes of user space per idle socket", cost)
 	if cost >= 2048 {
 		t.Errorf("a socket costs %d bytes, want less than 2048", cost)

@@ -31,7 +31,7 @@ func connect(t *testing.T, s *server, id, kind string) *device {
 	d := &device{t: t, id: id, got: make(chan string, 100_000)}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	conn, br, _, err := ws.Dial(ctx, s.ws())
+	conn, br, _, err := ws.Dial(ctx, s.WS())
 	if err != nil {
 		t.Fatal(err)
 	}

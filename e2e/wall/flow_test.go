@@ -178,7 +178,7 @@ func TestScreenThatLeavesIsUnregistered(t *testing.T) {
 // devices reads the equipment table as an operator does.
 func devices(t *testing.T, s *server) map[string]bool {
 	t.Helper()
-	out, err := s.sluice("table", "export", "barrage/equipment")
+	out, err := s.Sluice("table", "export", "barrage/equipment")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,11 +222,11 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 		defer mu.Unlock()
 		return len(acked) >= 100
 	})
-	s.kill()
+	s.Kill()
 	wg.Wait()
 
-	again := start(t, s.data)
-	out, err := again.sluice("table", "export", "barrage/barrage")
+	again := start(t, s.Data)
+	out, err := again.Sluice("table", "export", "barrage/barrage")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,15 +248,15 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 	}
 	// unregister has run for every connection that was lost.
 	browser.Eventually(t, 20*time.Second, "no device left", func() bool { return len(devices(t, again)) == 0 })
-	again.stop()
+	again.Stop()
 }
 
 func TestSecondStartFindsItsData(t *testing.T) {
 	s := start(t, "")
 	s.set(s.admin(), map[string]any{"status": 2})
 	s.say("ann", "1", "kept")
-	s.stop()
-	again := start(t, s.data)
+	s.Stop()
+	again := start(t, s.Data)
 	var state struct{ Status int }
 	if _, err := again.call(again.admin(), "GET", "/api/status", nil, &state); err != nil || state.Status != 2 {
 		t.Fatalf("status after a restart: %d, %v", state.Status, err)
@@ -265,5 +265,5 @@ func TestSecondStartFindsItsData(t *testing.T) {
 	if _, err := again.call(again.admin(), "GET", "/api/barrage", nil, &found); err != nil || len(found) != 1 {
 		t.Fatalf("messages after a restart: %v, %v", found, err)
 	}
-	again.stop()
+	again.Stop()
 }

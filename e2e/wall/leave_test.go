@@ -17,7 +17,7 @@ func TestRemovedAppHearsOfItsConnectionsFirst(t *testing.T) {
 	if got := devices(t, s); !got["one"] || !got["two"] {
 		t.Fatalf("registered devices: %v", got)
 	}
-	if _, err := s.sluice("remove", s.App.Name); err != nil {
+	if _, err := s.Sluice("remove", s.App.Name); err != nil {
 		t.Fatal(err)
 	}
 	if got := devices(t, s); len(got) > 0 {
@@ -27,13 +27,13 @@ func TestRemovedAppHearsOfItsConnectionsFirst(t *testing.T) {
 
 func TestCtrlCIsQuickThoughClientsDoNotAnswer(t *testing.T) {
 	s := start(t, "")
-	conn, _, _, err := ws.Dial(context.Background(), s.ws()) // and never reads a close frame
+	conn, _, _, err := ws.Dial(context.Background(), s.WS()) // and never reads a close frame
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
 	begin := time.Now()
-	s.stop()
+	s.Stop()
 	if took := time.Since(begin); took > 4*time.Second {
 		t.Errorf("took %v", took)
 	}

@@ -39,14 +39,14 @@ func write(t *testing.T, p *browser.Page, text string) {
 func TestWallInABrowser(t *testing.T) {
 	s := start(t, "")
 	b := browser.Start(t)
-	screens := []*browser.Page{browser.Open(t, b, s.url("/"), 1920, 1080), browser.Open(t, b, s.url("/"), 1280, 720)}
+	screens := []*browser.Page{browser.Open(t, b, s.URL("/"), 1920, 1080), browser.Open(t, b, s.URL("/"), 1280, 720)}
 	for _, sc := range screens {
 		sc.Do(chromedp.WaitVisible(".join svg")) // the QR code
 	}
-	moderator := browser.Open(t, b, s.url("/admin/"), 1440, 900)
+	moderator := browser.Open(t, b, s.URL("/admin/"), 1440, 900)
 	login(t, s, moderator)
 	browser.Eventually(t, 20*time.Second, "two screens and a moderator registered", func() bool { return len(devices(t, s)) >= 3 })
-	player := browser.Open(t, b, s.url("/player/"), 390, 844)
+	player := browser.Open(t, b, s.URL("/player/"), 390, 844)
 
 	// Mode 0: a message appears on both screens.
 	write(t, player, "Hello wall")
@@ -88,8 +88,8 @@ func TestWallInABrowser(t *testing.T) {
 
 	// A screen loses its connection, comes back by itself, and has missed nothing.
 	s.set(s.admin(), map[string]any{"status": 0})
-	for _, c := range s.conns(t) {
-		if _, err := s.sluice("conns", "close", c, "--code", "1012"); err != nil {
+	for _, c := range s.Conns() {
+		if _, err := s.Sluice("conns", "close", c, "--code", "1012"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -107,7 +107,7 @@ func TestWallInABrowser(t *testing.T) {
 	// Pictures, with some life on the wall, for people to look at.
 	s.set(s.admin(), map[string]any{"status": 0, "rate": 0})
 	for _, size := range sizes {
-		wall := browser.Open(t, b, s.url("/"), size.w, size.h)
+		wall := browser.Open(t, b, s.URL("/"), size.w, size.h)
 		wall.Do(chromedp.WaitVisible(".join"))
 		for i, text := range crowd {
 			if _, err := s.call(anyone, "POST", "/api/send", map[string]string{"message": text, "fromId": fmt.Sprint("p", i), "fromName": names[i%len(names)],
