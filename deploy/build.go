@@ -171,7 +171,7 @@ func (a *apply) buildGo(ctx context.Context, f *sluice.Function, root string) (s
 	if !filepath.IsLocal(filepath.FromSlash(b.Output)) {
 		return "", unbuilt(f, nil, "build output %q is not within its code", b.Output)
 	}
-	version, err := a.d.goVersion(ctx)
+	version, err := a.d.version(ctx, "go", "version")
 	if err != nil {
 		e := unbuilt(f, err, "cannot run go: %v", err)
 		e.Hint = `install Go, or build it yourself and leave the executable "` + b.Output + `" in the code's folder`
@@ -253,22 +253,25 @@ func (a *apply) compile(ctx context.Context, f *sluice.Function, src, cached str
 	return os.Rename(out, cached)
 }
 
-// goVersion is the version of the go command, asked once.
-func (d *Deployer) goVersion(ctx context.Context) (string, error) {
+// version is what a program tells of its version, asked once.
+func (d *Deployer) version(ctx context.Context, program, arg string) (string, error) {
 	d.mu.Lock()
-	v := d.goIs
+	v := d.versions[program]
 	d.mu.Unlock()
 	if v != "" {
 		return v, nil
 	}
-	out, err := exec.CommandContext(ctx, "go", "version").Output()
+	out, err := exec.CommandContext(ctx, program, arg).Output()
 	if err != nil {
 		return "", err
 	}
 	v = strings.TrimSpace(string(out))
 	d.mu.Lock()
-	d.goIs = v
-	d.mu.Unlock()
+	defer d.mu.Unlock()
+	if d.versions == nil {
+		d.versions = map[string]string{}
+	}
+	d.versions[program] = v
 	return v, nil
 }
 

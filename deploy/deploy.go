@@ -38,9 +38,9 @@ type Deployer struct {
 	o    Options
 	sums sums
 
-	mu   sync.Mutex                       // guards what follows; never held while waiting
-	busy map[sluice.AppName]chan struct{} // one token per app
-	goIs string                           // what "go version" said
+	mu       sync.Mutex                       // guards what follows; never held while waiting
+	busy     map[sluice.AppName]chan struct{} // one token per app
+	versions map[string]string                // what programs told of their versions
 
 	clean map[string]bool // code without syntax errors, by what it was checked for
 }

@@ -80,7 +80,7 @@ func TestBundleFollowsWhatItReads(t *testing.T) {
 	write(t, src, "fn/src/app.ts", "import { word } from '../../lib/word';\nimport { S3 } from '@aws-sdk/client-s3';\nexport const handler = (): string => word + S3;\n",
 		"lib/word.ts", "export const word: string = 'first';\n", "fn/notes.md", "not code")
 	f := sluice.Function{Runtime: "nodejs20.x", Handler: "app.handler", Code: filepath.Join(src, "fn"),
-		Build: &sluice.Build{Kind: "esbuild", Dir: filepath.Join(src, "fn"), Command: []string{"src/app.ts", "--bundle", "--platform=node", "--format=cjs", "--target=es2020"}}}
+		Build: &sluice.Build{Kind: "esbuild", Dir: filepath.Join(src, "fn"), Command: []string{"app=src/app.ts", "--bundle", "--platform=node", "--format=cjs", "--target=es2020"}}}
 	root, err := codeOf(t, w, f)
 	if err != nil {
 		t.Fatal(err)

@@ -51,7 +51,8 @@ func (a *apply) modules(ctx context.Context, f *sluice.Function, b *sluice.Build
 		sum = t.hash()
 	}
 	locked, _ := t.manifest(regexp.MustCompile(`^(package-lock|npm-shrinkwrap)\.json$`))
-	return a.cached(ctx, f, hashOf("npm", sum, runtime.GOOS, runtime.GOARCH), func(dir string, log func(string)) error {
+	node, _ := a.d.version(ctx, "node", "--version") // compiled modules fit one only
+	return a.cached(ctx, f, hashOf("npm", sum, node, runtime.GOOS, runtime.GOARCH), func(dir string, log func(string)) error {
 		if err := scratch(t, dir); err != nil {
 			return err
 		}
@@ -69,7 +70,8 @@ func (a *apply) modules(ctx context.Context, f *sluice.Function, b *sluice.Build
 // pip puts the packages that requirements.txt names into a folder of root.
 func (a *apply) pip(ctx context.Context, f *sluice.Function, b *sluice.Build, t tree, root string) error {
 	sum, _ := t.manifest(pipFiles)
-	dir, err := a.cached(ctx, f, hashOf("pip", sum, f.Runtime, runtime.GOOS, runtime.GOARCH), func(dir string, log func(string)) error {
+	python, _ := a.d.version(ctx, "python3", "--version")
+	dir, err := a.cached(ctx, f, hashOf("pip", sum, f.Runtime, python, runtime.GOOS, runtime.GOARCH), func(dir string, log func(string)) error {
 		src := filepath.Join(dir, "src")
 		if err := scratch(t, src); err != nil {
 			return err

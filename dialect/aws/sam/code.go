@@ -230,10 +230,9 @@ func (b *builder) esbuild(r *cfn.Resource, f *sluice.Function) {
 		}
 	}
 	module := strings.TrimSuffix(f.Handler, path.Ext(f.Handler))
-	for _, e := range entries {
-		if stem := strings.TrimSuffix(e, path.Ext(e)); stem == module && path.Dir(stem) != "." && !set["Outbase"] {
-			flags = append(flags, "--outbase=.") // else what it writes would stand at the top
-			set["Outbase"] = true
+	for i, e := range entries {
+		if stem := strings.TrimSuffix(e, path.Ext(e)); path.Base(stem) == path.Base(module) && !set["Outbase"] {
+			entries[i] = module + "=" + e // what it makes stands where the handler says, whatever the folder of the source
 		}
 		if !exists(filepath.Join(f.Code, filepath.FromSlash(e))) && path.Ext(e) != "" {
 			b.fail(w.place(), b.nearFile(filepath.Join(relative(b.t.Dir(), f.Code), e)), "entry point %q of function %q does not exist", e, r.ID)
