@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sluicehq/sluice"
@@ -187,6 +188,20 @@ func keys[V any](m map[string]V) func(func(string) bool) {
 				return
 			}
 		}
+	}
+}
+
+// onceEach is find, remembering what it found.
+func onceEach(find func(context.Context, string) string) func(context.Context, string) string {
+	var mu sync.Mutex
+	found := map[string]string{}
+	return func(ctx context.Context, program string) string {
+		mu.Lock()
+		defer mu.Unlock()
+		if found[program] == "" {
+			found[program] = find(ctx, program)
+		}
+		return found[program]
 	}
 }
 

@@ -32,11 +32,16 @@ type Options struct {
 	Installed func(ctx context.Context, program string) string
 }
 
-// Reader reads template.yaml. It implements deploy.Reader and has no state.
+// Reader reads template.yaml. It implements deploy.Reader and is safe for concurrent use.
 type Reader struct{ o Options }
 
-// New makes a Reader.
-func New(o Options) *Reader { return &Reader{o} }
+// New makes a Reader. Interpreters are asked for their versions once.
+func New(o Options) *Reader {
+	if o.Installed == nil {
+		o.Installed = onceEach(ask)
+	}
+	return &Reader{o}
+}
 
 var _ deploy.Reader = (*Reader)(nil)
 
