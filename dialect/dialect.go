@@ -117,4 +117,6 @@ type Front struct {
 	Endpoints []*gateway.Endpoint
 	// Addresses are shown to the person who deploys: name and path or URL.
 	Addresses []sluice.Output
+	// Removed is called when the app is taken off the listener for good; nil: nobody needs to know.
+	Removed func()
 }

@@ -70,7 +70,11 @@ func (h *hosts) Mount(ctx context.Context, app *sluice.App, revision string) err
 
 // Unmount takes an app off the public listener.
 func (h *hosts) Unmount(_ context.Context, app sluice.AppName) error {
+	gone := h.app(app)
 	h.replace(app, nil)
+	if gone != nil && gone.front.Removed != nil {
+		gone.front.Removed()
+	}
 	return nil
 }
 

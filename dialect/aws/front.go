@@ -31,7 +31,7 @@ type front struct {
 func (c *cloud) front(_ context.Context, app *sluice.App) (*dialect.Front, error) {
 	region := cmp.Or(app.Region, lambda.DefaultRegion)
 	f := &front{byHost: map[string]http.Handler{}, byID: map[string]http.Handler{}}
-	out := &dialect.Front{HTTP: f}
+	out := &dialect.Front{HTTP: f, Removed: func() { c.sockets.Forget(app.Name) }}
 	var err error
 	if f.sockets, err = c.sockets.App(app); err != nil {
 		return nil, err
