@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/deploy"
 	"github.com/sluicehq/sluice/function"
 )
 
@@ -400,8 +402,9 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestEnvironmentNamesTheFoldersOfCodeAndLayers(t *testing.T) {
-	code, opt := t.TempDir(), t.TempDir()
-	for _, dir := range []string{opt + "/nodejs/node_modules", opt + "/nodejs/node20/node_modules", opt + "/python", opt + "/lib", opt + "/bin"} {
+	code := filepath.Join(t.TempDir(), "code")
+	opt := deploy.Opt(code)
+	for _, dir := range []string{code, opt + "/nodejs/node_modules", opt + "/nodejs/node20/node_modules", opt + "/python", opt + "/lib", opt + "/bin"} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -418,7 +421,7 @@ func TestEnvironmentNamesTheFoldersOfCodeAndLayers(t *testing.T) {
 		{"python3.10", nil, map[string]string{"PYTHONPATH": code + "/python:" + opt + "/python", "NODE_PATH": "", "PYTHONUSERBASE": code + "/.s/python"}},
 		{"custom", map[string]string{"X": "/code"}, map[string]string{"X": code, "FC_SERVER_PORT": "9001", "FC_CUSTOM_LISTEN_PORT": "9001", "local": "true", "PYTHONPATH": ""}},
 	} {
-		env := Environment(fakeKeys{}, &sluice.App{Name: "app"}, &sluice.Function{Runtime: tc.runtime, Code: code, Env: tc.env, Port: 9001, Opt: []sluice.Layer{{Code: opt}}})
+		env := Environment(fakeKeys{}, &sluice.App{Name: "app"}, &sluice.Function{Runtime: tc.runtime, Code: code, Env: tc.env, Port: 9001})
 		for name, want := range tc.want {
 			if env[name] != want {
 				t.Errorf("%s: %s=%q, want %q", tc.runtime, name, env[name], want)

@@ -253,11 +253,9 @@ func command(v *function.Version) (path string, args []string) {
 
 // program finds a command of a version. The cloud keeps the code in /code, and layers in /opt.
 func program(v *function.Version, words []string) (path string, args []string) {
-	f := v.Spec
-	f.Code = v.Root
 	words = slices.Clone(words)
 	for i, w := range words {
-		if words[i] = placed(w, &f); words[i] == w && strings.HasPrefix(w, "/code/") { // so that the error tells where it is not
+		if words[i] = placed(w, v.Root); words[i] == w && strings.HasPrefix(w, "/code/") { // so that the error tells where it is not
 			words[i] = filepath.Join(v.Root, w[len("/code/"):])
 		}
 	}

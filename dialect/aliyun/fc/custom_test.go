@@ -22,6 +22,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/access"
+	"github.com/sluicehq/sluice/deploy"
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/function/process"
 )
@@ -561,25 +562,25 @@ func TestCommands(t *testing.T) {
 }
 
 func TestPathsToTheCodeLeadToItInTheEnvironment(t *testing.T) {
-	root, low, high := t.TempDir(), t.TempDir(), t.TempDir()
-	for _, dir := range []string{root + "/python", low + "/bin", low + "/lib", high + "/lib"} {
-		if err := os.Mkdir(dir, 0o755); err != nil {
+	root := filepath.Join(t.TempDir(), "code")
+	opt := deploy.Opt(root)
+	for _, dir := range []string{root + "/python", opt + "/bin"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	f := &sluice.Function{Code: root, Opt: []sluice.Layer{{Code: low}, {Code: high}, {Code: low + "/bin", Under: "tools"}}}
 	for value, want := range map[string]string{
 		"/code":                         root,
 		"/code/python":                  root + "/python",
 		"/usr/bin:/code/python/:/code/": "/usr/bin:" + root + "/python/:" + root + "/",
 		"/code/callback":                "/code/callback", // nothing there: a path of something else
-		"/opt/bin:/opt/lib":             low + "/bin:" + high + "/lib",
-		"/opt/tools/:/opt/other":        low + "/bin:/opt/other",
+		"/opt/bin:/opt":                 opt + "/bin:" + opt,
+		"/opt/bin/:/opt/other":          opt + "/bin/:/opt/other",
 		"/coder":                        "/coder",
 		"https://h/code":                "https://h/code",
 		"":                              "",
 	} {
-		if got := here(value, f); got != want {
+		if got := here(value, root); got != want {
 			t.Errorf("%q: got %q, want %q", value, got, want)
 		}
 	}

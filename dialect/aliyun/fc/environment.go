@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/access"
+	"github.com/sluicehq/sluice/deploy"
 )
 
 // The runtimes of the custom family begin so: custom, custom.debian12 … (not custom-container).
@@ -52,7 +53,7 @@ func Environment(keys Keys, app *sluice.App, f *sluice.Function) map[string]stri
 		"local":                   "true", // as the vendor's local tools say
 	}
 	for name, v := range f.Env { // may name folders of the cloud
-		if v := here(v, f); v != f.Env[name] {
+		if v := here(v, f.Code); v != f.Env[name] {
 			env[name] = v
 		}
 	}
@@ -76,13 +77,11 @@ func Environment(keys Keys, app *sluice.App, f *sluice.Function) map[string]stri
 // paths are the folders in which programs look for what they need, by variable: in the code, which the
 // cloud has in /code, and in layers, which it has in /opt.
 func paths(f *sluice.Function) map[string][]string {
-	opt := func(path string) (found []string) {
-		for _, l := range slices.Backward(f.Opt) { // later ones lie over earlier ones
-			if dir := inLayer(&l, path); isDir(dir) {
-				found = append(found, dir)
-			}
+	opt := func(path string) []string {
+		if dir := filepath.Join(deploy.Opt(f.Code), path); isDir(dir) {
+			return []string{dir}
 		}
-		return found
+		return nil
 	}
 	list := map[string][]string{
 		"LD_LIBRARY_PATH": slices.Concat([]string{f.Code, f.Code + "/lib", "/usr/local/lib"}, opt("lib")),
@@ -103,49 +102,30 @@ func paths(f *sluice.Function) map[string][]string {
 	return list
 }
 
-// inLayer is where a path within /opt is in a layer; "" when the layer has nothing to do with it.
-func inLayer(l *sluice.Layer, path string) string {
-	if l.Under != "" {
-		rest, ok := strings.CutPrefix(path+"/", strings.Trim(l.Under, "/")+"/")
-		if !ok {
-			return ""
-		}
-		path = rest
-	}
-	return filepath.Join(l.Code, path)
-}
-
 func isDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
 }
 
 // here is a variable's value with our folders for /code and /opt in every path of it to something that is
-// there.
-func here(value string, f *sluice.Function) string {
+// there. root is the code's.
+func here(value, root string) string {
 	if !strings.Contains(value, "/code") && !strings.Contains(value, "/opt") {
 		return value
 	}
 	list := strings.Split(value, ":")
 	for i, p := range list {
-		list[i] = placed(p, f)
+		list[i] = placed(p, root)
 	}
 	return strings.Join(list, ":")
 }
 
 // placed is a path of the cloud as it is here; the same when nothing of ours is there.
-func placed(path string, f *sluice.Function) string {
-	if rest, ok := strings.CutPrefix(path, "/code"); ok && (rest == "" || rest[0] == '/') {
-		if _, err := os.Stat(f.Code + rest); err == nil {
-			return f.Code + rest
-		}
-	}
-	if rest, ok := strings.CutPrefix(path, "/opt/"); ok {
-		for _, l := range slices.Backward(f.Opt) {
-			if at := inLayer(&l, rest); at != "" {
-				if _, err := os.Stat(at); err == nil {
-					return at
-				}
+func placed(path, root string) string {
+	for cloud, ours := range map[string]string{"/code": root, "/opt": deploy.Opt(root)} {
+		if rest, ok := strings.CutPrefix(path, cloud); ok && (rest == "" || rest[0] == '/') {
+			if _, err := os.Stat(ours + rest); err == nil {
+				return ours + rest
 			}
 		}
 	}
