@@ -443,6 +443,11 @@ func (b *builder) endpoints() {
 		if len(a.spec.Stages) == 0 {
 			b.t.Warn(a.at, "API %q has no stage: no client can reach it", a.spec.Logical)
 		}
+		for _, rt := range a.spec.Current.Routes {
+			if rt.APIKeyRequired && len(a.spec.Keys) == 0 {
+				b.t.Warn(a.keys[rt.Key], "route %q of API %q wants an API key, and the API has none; give it an AWS::ApiGateway::ApiKey with a Value, in a usage plan", rt.Key, a.spec.Logical)
+			}
+		}
 		spec, err := json.Marshal(a.spec)
 		if err != nil {
 			b.fail(a.at, "", "API %q: %v", a.spec.Logical, err)
