@@ -9,6 +9,8 @@
 // cell of time 0. What only DynamoDB knows of a table is its description in table.Spec.Extra. Global and
 // local secondary indexes are the room's indexes: sparse, and kept in the same transaction.
 //
+// PartiQL statements are turned into those operations (partiql.go).
+//
 // Nothing here holds state but caches: parsed descriptions, counts of large tables, and which tables
 // were made a moment ago, since AWS shows a table as being created for a while.
 package dynamodb

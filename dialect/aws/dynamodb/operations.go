@@ -15,14 +15,20 @@ type operation struct {
 
 // findOperation finds what an X-Amz-Target means.
 func findOperation(header string) (*operation, bool) {
-	list := operations
+	if name, ok := strings.CutPrefix(header, streamsTarget); ok {
+		return pick(streamOperations, name)
+	}
 	name, ok := strings.CutPrefix(header, target)
 	if !ok {
-		if name, ok = strings.CutPrefix(header, streamsTarget); !ok {
-			return nil, false
-		}
-		list = streamOperations
+		return nil, false
 	}
+	if op, ok := pick(operations, name); ok {
+		return op, true
+	}
+	return pick(partiqlOperations, name)
+}
+
+func pick(list []operation, name string) (*operation, bool) {
 	for i := range list {
 		if list[i].name == name {
 			return &list[i], true
@@ -56,6 +62,13 @@ var operations = []operation{
 	{"DescribeEndpoints", structure("DescribeEndpointsRequest"), nil, (*Handler).describeEndpoints},
 	{"DescribeLimits", structure("DescribeLimitsInput"), nil, (*Handler).describeLimits},
 	{"DescribeContinuousBackups", tableParams, checkTableName, (*Handler).describeContinuousBackups},
+}
+
+// partiqlOperations are those that are done by others.
+var partiqlOperations = []operation{
+	{"ExecuteStatement", executeParams, nil, (*Handler).executeStatement},
+	{"BatchExecuteStatement", batchExecuteParams, nil, (*Handler).batchExecuteStatement},
+	{"ExecuteTransaction", executeTransactionParams, nil, (*Handler).executeTransaction},
 }
 
 // The makers of shapes. Lengths and values are from a smallest to a largest one; 0 is no largest.
