@@ -45,6 +45,7 @@ var statuses = map[string]int{
 	"ServiceNotEmpty":         http.StatusPreconditionFailed,
 	"PreconditionFailed":      http.StatusPreconditionFailed,
 	"VersionNotFound":         http.StatusNotFound,
+	"LayerVersionNotFound":    http.StatusNotFound,
 	"AsyncConfigNotExists":    http.StatusNotFound,
 }
 

@@ -93,6 +93,13 @@ var (
 		{"PUT", "custom-domains/{domain}", (*API).updateDomain},
 		{"DELETE", "custom-domains/{domain}", (*API).deleteDomain},
 	}
+	layers = []route{
+		{"GET", "layers", (*API).listLayers},
+		{"POST", "layers/{layer}/versions", (*API).publishLayer},
+		{"GET", "layers/{layer}/versions", (*API).listLayerVersions},
+		{"GET", "layers/{layer}/versions/{version}", (*API).getLayer},
+		{"DELETE", "layers/{layer}/versions/{version}", (*API).deleteLayer},
+	}
 	services = []route{
 		{"POST", "services", (*API).createService},
 		{"GET", "services", (*API).listServices},
@@ -102,8 +109,8 @@ var (
 		{"GET", "tempBucketToken", (*API).bucketToken},
 		{"GET", "code/{hash}", (*API).download},
 	}
-	operations2016 = slices.Concat(services, domains, below("services/{service}/", shared), below("services/{service}/", versions))
-	operations2023 = slices.Concat(shared, domains, below("functions/{function}/", versions), []route{
+	operations2016 = slices.Concat(services, domains, layers, below("services/{service}/", shared), below("services/{service}/", versions))
+	operations2023 = slices.Concat(shared, domains, layers, below("functions/{function}/", versions), []route{
 		{"GET", "async-invoke-configs", (*API).listAsyncConfigs},
 	})
 )

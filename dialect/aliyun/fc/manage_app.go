@@ -224,7 +224,7 @@ func (a *API) build(m *made) (*sluice.App, error) {
 		if err != nil {
 			return nil, err
 		}
-		fn.Code = a.codeFile(f.Code)
+		fn.Code, fn.Opt = a.codeFile(f.Code), a.layers(fn)
 		app.Functions = append(app.Functions, *fn)
 	}
 	return app, nil
