@@ -22,6 +22,7 @@ import (
 	"github.com/sluicehq/sluice/dialect/aws/websocket"
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/function/modules"
+	"github.com/sluicehq/sluice/object"
 )
 
 // Name is the dialect's name in App.Dialect.
@@ -63,11 +64,15 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 	}
 	calls := lambda.Options{Lambda: c.lambda, Keys: r.Keys, Log: r.Log}
 	var run func(context.Context) error
+	var notify object.Notify
 	if r.Store != nil {
 		calls.Later = lambda.NewQueue(r.Store, c.lambda, 0, r.Log)
+		notify = lambda.NewNotify(r.Functions, calls.Later)
+		timers := lambda.NewTimers(r.Store, r.Functions, calls.Later, r.Log)
 		run = func(ctx context.Context) error {
 			g, ctx := errgroup.WithContext(ctx)
 			g.Go(func() error { return calls.Later.Run(ctx) })
+			g.Go(func() error { return timers.Run(ctx) })
 			return g.Wait()
 		}
 	}
@@ -86,6 +91,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 		Exports:     exports,
 		Front:       c.front,
 		EnsureTable: c.ensureTable,
+		Notify:      notify,
 		Run:         run,
 		Hosts:       []string{"*.amazonaws.com", "*.on.aws"},
 	}, nil
