@@ -122,6 +122,37 @@ func (d decimal) append(b []byte) []byte {
 	return append(b, flip)
 }
 
+// pack is a number as databases with base-100 digits have it: a byte of sign and exponent, the digits, and
+// an end after the fewer digits of a negative one. bucket hashes it.
+func (d decimal) pack() []byte {
+	if len(d.digits) == 0 {
+		return []byte{0x80}
+	}
+	digits, exp := d.digits, d.exp+1 // of 0.ddd
+	if exp%2 != 0 {
+		digits, exp = append([]byte{0}, digits...), exp+1
+	}
+	b := []byte{byte(exp/2 - 64)}
+	if d.neg {
+		b[0] = ^b[0]
+	}
+	for i := 0; i < len(digits); i += 2 {
+		pair := digits[i] * 10
+		if i+1 < len(digits) {
+			pair += digits[i+1]
+		}
+		if d.neg {
+			b = append(b, 101-pair)
+		} else {
+			b = append(b, pair+1)
+		}
+	}
+	if d.neg && len(b) <= 20 {
+		b = append(b, 102)
+	}
+	return b
+}
+
 // cutDecimal reads a body from the front of s.
 func cutDecimal(s string) (d decimal, rest string, err error) {
 	if s == "" {

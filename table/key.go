@@ -3,8 +3,8 @@ package table
 import (
 	"bytes"
 	"cmp"
+	"crypto/md5"
 	"encoding/binary"
-	"hash/fnv"
 	"math"
 	"slices"
 	"strconv"
@@ -210,13 +210,24 @@ func (t *Spec) FindIndex(name string) *Index {
 // buckets is how many stretches a hashed space has.
 const buckets = 1 << 16
 
-// bucket spreads partition values over the stretches.
-func bucket(first []byte) uint16 {
-	h := fnv.New64a()
-	h.Write(first)
-	n := h.Sum64()
-	n ^= n >> 32
-	return uint16(n ^ n>>16)
+// bucket spreads partition values over the stretches. It is DynamoDB's hash, as far as recorded scans show
+// it, so that scans and their parts meet rows in the order that its clients know: MD5 of a fixed word and
+// the value's bytes, those of a number in the packed form of decimal.pack. enc is the encoded value.
+func bucket(v Value, enc []byte) uint16 {
+	h := md5.New()
+	h.Write([]byte("Outliers"))
+	switch v.Type {
+	case String:
+		h.Write([]byte(v.Str))
+	case Binary:
+		h.Write(v.Bytes)
+	case Decimal:
+		d, _ := parseDecimal(v.Str) // it is encoded already
+		h.Write(d.pack())
+	default:
+		h.Write(enc)
+	}
+	return binary.BigEndian.Uint16(h.Sum(nil))
 }
 
 // key encodes a whole key: every column, of its type, no infinities.
@@ -246,7 +257,7 @@ func (s space) encode(k Key) ([]byte, error) {
 			return nil, err
 		}
 		if i == 0 && s.hash {
-			binary.BigEndian.PutUint16(b[start-2:], bucket(b[start:]))
+			binary.BigEndian.PutUint16(b[start-2:], bucket(v, b[start:]))
 		}
 	}
 	return b, nil
@@ -307,7 +318,7 @@ func (s space) part(i, n int) (lo, hi []byte) {
 // key column has that value.
 func PartOf(first Value, n int) (int, error) {
 	b, err := appendKeyValue(nil, first)
-	return int(bucket(b)) * n / buckets, err
+	return int(bucket(first, b)) * n / buckets, err
 }
 
 // decode reads back what key wrote.
