@@ -2,7 +2,6 @@ package dynamodb
 
 import (
 	"context"
-	"errors"
 
 	"github.com/sluicehq/sluice/dialect/aws/dynamodb/attr"
 	"github.com/sluicehq/sluice/dialect/aws/dynamodb/expr"
@@ -277,6 +276,3 @@ func (d *described) batched(n *node) (table.Op, error) {
 	}
 	return d.put(item, &params{})
 }
-
-// asError is errors.As with the type inferred.
-func asError[T error](err error, to *T) bool { return errors.As(err, to) }

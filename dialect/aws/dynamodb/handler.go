@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/rand"
+	"errors"
 	"hash/crc32"
 	"io"
 	"log/slog"
@@ -98,7 +99,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		tooLarge := new(http.MaxBytesError)
-		if asError(err, &tooLarge) {
+		if errors.As(err, &tooLarge) {
 			w.WriteHeader(http.StatusRequestEntityTooLarge)
 			_ = http.NewResponseController(w).Flush() // AWS sends no length
 			return

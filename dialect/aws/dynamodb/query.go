@@ -3,6 +3,7 @@ package dynamodb
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/sluicehq/sluice/dialect/aws/dynamodb/attr"
 	"github.com/sluicehq/sluice/dialect/aws/dynamodb/expr"
@@ -151,7 +152,7 @@ func checkStart(req *node) error {
 	}
 	// AWS does not say of these what they are in.
 	for _, alone := range []string{"numeric value", "duplicates", "significant digits", "Number overflow", "Number underflow", "An number set"} {
-		if contains(n.bad.Message, alone) {
+		if strings.Contains(n.bad.Message, alone) {
 			return n.bad
 		}
 	}

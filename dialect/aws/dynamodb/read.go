@@ -46,8 +46,6 @@ func (h *Handler) openRead(ctx context.Context, req *node, p *params) (*read, er
 	return r, nil
 }
 
-func contains(s, part string) bool { return strings.Contains(s, part) }
-
 // startItem is ExclusiveStartKey.
 func (r *read) startItem() (attr.Item, bool) {
 	n := r.req.get("ExclusiveStartKey")
