@@ -227,6 +227,9 @@ func (h *Handler) isCreating(name string) bool {
 func (h *Handler) find(ctx context.Context, name string) (*described, error) {
 	spec, err := h.opt.Tables.Lookup(ctx, h.scope, name)
 	if err != nil {
+		h.cache.mu.Lock()
+		defer h.cache.mu.Unlock()
+		delete(h.cache.parsed, name)
 		return nil, err
 	}
 	h.cache.mu.Lock()

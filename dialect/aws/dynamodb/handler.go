@@ -104,7 +104,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			_ = http.NewResponseController(w).Flush() // AWS sends no length
 			return
 		}
-		panic(http.ErrAbortHandler) // the client is gone
+		answer(w, http.StatusBadRequest, "application/json", serialization("").body()) // it was cut off
+		return
 	}
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	kind = strings.TrimSpace(kind)
