@@ -65,6 +65,7 @@ type Object struct {
 	Header   map[string]string `json:"header,omitempty"` // Content-Type, Cache-Control …, canonical names
 	Meta     map[string]string `json:"meta,omitempty"`   // the user's, lower-case names without the vendor's prefix
 	ACL      string            `json:"acl,omitempty"`
+	Docs     map[string]string `json:"docs,omitempty"`  // a dialect's own (checksums, tags), kept unread
 	Kind     string            `json:"kind"`            // normal, multipart, appendable
 	Body     string            `json:"body"`            // names its segments; the room's own
 	Parts    int               `json:"parts,omitempty"` // of a multipart object

@@ -21,6 +21,7 @@ type Upload struct {
 	Header      map[string]string `json:"header,omitempty"`
 	Meta        map[string]string `json:"meta,omitempty"`
 	ACL         string            `json:"acl,omitempty"`
+	Docs        map[string]string `json:"docs,omitempty"` // as Object has them
 	NoOverwrite bool              `json:"noOverwrite,omitempty"`
 	Started     time.Time         `json:"started"`
 }
@@ -38,7 +39,7 @@ func (g *segment) part() Part {
 	return Part{Number: int(g.n), Size: g.Size, ETag: hex.EncodeToString(g.MD5), CRC64: g.CRC64, Modified: g.At}
 }
 
-// Begin starts an upload. Only Key, Header, Meta, ACL and NoOverwrite of the input count.
+// Begin starts an upload. Only Key, Header, Meta, ACL, Docs and NoOverwrite of the input count.
 func (s *Store) Begin(ctx context.Context, bucket string, in PutInput) (Upload, error) {
 	if err := checkKey(bucket, in.Key); err != nil {
 		return Upload{}, err
@@ -48,7 +49,7 @@ func (s *Store) Begin(ctx context.Context, bucket string, in PutInput) (Upload, 
 		return Upload{}, err
 	}
 	u := Upload{
-		ID: newData(), Key: in.Key, Header: in.Header, Meta: in.Meta, ACL: in.ACL,
+		ID: newData(), Key: in.Key, Header: in.Header, Meta: in.Meta, ACL: in.ACL, Docs: in.Docs,
 		NoOverwrite: in.NoOverwrite, Started: s.clock(),
 	}
 	key := uploadKey(b.ID, u.Key, u.ID)
@@ -178,6 +179,8 @@ type CompleteInput struct {
 	Parts   []PartRef // in rising order
 	All     bool      // all that were uploaded, instead of Parts
 	MinPart int64     // bytes that each part but the last must have
+	// Docs makes the object's own of the upload's; nil keeps those.
+	Docs func(of map[string]string) map[string]string
 	Condition
 }
 
@@ -213,7 +216,10 @@ func (s *Store) Complete(ctx context.Context, bucket, key, id string, in Complet
 		if err := in.check(bucket, key, cur); err != nil {
 			return err
 		}
-		o = Object{Key: key, Modified: s.clock(), Header: u.Header, Meta: u.Meta, ACL: u.ACL, Kind: Multipart, Body: id}
+		o = Object{Key: key, Modified: s.clock(), Header: u.Header, Meta: u.Meta, ACL: u.ACL, Docs: u.Docs, Kind: Multipart, Body: id}
+		if in.Docs != nil {
+			o.Docs = in.Docs(u.Docs)
+		}
 		if err := assemble(tx, bucket, &o, in, &drop); err != nil {
 			return err
 		}

@@ -412,14 +412,14 @@ func TestSite(t *testing.T) {
 		"without sub-folders": {bucket: &sluice.Website{Index: "index.html"}, want: map[string]object.Resolved{
 			"": ok("index.html"), "a": none, "a/": ok("index.html"), "nothing": none}},
 		"redirect": {bucket: &sluice.Website{SubDir: true, Error: "404.html"}, want: map[string]object.Resolved{
-			"": ok("index.html"), "a": redirect, "a/": ok("a/index.html"), "b.html": ok("b.html"), "nothing": {Key: "404.html", Status: 404},
-			"plain": {Key: "404.html", Status: 404}, "plain/": {Key: "404.html", Status: 404}}},
+			"": ok("index.html"), "a": redirect, "a/": ok("a/index.html"), "b.html": ok("b.html"), "nothing": {Key: "404.html", Status: 404, Missing: true},
+			"plain": {Key: "404.html", Status: 404, Missing: true}, "plain/": {Key: "404.html", Status: 404, Missing: true}}},
 		"no such key": {bucket: &sluice.Website{SubDir: true, SubType: object.SubNoSuchKey}, want: map[string]object.Resolved{
 			"a": none, "a/": ok("a/index.html")}},
 		"index": {bucket: &sluice.Website{SubDir: true, SubType: object.SubIndex}, want: map[string]object.Resolved{
 			"a": ok("a/index.html"), "a/": ok("a/index.html"), "plain": none}},
 		"error document with its own status": {bucket: &sluice.Website{Error: "index.html", ErrorStatus: 200}, want: map[string]object.Resolved{
-			"some/route": {Key: "index.html", Status: 200}}},
+			"some/route": {Key: "index.html", Status: 200, Missing: true}}},
 		"several in one bucket": {
 			bucket: &sluice.Website{Index: "index.html"},
 			folders: map[string]*sluice.Website{
@@ -428,7 +428,7 @@ func TestSite(t *testing.T) {
 			},
 			want: map[string]object.Resolved{
 				"": ok("index.html"), "www-x": redirect, "www-x/": ok("www-x/index.html"), "www-x/sub": redirect, "www-x/sub/": ok("www-x/sub/index.html"),
-				"www-x/no": {Key: "www-x/404.html", Status: 404}, "www-y/": ok("www-y/home.html"), "www-y/no": {Key: "404.html", Status: 404}, "no": none}},
+				"www-x/no": {Key: "www-x/404.html", Status: 404, Missing: true}, "www-y/": ok("www-y/home.html"), "www-y/no": {Key: "404.html", Status: 404, Missing: true}, "no": none}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := f.AlterBucket(t.Context(), "box", func(b *object.Bucket) error { b.Website, b.Folders = c.bucket, c.folders; return nil })

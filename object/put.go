@@ -22,6 +22,7 @@ type PutInput struct {
 	Header map[string]string // Content-Type, Cache-Control …, canonical names
 	Meta   map[string]string // lower-case names
 	ACL    string            // "" is the bucket's
+	Docs   map[string]string // a dialect's own; may be filled in until Body has ended
 	Body   io.Reader         // nil is no bytes
 	Size   int64             // of Body; -1 when not known
 	Limit  int64             // most bytes taken; 0 is no limit
@@ -80,7 +81,7 @@ func (s *Store) Put(ctx context.Context, bucket string, in PutInput) (Object, er
 	}
 	o := Object{
 		Key: in.Key, Size: g.Size, MD5: g.MD5, ETag: hex.EncodeToString(g.MD5), CRC64: g.CRC64, Modified: g.At,
-		Header: in.Header, Meta: in.Meta, ACL: in.ACL, Kind: Normal, Body: newData(), Site: in.site,
+		Header: in.Header, Meta: in.Meta, ACL: in.ACL, Docs: in.Docs, Kind: Normal, Body: newData(), Site: in.site,
 	}
 	var old leftover
 	err = s.change(ctx, b, locks(objectKey(b.ID, o.Key)), func(tx kv.Txn, tell tell) error {
@@ -233,7 +234,7 @@ func (s *Store) unstage(ctx context.Context, g segment, err error) {
 	}
 }
 
-// CopyInput is a copy to make. Without Replace the copy has the source's headers and metadata.
+// CopyInput is a copy to make. Without Replace the copy has the source's headers, metadata and Docs.
 type CopyInput struct {
 	FromBucket, FromKey string
 	PutInput            // Body, Size and MD5 are not used
@@ -255,7 +256,7 @@ func (s *Store) Copy(ctx context.Context, bucket string, in CopyInput) (Object, 
 		}
 	}
 	if !in.Replace {
-		in.Header, in.Meta = src.Header, src.Meta
+		in.Header, in.Meta, in.Docs = src.Header, src.Meta, src.Docs
 	}
 	if in.FromBucket == bucket && in.FromKey == in.Key {
 		return s.rewrite(ctx, bucket, src.Object.Body, in.PutInput)
@@ -274,12 +275,12 @@ func (s *Store) rewrite(ctx context.Context, bucket, data string, in PutInput) (
 		if err := in.check(bucket, in.Key, o); err != nil {
 			return err
 		}
-		o.Header, o.Meta, o.ACL, o.Modified = in.Header, in.Meta, in.ACL, s.clock()
+		o.Header, o.Meta, o.Docs, o.ACL, o.Modified = in.Header, in.Meta, in.Docs, in.ACL, s.clock()
 		return nil
 	})
 }
 
-// AlterObject lets fn change an object's Header, Meta, ACL and Modified in one transaction: fn may
+// AlterObject lets fn change an object's Header, Meta, Docs, ACL and Modified in one transaction: fn may
 // run more than once. An error of fn changes nothing and comes back.
 func (s *Store) AlterObject(ctx context.Context, bucket, key string, fn func(o *Object) error) (Object, error) {
 	return s.alter(ctx, bucket, key, 0, fn)
@@ -305,7 +306,7 @@ func (s *Store) alter(ctx context.Context, bucket, key string, act Act, fn func(
 			return err
 		}
 		was := *cur
-		was.Header, was.Meta, was.ACL, was.Modified = out.Header, out.Meta, out.ACL, out.Modified
+		was.Header, was.Meta, was.Docs, was.ACL, was.Modified = out.Header, out.Meta, out.Docs, out.ACL, out.Modified
 		out = was
 		if err := putJSON(tx, objectKey(b.ID, key), &out); err != nil || act == 0 {
 			return err
@@ -396,7 +397,7 @@ func (s *Store) Append(ctx context.Context, bucket string, in AppendInput) (Obje
 			return err
 		}
 		if cur == nil {
-			cur = &Object{Key: in.Key, Header: in.Header, Meta: in.Meta, ACL: in.ACL, Kind: Appendable, Body: newData()}
+			cur = &Object{Key: in.Key, Header: in.Header, Meta: in.Meta, ACL: in.ACL, Docs: in.Docs, Kind: Appendable, Body: newData()}
 		}
 		o = *cur
 		if o.Kind != Appendable {

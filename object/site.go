@@ -20,6 +20,7 @@ type Resolved struct {
 	Key      string // the object to serve; "" when Redirect
 	Status   int    // 200, or the error document's
 	Redirect bool   // to the same path with a final slash
+	Missing  bool   // Key is the error document
 }
 
 // Site resolves a path ("" or a key, as the browser asks for it) of a bucket's website. The settings
@@ -71,7 +72,7 @@ func (s *Store) Site(ctx context.Context, bucket, path string) (Resolved, error)
 		for _, key := range []string{prefix + w.Error, w.Error} {
 			found, err := s.has(ctx, bucket, key)
 			if err != nil || found {
-				return Resolved{Key: key, Status: cmp.Or(w.ErrorStatus, 404)}, err
+				return Resolved{Key: key, Status: cmp.Or(w.ErrorStatus, 404), Missing: true}, err
 			}
 		}
 	}

@@ -1,27 +1,21 @@
 // Package oss is Alibaba Cloud's Object Storage Service in front of the object room: its addresses,
 // signatures, headers, XML and error codes (aliyun.md section 4).
 //
-// A request becomes a call: who asks (sign.go, access.go), for which bucket and key (address), which
-// operation (route). Operations speak the room's terms; rest.go holds what any XML-over-HTTP front of
-// the room needs (conditions, ranges, headers, bodies) and knows no word of OSS.
+// What OSS has in common with the other clouds' stores is in object/rest; front.go says how it differs,
+// sign.go and access.go who asks, info.go what OSS alone has.
 package oss
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice/access"
 	"github.com/sluicehq/sluice/object"
+	"github.com/sluicehq/sluice/object/rest"
 )
 
 // Keys finds the secret and the owner of an access key; *access.Keys is one.
@@ -43,6 +37,7 @@ type Options struct {
 type Handler struct {
 	Options
 	hosts []string
+	front rest.Front
 }
 
 // New makes a Handler.
@@ -62,6 +57,7 @@ func New(o Options) *Handler {
 			h.hosts = append(h.hosts, strings.ToLower(name))
 		}
 	}
+	h.front = h.words()
 	return h
 }
 
@@ -125,223 +121,16 @@ func (h *Handler) addresses(r *http.Request) []address {
 	return list
 }
 
-// call is one request on its way.
-type call struct {
-	h     *Handler
-	w     http.ResponseWriter
-	r     *http.Request
-	ctx   context.Context
-	id    string
-	began time.Time
-	address
-	query   url.Values
-	sub     string         // the sub-resource asked for: acl, uploads …
-	signer  *signer        // nil when anonymous
-	b       *object.Bucket // nil for the service, and for a bucket that is to be made
-	written int            // status, once it is
-}
-
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := h.newCall(w, r, h.addresses(r)[0])
-	if err := c.serve(); err != nil {
-		c.fail(err)
-	}
-	c.h.Log.DebugContext(c.ctx, "oss", "request", c.id, "bucket", c.bucket, "method", r.Method, "key", c.key,
-		"sub", c.sub, "status", c.written, "took", time.Since(c.began))
+	a := h.addresses(r)[0]
+	h.front.Serve(w, r, a.bucket, a.key)
 }
 
-func (h *Handler) newCall(w http.ResponseWriter, r *http.Request, a address) *call {
-	raw := make([]byte, 12)
-	rand.Read(raw)
-	c := &call{h: h, w: w, r: r, ctx: r.Context(), id: strings.ToUpper(hex.EncodeToString(raw)), began: time.Now(),
-		address: a, query: r.URL.Query()}
-	c.set("Server", "AliyunOSS")
-	c.set("x-oss-request-id", c.id)
-	return c
-}
-
-// set sets an answer's header with its name as OSS spells it.
-func (c *call) set(name, value string) { c.w.Header()[name] = []string{value} }
-
-// start writes the answer's head.
-func (c *call) start(status int) {
-	c.set("x-oss-server-time", strconv.FormatInt(time.Since(c.began).Milliseconds(), 10))
-	c.written = status
-	c.w.WriteHeader(status)
-}
-
-// empty answers without a body.
-func (c *call) empty(status int) error {
-	if status != http.StatusNoContent {
-		c.set("Content-Length", "0")
-	}
-	c.start(status)
-	return nil
-}
-
-// answer answers 200 with an XML body.
-func (c *call) answer(v any) error {
-	body, err := marshal(v)
-	if err != nil {
-		return err
-	}
-	c.set("Content-Type", "application/xml")
-	c.set("Content-Length", strconv.Itoa(len(body)))
-	c.start(http.StatusOK)
-	c.w.Write(body)
-	return nil
-}
-
-func (c *call) serve() error {
-	if c.r.Method == http.MethodOptions {
-		return c.preflight()
-	}
-	var err error
-	if c.signer, c.address, err = c.h.authenticate(c.r); err != nil {
-		return err
-	}
-	c.ctx = object.From(c.ctx, c.origin())
-	if c.bucket != "" {
-		if !bucketName.MatchString(c.bucket) {
-			return refuse(400, "InvalidBucketName", "The specified bucket is not valid.").with("BucketName", c.bucket)
-		}
-		c.b, err = c.h.Objects.Bucket(c.ctx, c.bucket)
-		if err != nil && object.ReasonOf(err) != object.NoSuchBucket {
-			return err
-		}
-		c.allowOrigin()
-	}
-	c.sub = subResource(c.query)
-	op, ok := c.route()
-	if !ok {
-		return c.unknown()
-	}
-	if c.b == nil && c.bucket != "" && op.need != creator {
-		return &object.Error{Reason: object.NoSuchBucket, Bucket: c.bucket}
-	}
-	if c.isPage() {
-		return c.site(c.key)
-	}
-	if err := checkKey(c.key); err != nil {
-		return err
-	}
-	if err := c.allow(op.need); err != nil {
-		return err
-	}
-	return op.run(c)
-}
-
-// origin says who asks, for those who are told of what comes of it.
-func (c *call) origin() object.Origin {
-	ip, _, _ := net.SplitHostPort(c.r.RemoteAddr)
-	o := object.Origin{Request: c.id, IP: ip}
-	if c.signer != nil {
-		o.Who = string(c.signer.App)
-	}
-	return o
-}
-
-// operation is one thing to do, and what it takes to be allowed to.
-type operation struct {
-	run  func(*call) error
-	need right
-}
-
-// route finds the operation of a request by level, method and sub-resource.
-func (c *call) route() (op operation, ok bool) {
-	var ops map[string]operation
-	switch {
-	case c.bucket == "":
-		ops = serviceOps
-	case c.key == "":
-		ops = bucketOps
-	default:
-		ops = objectOps
-	}
-	op, ok = ops[strings.TrimSuffix(c.r.Method+" "+c.sub, " ")]
-	return op, ok
-}
-
-var serviceOps = map[string]operation{
-	"GET": {(*call).listBuckets, signed},
-}
-
-var bucketOps = map[string]operation{
-	"PUT":             {(*call).createBucket, creator},
-	"PUT acl":         {(*call).putBucketACL, owner},
-	"PUT cors":        {(*call).putCORS, owner},
-	"PUT referer":     {(*call).putReferer, owner},
-	"PUT website":     {(*call).putWebsite, owner},
-	"GET":             {(*call).listObjects, owner},
-	"GET acl":         {(*call).getBucketACL, owner},
-	"GET bucketInfo":  {(*call).getBucketInfo, owner},
-	"GET cors":        {(*call).getCORS, owner},
-	"GET location":    {(*call).getLocation, owner},
-	"GET referer":     {(*call).getReferer, owner},
-	"GET uploads":     {(*call).listUploads, owner},
-	"GET website":     {(*call).getWebsite, owner},
-	"HEAD":            {(*call).headBucket, owner},
-	"HEAD bucketInfo": {(*call).headBucket, owner},
-	"DELETE":          {(*call).deleteBucket, owner},
-	"DELETE cors":     {(*call).deleteCORS, owner},
-	"DELETE website":  {(*call).deleteWebsite, owner},
-	"POST delete":     {(*call).deleteMany, writer},
-}
-
-var objectOps = map[string]operation{
-	"PUT":             {(*call).putObject, writer},
-	"PUT acl":         {(*call).putObjectACL, owner},
-	"PUT uploadId":    {(*call).putPart, writer},
-	"GET":             {(*call).getObject, reader},
-	"GET acl":         {(*call).getObjectACL, owner},
-	"GET objectMeta":  {(*call).objectMeta, reader},
-	"GET uploadId":    {(*call).listParts, owner},
-	"HEAD":            {(*call).headObject, reader},
-	"HEAD objectMeta": {(*call).objectMeta, reader},
-	"DELETE":          {(*call).deleteObject, writer},
-	"DELETE uploadId": {(*call).abortUpload, owner},
-	"POST append":     {(*call).appendObject, writer},
-	"POST uploads":    {(*call).beginUpload, writer},
-	"POST uploadId":   {(*call).completeUpload, writer},
-}
-
-// subResource is the sub-resource that a query asks for, "" when none.
-func subResource(q url.Values) string {
-	for _, name := range subResources {
-		if q.Has(name) {
-			return name
-		}
-	}
-	return ""
-}
-
-// subResources change what a request means. We serve those of the tables above.
-var subResources = []string{
-	"acl", "append", "bucketInfo", "cors", "delete", "location", "objectMeta", "referer", "uploadId", "uploads", "website",
-	"accessmonitor", "asyncFetch", "callback", "cname", "comp", "encryption", "httpsConfig", "img", "inventory", "lifecycle",
-	"live", "logging", "metaQuery", "policy", "publicAccessBlock", "qos", "qosInfo", "replication", "requestPayment",
-	"resourceGroup", "restore", "stat", "status", "style", "symlink", "tagging", "transferAcceleration", "versioning",
-	"versions", "vod", "worm", "x-oss-process", "x-oss-async-process",
-}
-
-// unknown says why a request has no operation.
-func (c *call) unknown() error {
-	if slices.Index(subResources, c.sub) > slices.Index(subResources, "website") {
-		return notImplemented(c.sub)
-	}
-	kind := "OBJECT"
-	if c.key == "" {
-		kind = "BUCKET"
-	}
-	if c.bucket == "" {
-		kind = "SERVICE"
-	}
-	return refuse(405, "MethodNotAllowed", "The specified method is not allowed against this resource.").
-		with("Method", c.r.Method).with("ResourceType", kind)
-}
-
-func notImplemented(what string) error {
-	return refuse(501, "NotImplemented", fmt.Sprintf("A header or query you provided implies functionality that is not implemented: %s", what)).
-		with("Header", what)
+// ServeSite answers a GET or HEAD with what the website of a bucket has at key ("" is its root), as an
+// anonymous request for it would be answered: pages, redirects of folders, error documents, ranges,
+// ETags, and errors in OSS's words. It is for gateways whose routes lead to a bucket: the request's own
+// path and host count only for redirects.
+func (h *Handler) ServeSite(w http.ResponseWriter, r *http.Request, bucket, key string) {
+	h.front.ServeSite(w, r, bucket, key)
 }

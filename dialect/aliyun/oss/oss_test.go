@@ -24,6 +24,7 @@ import (
 	"github.com/sluicehq/sluice/kv/memory"
 	"github.com/sluicehq/sluice/object"
 	"github.com/sluicehq/sluice/object/objecttest"
+	"github.com/sluicehq/sluice/object/rest"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata/wire.txt")
@@ -281,7 +282,7 @@ func TestEveryErrorCanBeReached(t *testing.T) {
 		{"MalformedXML", "app", "PUT", "/box?cors", "<CORSConfiguration/>", nil, 400},
 		{"MalformedXML", "app", "PUT", "/box?cors", "<CORSConfiguration><CORSRule/></CORSConfiguration>", nil, 400},
 		{"MalformedXML", "app", "PUT", "/fresh", "<Other/>", nil, 400},
-		{"MalformedXML", "app", "PUT", "/box?referer", "<RefererConfiguration>" + strings.Repeat(" ", maxSetting) + "</RefererConfiguration>", nil, 400},
+		{"MalformedXML", "app", "PUT", "/box?referer", "<RefererConfiguration>" + strings.Repeat(" ", 64<<10) + "</RefererConfiguration>", nil, 400},
 		{"InvalidBucketName", "app", "GET", "/A_b/k", "", nil, 400},
 		{"InvalidBucketName", "app", "PUT", "/ab", "", nil, 400},
 		{"InvalidBucketName", "app", "PUT", "/a.b.c", "", nil, 400},
@@ -332,7 +333,7 @@ func TestEveryErrorCanBeReached(t *testing.T) {
 	}
 
 	big := httptest.NewRequest("PUT", "/box/k", nil)
-	big.ContentLength = maxObject + 1
+	big.ContentLength = 5<<30 + 1
 	short := httptest.NewRequest("PUT", "/box/k", io.MultiReader(strings.NewReader("abc")))
 	short.ContentLength = 5
 	for want, r := range map[string]*http.Request{"EntityTooLarge": big, "IncompleteBody": short} {
@@ -527,7 +528,7 @@ func TestPresignedURLs(t *testing.T) {
 		r := httptest.NewRequest(method, "/box/k?OSSAccessKeyId=app&Expires=1767225700&Signature=x"+extra, nil)
 		s, _ := parseSignature(r, r.URL.Query())
 		sig, _, _ := s.sign("app", r, address{"box", "k"})
-		return strings.Replace(r.URL.String(), "Signature=x", "Signature="+escape(sig, false), 1)
+		return strings.Replace(r.URL.String(), "Signature=x", "Signature="+rest.Escape(sig, false), 1)
 	}
 	v4 := func(method, extra string) string {
 		r := httptest.NewRequest(method, "/box/k?x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-credential=app%2F20260101%2Fr%2Foss%2Faliyun_v4_request"+

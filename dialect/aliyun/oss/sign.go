@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sluicehq/sluice/object/rest"
 )
 
 // signature is what a request says about its signature, in any of OSS's four forms.
@@ -42,7 +44,7 @@ func parseSignature(r *http.Request, q url.Values) (*signature, error) {
 	case strings.HasPrefix(auth, "OSS "):
 		id, sig, ok := strings.Cut(strings.TrimPrefix(auth, "OSS "), ":")
 		if !ok || id == "" || sig == "" {
-			return nil, invalid("Authorization", auth, "Authorization header is invalid.")
+			return nil, rest.Invalid("Authorization", auth, "Authorization header is invalid.")
 		}
 		date := r.Header.Get("x-oss-date")
 		if date == "" {
@@ -50,7 +52,7 @@ func parseSignature(r *http.Request, q url.Values) (*signature, error) {
 		}
 		return &signature{id: id, signature: sig, token: r.Header.Get("x-oss-security-token"), date: date}, nil
 	case auth != "":
-		return nil, invalid("Authorization", auth, "Authorization header is invalid.")
+		return nil, rest.Invalid("Authorization", auth, "Authorization header is invalid.")
 	case q.Get("x-oss-signature-version") == algorithmV4:
 		s := &signature{v4: true, query: true, token: q.Get("x-oss-security-token"),
 			signature: q.Get("x-oss-signature"), date: q.Get("x-oss-date")}
@@ -60,7 +62,7 @@ func parseSignature(r *http.Request, q url.Values) (*signature, error) {
 		}
 		for _, name := range []string{"x-oss-signature", "x-oss-date", "x-oss-expires"} {
 			if q.Get(name) == "" {
-				return nil, invalid(name, "", "Query-string authentication requires the "+name+" parameter.")
+				return nil, rest.Invalid(name, "", "Query-string authentication requires the "+name+" parameter.")
 			}
 		}
 		return s, nil
@@ -69,7 +71,7 @@ func parseSignature(r *http.Request, q url.Values) (*signature, error) {
 		s := &signature{query: true, id: q.Get("OSSAccessKeyId"), token: q.Get("security-token"),
 			signature: strings.ReplaceAll(q.Get("Signature"), " ", "+"), date: q.Get("Expires")}
 		if s.id == "" || s.signature == "" || s.date == "" {
-			return nil, refuse(403, "AccessDenied",
+			return nil, rest.Refuse(403, "AccessDenied",
 				"Query-string authentication requires the Signature, Expires and OSSAccessKeyId parameters")
 		}
 		return s, nil
@@ -92,7 +94,7 @@ func parseV4(r *http.Request, auth string) (*signature, error) {
 		}
 	}
 	if s.signature == "" {
-		return nil, invalid("Authorization", algorithmV4+" "+auth, "Authorization header is invalid.")
+		return nil, rest.Invalid("Authorization", algorithmV4+" "+auth, "Authorization header is invalid.")
 	}
 	return s, s.setCredential(credential)
 }
@@ -111,10 +113,10 @@ func (s *signature) setCredential(credential string) error {
 	id, scope, _ := strings.Cut(credential, "/")
 	part := strings.Split(scope, "/")
 	if id == "" || len(part) != 4 || part[2] != "oss" || part[3] != "aliyun_v4_request" {
-		return invalid("Credential", credential, "The credential scope is invalid.")
+		return rest.Invalid("Credential", credential, "The credential scope is invalid.")
 	}
 	if !strings.HasPrefix(s.date, part[0]) || len(part[0]) != 8 {
-		return invalid("Credential", credential, "The date of the credential scope is not that of x-oss-date.")
+		return rest.Invalid("Credential", credential, "The date of the credential scope is not that of x-oss-date.")
 	}
 	s.id, s.scope, s.region = id, scope, part[1]
 	return nil
@@ -237,15 +239,15 @@ func writeHeaders(b *strings.Builder, r *http.Request, signed func(lower string)
 
 func (s *signature) canonicalV4(r *http.Request, a address) string {
 	var b strings.Builder
-	b.WriteString(r.Method + "\n" + escape(a.resource(), true) + "\n")
+	b.WriteString(r.Method + "\n" + rest.Escape(a.resource(), true) + "\n")
 	var params []string
 	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
 		name, value, _ := strings.Cut(pair, "=")
 		if name = unescape(name); name == "" || name == "x-oss-signature" {
 			continue
 		}
-		if p := escape(name, false); value != "" {
-			params = append(params, p+"="+escape(unescape(value), false))
+		if p := rest.Escape(name, false); value != "" {
+			params = append(params, p+"="+rest.Escape(unescape(value), false))
 		} else {
 			params = append(params, p)
 		}
@@ -273,22 +275,6 @@ func unescape(s string) string {
 		return t
 	}
 	return s
-}
-
-// escape percent-encodes all but RFC 3986's unreserved characters, and slashes when they are kept.
-func escape(s string, slashes bool) string {
-	const hexDigits = "0123456789ABCDEF"
-	var b strings.Builder
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-_.~", c) >= 0, c == '/' && slashes:
-			b.WriteByte(c)
-		default:
-			b.Write([]byte{'%', hexDigits[c>>4], hexDigits[c&15]})
-		}
-	}
-	return b.String()
 }
 
 // signedV1 are the parameters that V1 signs, besides response-* and x-oss-*.

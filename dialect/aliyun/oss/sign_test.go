@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sluicehq/sluice/object/rest"
 )
 
 // The vectors of aliyun.md 4.2, made with ali-oss.
@@ -124,7 +126,7 @@ func TestSignaturesEnd(t *testing.T) {
 	} {
 		err := c.s.checkTime(now, url.Values{"x-oss-expires": {c.expires}})
 		got := ""
-		if f, ok := err.(*fault); ok {
+		if f, ok := err.(*rest.Fault); ok {
 			got = f.Code
 		}
 		if got != c.want {

@@ -1,4 +1,4 @@
-package oss
+package rest
 
 import (
 	"encoding/xml"
@@ -12,25 +12,28 @@ import (
 	"github.com/sluicehq/sluice/object"
 )
 
-// This file is what any XML-over-HTTP front of the object room needs: no signature, no vendor's header
-// and no error code is in it.
+// This file is HTTP and XML alone: no cloud's header and no error code is in it.
 
-// stamp is how XML writes times: in whole seconds, whose fraction some SDKs compare with .000 by the letter.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05") + ".000Z" }
+// Stamp is how XML writes times: in whole seconds, whose fraction some SDKs compare with .000 by the letter.
+func Stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05") + ".000Z" }
 
 var errMalformed = errors.New("malformed XML")
 
 // plain undoes the escapes that only attributes need, for readers that look for the quotes of an ETag.
-// Our documents have no attributes.
+// The attributes of our documents have none of them.
 var plain = strings.NewReplacer("&#34;", `"`, "&#39;", "'", "&#xA;", "\n", "&#x9;", "\t")
 
-// marshal writes an XML document.
-func marshal(v any) ([]byte, error) {
+// marshal writes an XML document whose root is in a namespace, unless that is "".
+func marshal(v any, namespace string) ([]byte, error) {
 	body, err := xml.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return nil, err
 	}
-	return []byte(xml.Header + plain.Replace(string(body)) + "\n"), nil
+	text := plain.Replace(string(body))
+	if namespace != "" {
+		text = strings.Replace(text, ">", ` xmlns="`+namespace+`">`, 1)
+	}
+	return []byte(xml.Header + text + "\n"), nil
 }
 
 // unmarshal reads an XML document of at most limit bytes: errMalformed when it is not one, or longer.
@@ -163,4 +166,20 @@ func objectHeaders(h http.Header, metaPrefix string) (header, meta map[string]st
 		}
 	}
 	return header, meta
+}
+
+// Escape percent-encodes all but RFC 3986's unreserved characters, and slashes when they are kept.
+func Escape(s string, slashes bool) string {
+	const hexDigits = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-_.~", c) >= 0, c == '/' && slashes:
+			b.WriteByte(c)
+		default:
+			b.Write([]byte{'%', hexDigits[c>>4], hexDigits[c&15]})
+		}
+	}
+	return b.String()
 }

@@ -1,12 +1,8 @@
-package oss
+package rest
 
 import (
-	"bytes"
-	"crypto/md5"
 	"encoding/base64"
 	"encoding/xml"
-	"hash"
-	"io"
 	"net/http"
 	"strconv"
 
@@ -17,10 +13,10 @@ type contentXML struct {
 	Key          string
 	LastModified string
 	ETag         string
-	Type         string
+	Type         string `xml:",omitempty"`
 	Size         int64
 	StorageClass string
-	Owner        *ownerXML
+	Owner        *OwnerXML
 }
 
 type prefixXML struct{ Prefix string }
@@ -44,19 +40,19 @@ type listResult struct {
 }
 
 // encoder writes names as encoding-type asks for.
-func (c *call) encoder() (kind string, encode func(string) string, err error) {
-	switch kind = c.query.Get("encoding-type"); kind {
+func (c *Call) encoder() (kind string, encode func(string) string, err error) {
+	switch kind = c.Query.Get("encoding-type"); kind {
 	case "":
 		return "", func(s string) string { return s }, nil
 	case "url":
-		return kind, func(s string) string { return escape(s, false) }, nil
+		return kind, func(s string) string { return Escape(s, false) }, nil
 	}
-	return "", nil, invalid("encoding-type", kind, "Invalid Encoding Method specified in Request.")
+	return "", nil, Invalid("encoding-type", kind, "Invalid Encoding Method specified in Request.")
 }
 
-// listObjects serves both versions of the listing.
-func (c *call) listObjects() error {
-	limit, err := c.count("max-keys", 100, 1000)
+// ListObjects serves both versions of the listing.
+func (c *Call) ListObjects() error {
+	limit, err := c.Count("max-keys", c.MaxKeys, 1000)
 	if err != nil {
 		return err
 	}
@@ -64,7 +60,7 @@ func (c *call) listObjects() error {
 	if err != nil {
 		return err
 	}
-	q := c.query
+	q := c.Query
 	in := object.ListInput{Prefix: q.Get("prefix"), Delimiter: q.Get("delimiter"), After: q.Get("marker"), Max: limit}
 	v2 := q.Get("list-type") == "2"
 	if v2 {
@@ -72,16 +68,16 @@ func (c *call) listObjects() error {
 		if token := q.Get("continuation-token"); token != "" {
 			raw, err := base64.URLEncoding.DecodeString(token)
 			if err != nil {
-				return invalid("continuation-token", token, "The continuation token provided is incorrect.")
+				return Invalid("continuation-token", token, "The continuation token provided is incorrect.")
 			}
 			in.After = string(raw)
 		}
 	}
-	page, err := c.h.Objects.List(c.ctx, c.bucket, in)
+	page, err := c.Objects.List(c.Ctx, c.Bucket, in)
 	if err != nil {
 		return err
 	}
-	r := listResult{Name: c.bucket, Prefix: enc(in.Prefix), MaxKeys: limit, Delimiter: enc(in.Delimiter), EncodingType: kind,
+	r := listResult{Name: c.Bucket, Prefix: enc(in.Prefix), MaxKeys: limit, Delimiter: enc(in.Delimiter), EncodingType: kind,
 		IsTruncated: page.Truncated}
 	if v2 {
 		n := len(page.Objects) + len(page.Prefixes)
@@ -91,34 +87,27 @@ func (c *call) listObjects() error {
 		marker := enc(in.After)
 		r.Marker, r.NextMarker = &marker, enc(page.Next)
 	}
-	var who *ownerXML
+	var who *OwnerXML
 	if !v2 || q.Get("fetch-owner") == "true" {
-		o := ownerOf(c.b)
+		o := OwnerOf(c.B)
 		who = &o
 	}
 	for i := range page.Objects {
 		o := &page.Objects[i]
-		r.Contents = append(r.Contents, contentXML{enc(o.Key), stamp(o.Modified), etag(o.ETag), kindName(o),
-			o.Size, "Standard", who})
+		x := contentXML{Key: enc(o.Key), LastModified: Stamp(o.Modified), ETag: c.ETag(o.ETag), Size: o.Size, StorageClass: c.Storage, Owner: who}
+		if c.Kind != nil {
+			x.Type = c.Kind(o)
+		}
+		r.Contents = append(r.Contents, x)
 	}
 	for _, p := range page.Prefixes {
 		r.CommonPrefixes = append(r.CommonPrefixes, prefixXML{enc(p)})
 	}
-	return c.answer(r)
+	return c.Answer(r)
 }
 
-// kindName is the object's kind as OSS spells it.
-func kindName(o *object.Object) string {
-	switch o.Kind {
-	case object.Multipart:
-		return "Multipart"
-	case object.Appendable:
-		return "Appendable"
-	}
-	return "Normal"
-}
-
-func (c *call) deleteMany() error {
+// DeleteMany removes the objects that a body names.
+func (c *Call) DeleteMany() error {
 	type deleted struct{ Key string }
 	var in struct {
 		XMLName xml.Name `xml:"Delete"`
@@ -127,45 +116,54 @@ func (c *call) deleteMany() error {
 	}
 	kind, enc, err := c.encoder()
 	if err == nil {
-		err = c.body(&in, maxList)
+		err = c.read(&in, maxList)
 	}
 	if err != nil {
 		return err
 	}
 	if len(in.Object) == 0 || len(in.Object) > 1000 {
-		return refuse(400, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema.")
+		return Malformed()
 	}
-	keys := make([]string, len(in.Object))
+	type failure struct{ Key, Code, Message string }
+	var keys []string
 	out := struct {
 		XMLName      xml.Name `xml:"DeleteResult"`
 		EncodingType string   `xml:",omitempty"`
 		Deleted      []deleted
+		Error        []failure
 	}{EncodingType: kind}
-	for i, o := range in.Object {
-		if err := checkKey(o.Key); err != nil {
+	for _, o := range in.Object {
+		err := c.checkKey(o.Key)
+		if err == nil && !c.Owns(c.B) { // the bucket's rule let the caller in, but an object's goes before it
+			err = c.Open(c.B, o.Key, Writer)
+		}
+		if err != nil && c.Whole {
 			return err
 		}
-		if !c.owns(c.b) { // the bucket's rule let the caller in, but an object's goes before it
-			if err := c.open(c.b, o.Key, writer); err != nil {
-				return err
-			}
+		if err != nil {
+			f := c.FaultOf(err)
+			out.Error = append(out.Error, failure{enc(o.Key), f.Code, f.Message})
+			continue
 		}
-		keys[i] = o.Key
-		out.Deleted = append(out.Deleted, deleted{enc(o.Key)})
+		keys = append(keys, o.Key)
+		if !in.Quiet {
+			out.Deleted = append(out.Deleted, deleted{enc(o.Key)})
+		}
 	}
-	if err := c.h.Objects.DeleteMany(c.ctx, c.bucket, keys); err != nil {
+	if err := c.Objects.DeleteMany(c.Ctx, c.Bucket, keys); err != nil {
 		return err
 	}
-	if in.Quiet {
-		return c.empty(http.StatusOK)
+	if in.Quiet && c.Whole {
+		return c.Empty(http.StatusOK)
 	}
-	return c.answer(out)
+	return c.Answer(out)
 }
 
 type uploadXML struct{ Key, UploadId, StorageClass, Initiated string }
 
-func (c *call) listUploads() error {
-	limit, err := c.count("max-uploads", 1000, 1000)
+// ListUploads lists the uploads under way.
+func (c *Call) ListUploads() error {
+	limit, err := c.Count("max-uploads", 1000, 1000)
 	if err != nil {
 		return err
 	}
@@ -173,9 +171,9 @@ func (c *call) listUploads() error {
 	if err != nil {
 		return err
 	}
-	q := c.query
+	q := c.Query
 	in := object.ListInput{Prefix: q.Get("prefix"), Delimiter: q.Get("delimiter"), After: q.Get("key-marker"), Max: limit}
-	page, err := c.h.Objects.ListUploads(c.ctx, c.bucket, in, uploadID(q.Get("upload-id-marker")))
+	page, err := c.Objects.ListUploads(c.Ctx, c.Bucket, in, uploadID(q.Get("upload-id-marker")))
 	if err != nil {
 		return err
 	}
@@ -193,28 +191,29 @@ func (c *call) listUploads() error {
 		IsTruncated        bool
 		Upload             []uploadXML
 		CommonPrefixes     []prefixXML
-	}{EncodingType: kind, Bucket: c.bucket, KeyMarker: enc(in.After), UploadIdMarker: q.Get("upload-id-marker"),
-		NextKeyMarker: enc(page.NextKey), NextUploadIdMarker: showID(page.NextID), Delimiter: enc(in.Delimiter),
+	}{EncodingType: kind, Bucket: c.Bucket, KeyMarker: enc(in.After), UploadIdMarker: q.Get("upload-id-marker"),
+		NextKeyMarker: enc(page.NextKey), NextUploadIdMarker: c.showID(page.NextID), Delimiter: enc(in.Delimiter),
 		Prefix: enc(in.Prefix), MaxUploads: limit, IsTruncated: page.Truncated}
 	for _, u := range page.Uploads {
-		r.Upload = append(r.Upload, uploadXML{enc(u.Key), showID(u.ID), "Standard", stamp(u.Started)})
+		r.Upload = append(r.Upload, uploadXML{enc(u.Key), c.showID(u.ID), c.Storage, Stamp(u.Started)})
 	}
 	for _, p := range page.Prefixes {
 		r.CommonPrefixes = append(r.CommonPrefixes, prefixXML{enc(p)})
 	}
-	return c.answer(r)
+	return c.Answer(r)
 }
 
 type partXML struct {
 	PartNumber    int
 	LastModified  string
 	ETag          string
-	HashCrc64ecma string
+	HashCrc64ecma string `xml:",omitempty"`
 	Size          int64
 }
 
-func (c *call) listParts() error {
-	limit, err := c.count("max-parts", 1000, 1000)
+// ListParts lists the parts of an upload.
+func (c *Call) ListParts() error {
+	limit, err := c.Count("max-parts", 1000, 1000)
 	if err != nil {
 		return err
 	}
@@ -223,13 +222,13 @@ func (c *call) listParts() error {
 		return err
 	}
 	after := 0
-	if m := c.query.Get("part-number-marker"); m != "" {
+	if m := c.Query.Get("part-number-marker"); m != "" {
 		if after, err = strconv.Atoi(m); err != nil || after < 0 || after > object.MaxParts {
-			return invalid("part-number-marker", m, "The part number marker is not valid.")
+			return Invalid("part-number-marker", m, "The part number marker is not valid.")
 		}
 	}
-	id := c.query.Get("uploadId")
-	_, parts, more, err := c.h.Objects.ListParts(c.ctx, c.bucket, c.key, uploadID(id), after, limit)
+	id := c.Query.Get("uploadId")
+	_, parts, more, err := c.Objects.ListParts(c.Ctx, c.Bucket, c.Key, uploadID(id), after, limit)
 	if err != nil {
 		return err
 	}
@@ -245,24 +244,15 @@ func (c *call) listParts() error {
 		MaxParts             int
 		IsTruncated          bool
 		Part                 []partXML
-	}{EncodingType: kind, Bucket: c.bucket, Key: enc(c.key), UploadId: id, StorageClass: "Standard", PartNumberMarker: after,
+	}{EncodingType: kind, Bucket: c.Bucket, Key: enc(c.Key), UploadId: id, StorageClass: c.Storage, PartNumberMarker: after,
 		MaxParts: limit, IsTruncated: more}
 	for _, p := range parts {
 		r.NextPartNumberMarker = p.Number
-		r.Part = append(r.Part, partXML{p.Number, stamp(p.Modified), etag(p.ETag), strconv.FormatUint(p.CRC64, 10), p.Size})
+		x := partXML{PartNumber: p.Number, LastModified: Stamp(p.Modified), ETag: c.ETag(p.ETag), Size: p.Size}
+		if c.CRC {
+			x.HashCrc64ecma = strconv.FormatUint(p.CRC64, 10)
+		}
+		r.Part = append(r.Part, x)
 	}
-	return c.answer(r)
+	return c.Answer(r)
 }
-
-// digestReader sums what is read through it.
-type digestReader struct {
-	io.Reader
-	sum hash.Hash
-}
-
-func newDigest(r io.Reader) *digestReader {
-	sum := md5.New()
-	return &digestReader{io.TeeReader(r, sum), sum}
-}
-
-func (d *digestReader) is(want []byte) bool { return bytes.Equal(d.sum.Sum(nil), want) }

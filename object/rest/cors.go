@@ -1,4 +1,4 @@
-package oss
+package rest
 
 import (
 	"encoding/xml"
@@ -17,6 +17,7 @@ type corsXML struct {
 }
 
 type corsRule struct {
+	ID            string `xml:",omitempty"`
 	AllowedOrigin []string
 	AllowedMethod []string
 	AllowedHeader []string
@@ -24,60 +25,57 @@ type corsRule struct {
 	MaxAgeSeconds *int `xml:",omitempty"`
 }
 
-func (c *call) putCORS() error {
+// PutCORS keeps the rules by which pages of other origins may use the bucket.
+func (c *Call) PutCORS() error {
 	var in corsXML
-	if err := c.body(&in, maxSetting); err != nil {
+	if err := c.Body(&in); err != nil {
 		return err
 	}
 	if len(in.Rules) == 0 || len(in.Rules) > 20 {
-		return refuse(400, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema.")
+		return Malformed()
 	}
 	for _, r := range in.Rules {
 		if len(r.AllowedOrigin) == 0 || len(r.AllowedMethod) == 0 {
-			return refuse(400, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema.")
+			return Malformed()
 		}
 		for _, m := range r.AllowedMethod {
 			if !slices.Contains([]string{"GET", "PUT", "DELETE", "POST", "HEAD"}, m) {
-				return invalid("AllowedMethod", m, "Found unsupported HTTP method in CORS config.")
+				return Invalid("AllowedMethod", m, "Found unsupported HTTP method in CORS config.")
 			}
 		}
 		for _, p := range slices.Concat(r.AllowedOrigin, r.AllowedHeader) {
 			if strings.Count(p, "*") > 1 {
-				return invalid("CORSRule", p, "Found more than one wildcard in CORS config.")
+				return Invalid("CORSRule", p, "Found more than one wildcard in CORS config.")
 			}
 		}
 	}
-	if err := c.setDoc(docCORS, in); err != nil {
-		return err
-	}
-	return c.empty(http.StatusOK)
+	return c.Done(c.setDoc("cors", in), http.StatusOK)
 }
 
 // cors reads a bucket's rules; ok is false when it has none.
-func cors(b *object.Bucket) (rules corsXML, ok bool, err error) {
-	doc := b.Docs[docCORS]
+func (c *Call) cors(b *object.Bucket) (rules corsXML, ok bool, err error) {
+	doc := b.Docs[c.Name+".cors"]
 	if doc == nil {
 		return rules, false, nil
 	}
 	return rules, true, xml.Unmarshal(doc, &rules)
 }
 
-func (c *call) getCORS() error {
-	rules, ok, err := cors(c.b)
+// GetCORS tells the rules.
+func (c *Call) GetCORS() error {
+	rules, ok, err := c.cors(c.B)
 	if err != nil {
 		return err
 	}
 	if !ok {
-		return refuse(404, "NoSuchCORSConfiguration", "The CORS Configuration does not exist.").with("BucketName", c.bucket)
+		return Refuse(404, "NoSuchCORSConfiguration", "The CORS Configuration does not exist.").With("BucketName", c.Bucket)
 	}
-	return c.answer(rules)
+	return c.Answer(rules)
 }
 
-func (c *call) deleteCORS() error {
-	if err := c.setDoc(docCORS, nil); err != nil {
-		return err
-	}
-	return c.empty(http.StatusNoContent)
+// DeleteCORS drops the rules.
+func (c *Call) DeleteCORS() error {
+	return c.Done(c.setDoc("cors", nil), http.StatusNoContent)
 }
 
 // like matches a pattern with at most one "*".
@@ -105,52 +103,52 @@ func (x corsXML) match(origin, method string, headers []string) *corsRule {
 }
 
 // allowOrigin tells a browser whether the page that asks may read the answer.
-func (c *call) allowOrigin() {
-	origin := c.r.Header.Get("Origin")
-	if origin == "" || c.b == nil {
+func (c *Call) allowOrigin() {
+	origin := c.R.Header.Get("Origin")
+	if origin == "" || c.B == nil {
 		return
 	}
-	rules, ok, err := cors(c.b)
+	rules, ok, err := c.cors(c.B)
 	if !ok || err != nil {
 		return
 	}
-	if r := rules.match(origin, c.r.Method, nil); r != nil {
-		c.grant(r, origin, c.r.Method)
+	if r := rules.match(origin, c.R.Method, nil); r != nil {
+		c.grant(r, origin, c.R.Method)
 		if len(r.ExposeHeader) > 0 {
-			c.set("Access-Control-Expose-Headers", strings.Join(r.ExposeHeader, ", "))
+			c.Set("Access-Control-Expose-Headers", strings.Join(r.ExposeHeader, ", "))
 		}
 	}
 	if rules.ResponseVary != nil && *rules.ResponseVary {
-		c.set("Vary", "Origin")
+		c.Set("Vary", "Origin")
 	}
 }
 
-func (c *call) grant(r *corsRule, origin, method string) {
+func (c *Call) grant(r *corsRule, origin, method string) {
 	if slices.Contains(r.AllowedOrigin, "*") {
 		origin = "*"
 	} else {
-		c.set("Vary", "Origin")
+		c.Set("Vary", "Origin")
 	}
-	c.set("Access-Control-Allow-Origin", origin)
-	c.set("Access-Control-Allow-Methods", method)
+	c.Set("Access-Control-Allow-Origin", origin)
+	c.Set("Access-Control-Allow-Methods", method)
 }
 
 // preflight answers a browser's question before a request.
-func (c *call) preflight() error {
-	origin, method := c.r.Header.Get("Origin"), c.r.Header.Get("Access-Control-Request-Method")
+func (c *Call) preflight() error {
+	origin, method := c.R.Header.Get("Origin"), c.R.Header.Get("Access-Control-Request-Method")
 	if origin == "" || method == "" {
-		return refuse(400, "InvalidArgument", "Insufficient information. Origin and Access-Control-Request-Method are needed.")
+		return Refuse(400, "InvalidArgument", "Insufficient information. Origin and Access-Control-Request-Method are needed.")
 	}
-	b, err := c.h.Objects.Bucket(c.ctx, c.bucket)
+	b, err := c.Objects.Bucket(c.Ctx, c.Bucket)
 	if err != nil {
 		return err
 	}
-	rules, _, err := cors(b)
+	rules, _, err := c.cors(b)
 	if err != nil {
 		return err
 	}
 	var headers []string
-	asked := c.r.Header.Get("Access-Control-Request-Headers")
+	asked := c.R.Header.Get("Access-Control-Request-Headers")
 	for h := range strings.SplitSeq(strings.ToLower(asked), ",") {
 		if h = strings.TrimSpace(h); h != "" {
 			headers = append(headers, h)
@@ -158,18 +156,18 @@ func (c *call) preflight() error {
 	}
 	r := rules.match(origin, method, headers)
 	if r == nil {
-		return refuse(403, "AccessForbidden",
+		return Refuse(403, "AccessForbidden",
 			"CORSResponse: This CORS request is not allowed. This is usually because the evaluation of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.")
 	}
 	c.grant(r, origin, strings.Join(r.AllowedMethod, ", "))
 	if asked != "" {
-		c.set("Access-Control-Allow-Headers", asked)
+		c.Set("Access-Control-Allow-Headers", asked)
 	}
 	if len(r.ExposeHeader) > 0 {
-		c.set("Access-Control-Expose-Headers", strings.Join(r.ExposeHeader, ", "))
+		c.Set("Access-Control-Expose-Headers", strings.Join(r.ExposeHeader, ", "))
 	}
 	if r.MaxAgeSeconds != nil {
-		c.set("Access-Control-Max-Age", strconv.Itoa(*r.MaxAgeSeconds))
+		c.Set("Access-Control-Max-Age", strconv.Itoa(*r.MaxAgeSeconds))
 	}
-	return c.empty(http.StatusOK)
+	return c.Empty(http.StatusOK)
 }

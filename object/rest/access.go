@@ -1,0 +1,124 @@
+package rest
+
+import (
+	"github.com/sluicehq/sluice/object"
+)
+
+// Right is what an operation takes.
+type Right uint8
+
+// The rights.
+const (
+	Owner   Right = iota // the bucket is one's own
+	Reader               // or the object may be read by all
+	Lister               // or the bucket may be listed by all
+	Writer               // or it may be written by all
+	Creator              // any signature, the bucket need not be there
+	Signed               // any signature
+)
+
+// allow refuses what the caller may not do. The operator may do everything; an app and its functions
+// may do everything with the app's buckets; everybody may do what an access rule opens.
+func (c *Call) allow(need Right) error {
+	switch {
+	case need == Signed || need == Creator:
+		if c.Who == nil {
+			return Denied("Anonymous access is forbidden for this operation.")
+		}
+		return nil
+	case c.Owns(c.B):
+		return nil
+	case need == Owner && c.Who == nil:
+		return Denied("Anonymous access is forbidden for this operation.")
+	case need == Owner:
+		return Denied("The bucket you access does not belong to you.")
+	}
+	return c.Open(c.B, c.Key, need)
+}
+
+// Owns reports whether a bucket is the caller's.
+func (c *Call) Owns(b *object.Bucket) bool {
+	return c.Who != nil && (c.Who.App == "" || c.Who.App == b.App)
+}
+
+// Open says whether an access rule lets everybody read or write an object. The object's own rule goes
+// before its bucket's.
+func (c *Call) Open(b *object.Bucket, key string, need Right) error {
+	acl, whose := b.ACL, "bucket"
+	if key != "" {
+		o, err := c.Objects.Head(c.Ctx, b.Name, key)
+		if err != nil && object.ReasonOf(err) != object.NoSuchKey {
+			return err
+		}
+		if o.ACL != "" {
+			acl, whose = o.ACL, "object"
+		}
+	}
+	if acl == object.PublicReadWrite || acl == object.PublicRead && need != Writer {
+		return nil
+	}
+	if c.Public != nil {
+		if ok, err := c.Public(c, b, key, need); ok || err != nil {
+			return err
+		}
+	}
+	return Denied("You have no right to access this object because of " + whose + " acl.")
+}
+
+// acl checks an access rule in a header; of an object "default" is that it has none of its own.
+func (c *Call) acl(name, value string, ofObject bool) (string, error) {
+	switch value {
+	case "", object.Private, object.PublicRead, object.PublicReadWrite:
+		return value, nil
+	case "default":
+		if ofObject {
+			return "", nil
+		}
+	}
+	if c.ACL != nil {
+		if acl, ok := c.ACL(value); ok {
+			return acl, nil
+		}
+	}
+	return "", Invalid(c.Prefix+name, value, "no such acl exists.")
+}
+
+// PutBucketACL takes a bucket's access rule from the header.
+func (c *Call) PutBucketACL() error {
+	value := c.Header("acl")
+	if value == "" {
+		return Invalid(c.Prefix+"acl", value, "no such acl exists.")
+	}
+	acl, err := c.acl("acl", value, false)
+	if err == nil {
+		err = c.SetBucketACL(acl)
+	}
+	return c.Done(err, 200)
+}
+
+// SetBucketACL changes a bucket's access rule.
+func (c *Call) SetBucketACL(acl string) error {
+	return c.Alter(func(b *object.Bucket) { b.ACL = acl })
+}
+
+// PutObjectACL takes an object's access rule from the header.
+func (c *Call) PutObjectACL() error {
+	value := c.Header(c.ObjectACL)
+	if value == "" {
+		return Invalid(c.Prefix+c.ObjectACL, value, "no such acl exists.")
+	}
+	acl, err := c.acl(c.ObjectACL, value, true)
+	if err == nil {
+		err = c.SetObjectACL(acl)
+	}
+	return c.Done(err, 200)
+}
+
+// SetObjectACL changes an object's access rule.
+func (c *Call) SetObjectACL(acl string) error {
+	_, err := c.Objects.AlterObject(c.Ctx, c.Bucket, c.Key, func(o *object.Object) error {
+		o.ACL = acl
+		return nil
+	})
+	return err
+}

@@ -1,0 +1,167 @@
+package rest
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/sluicehq/sluice/object"
+)
+
+func (c *Call) showID(id string) string {
+	if c.Upper {
+		return strings.ToUpper(id)
+	}
+	return id
+}
+
+func uploadID(id string) string { return strings.ToLower(id) }
+
+// CompletePart is one part in the body of a CompleteMultipartUpload.
+type CompletePart struct {
+	PartNumber int
+	ETag       string
+	Others     []struct { // checksums
+		XMLName xml.Name
+		Value   string `xml:",chardata"`
+	} `xml:",any"`
+}
+
+// BeginUpload begins a multipart upload.
+func (c *Call) BeginUpload() error {
+	in, err := c.input()
+	if err != nil {
+		return err
+	}
+	kind, enc, err := c.encoder()
+	if err != nil {
+		return err
+	}
+	u, err := c.Objects.Begin(c.Ctx, c.Bucket, in)
+	if err != nil {
+		return err
+	}
+	return c.Answer(struct {
+		XMLName      xml.Name `xml:"InitiateMultipartUploadResult"`
+		EncodingType string   `xml:",omitempty"`
+		Bucket       string
+		Key          string
+		UploadId     string
+	}{EncodingType: kind, Bucket: c.Bucket, Key: enc(c.Key), UploadId: c.showID(u.ID)})
+}
+
+// PutPart takes a part: the request's bytes, or a range of another object's.
+func (c *Call) PutPart() error {
+	text := c.Query.Get("partNumber")
+	number, err := strconv.Atoi(text)
+	if err != nil || number < 1 || number > object.MaxParts {
+		return Invalid("partNumber", text, "Part number must be an integer between 1 and 10000, inclusive.")
+	}
+	in := object.PutInput{Key: c.Key, Body: c.R.Body, Size: c.R.ContentLength, Limit: maxObject}
+	if in.MD5, err = digest(c.R.Header); err != nil {
+		return err
+	}
+	id := uploadID(c.Query.Get("uploadId"))
+	if c.Header("copy-source") != "" {
+		return c.copyPart(id, number, in)
+	}
+	p, err := c.Objects.PutPart(c.Ctx, c.Bucket, id, number, in)
+	if err != nil {
+		return err
+	}
+	c.tag(p.ETag, p.CRC64)
+	if c.Stored != nil {
+		c.Stored(c, nil)
+	}
+	return c.Empty(http.StatusOK)
+}
+
+// copyPart makes a part of another object's bytes, or of a range of them.
+func (c *Call) copyPart(id string, number int, in object.PutInput) error {
+	bucket, key, err := c.source()
+	if err != nil {
+		return err
+	}
+	src, err := c.Objects.Get(c.Ctx, bucket, key)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	if err := c.acceptSource(&src.Object); err != nil {
+		return err
+	}
+	part := span{0, src.Size}
+	if text := c.Header("copy-source-range"); text != "" {
+		s, kind := parseRange(text, src.Size)
+		if kind != inside {
+			return Refuse(416, "InvalidRange", "The requested range cannot be satisfied").With("RangeRequested", text)
+		}
+		part = s
+	}
+	if _, err := src.Seek(part.from, io.SeekStart); err != nil {
+		return err
+	}
+	in.Size, in.MD5 = part.to-part.from, nil // a digest would be that of the request's empty body
+	in.Body = io.LimitReader(src, in.Size)
+	p, err := c.Objects.PutPart(c.Ctx, c.Bucket, id, number, in)
+	if err != nil {
+		return err
+	}
+	c.tag(p.ETag, p.CRC64) // ali-oss reads it here, not in the body
+	return c.Answer(struct {
+		XMLName      xml.Name `xml:"CopyPartResult"`
+		LastModified string
+		ETag         string
+	}{LastModified: Stamp(p.Modified), ETag: c.ETag(p.ETag)})
+}
+
+// CompleteUpload makes the object of the parts.
+func (c *Call) CompleteUpload() error {
+	in := object.CompleteInput{MinPart: c.MinPart}
+	kind, enc, err := c.encoder()
+	if err != nil {
+		return err
+	}
+	var list struct {
+		XMLName xml.Name `xml:"CompleteMultipartUpload"`
+		Part    []CompletePart
+	}
+	if c.HasBody() {
+		if err := c.read(&list, maxList); err != nil {
+			return err
+		}
+	}
+	for _, p := range list.Part {
+		in.Parts = append(in.Parts, object.PartRef{Number: p.PartNumber, ETag: strings.Trim(p.ETag, `" `)})
+	}
+	if c.Complete != nil {
+		if err := c.Complete(c, &in, list.Part); err != nil {
+			return err
+		}
+	}
+	if !in.All && (len(in.Parts) == 0 || len(in.Parts) > object.MaxParts) {
+		return Malformed()
+	}
+	o, err := c.Objects.Complete(c.Ctx, c.Bucket, c.Key, uploadID(c.Query.Get("uploadId")), in)
+	if err != nil {
+		return err
+	}
+	c.tag(o.ETag, o.CRC64)
+	return c.Answer(struct {
+		XMLName      xml.Name `xml:"CompleteMultipartUploadResult"`
+		EncodingType string   `xml:",omitempty"`
+		Location     string
+		Bucket       string
+		Key          string
+		ETag         string
+	}{EncodingType: kind, Location: fmt.Sprintf("http://%s%s", c.R.Host, c.R.URL.EscapedPath()), Bucket: c.Bucket,
+		Key: enc(c.Key), ETag: c.ETag(o.ETag)})
+}
+
+// AbortUpload drops the parts.
+func (c *Call) AbortUpload() error {
+	return c.Done(c.Objects.Abort(c.Ctx, c.Bucket, c.Key, uploadID(c.Query.Get("uploadId"))), http.StatusNoContent)
+}
