@@ -62,6 +62,7 @@ func (a *api) deploy(w http.ResponseWriter, r *http.Request) error {
 	in := deploy.Input{Dir: dir, File: q.Get("template"), Name: sluice.AppName(q.Get("name")), Params: map[string]string{}, Skip: q["skip"],
 		NoOverlay: q.Get("no-overlay") != "", RunBuild: q.Get("run-build") != "",
 		Environment: q.Get("env"), SkipActions: q.Get("skip-actions") != "", IgnoreHookErrors: q.Get("ignore-hook-errors") != "",
+		SkipUnsupported: q.Get("skip-unsupported") != "", NoBuild: q.Get("no-build") != "",
 		Env: func(string) (string, bool) { return "", false }} // the server's own environment is none of a template's business
 	for _, p := range q["param"] {
 		k, v, _ := strings.Cut(p, "=")

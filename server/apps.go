@@ -82,6 +82,7 @@ func (s *Server) read(ctx context.Context, in deploy.Input) (*sluice.App, error)
 			continue
 		}
 		in.Public = s.publicHost
+		in.Export = s.exported
 		in.Endpoint = func(string) string { return "http://" + adminPlaceholder }
 		app, err := d.Reader.Read(ctx, in)
 		if err != nil {
@@ -98,7 +99,7 @@ func (s *Server) read(ctx context.Context, in deploy.Input) (*sluice.App, error)
 		return app, nil
 	}
 	return nil, &sluice.Error{Code: sluice.Missing, Msg: fmt.Sprintf("%s holds no template", in.Dir),
-		Hint: "want s.yaml or s.yml (Serverless Devs); name another file with --template"}
+		Hint: "want s.yaml (Serverless Devs), template.yaml (SAM, CloudFormation) or serverless.yml; name another file with --template"}
 }
 
 // placeActions puts today's address into what actions say.
@@ -110,6 +111,20 @@ func (s *Server) placeActions(list []sluice.Action) {
 			a.Files[name] = s.place(text)
 		}
 	}
+}
+
+// exported is the value that a deployed app exports under a name (AWS's Fn::ImportValue).
+func (s *Server) exported(name string) (string, bool) {
+	if t := s.hosts.table.Load(); t != nil {
+		for _, m := range t.apps {
+			for _, o := range m.app.Outputs {
+				if o.Export == name {
+					return o.Value, true
+				}
+			}
+		}
+	}
+	return "", false
 }
 
 // recognized reports whether a folder holds any dialect's template.

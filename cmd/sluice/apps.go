@@ -26,7 +26,7 @@ type templateFlags struct {
 
 	environment string
 
-	noOverlay, runBuild, skipActions, ignoreHook bool
+	noOverlay, runBuild, skipActions, ignoreHook, skipUnsupported, noBuild bool
 }
 
 func (f *templateFlags) add(cmd *cobra.Command) {
@@ -34,6 +34,8 @@ func (f *templateFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&f.file, "template", "t", "", "template file within the folder")
 	cmd.Flags().StringArrayVarP(&f.params, "param", "p", nil, "NAME=VALUE for a template parameter, repeatable")
 	cmd.Flags().StringArrayVar(&f.skip, "skip", nil, "resource to leave out, repeatable")
+	cmd.Flags().BoolVar(&f.skipUnsupported, "skip-unsupported", false, "leave out all that sluice does not run")
+	cmd.Flags().BoolVar(&f.noBuild, "no-build", false, "take functions' code as it is")
 	cmd.Flags().BoolVar(&f.noOverlay, "no-overlay", false, "take an app that sluice knows to be broken as it was published")
 	cmd.Flags().BoolVar(&f.runBuild, "run-build", false, "build pages though they come built")
 	cmd.Flags().StringVar(&f.environment, "env", "", "environment, of a template that describes several")
@@ -90,7 +92,7 @@ func (t *tool) deployCommand() *cobra.Command {
 			}
 			set(q, "env", tf.environment)
 			for key, on := range map[string]bool{"no-overlay": tf.noOverlay, "run-build": tf.runBuild, "skip-actions": tf.skipActions,
-				"ignore-hook-errors": tf.ignoreHook, "plan": plan} {
+				"ignore-hook-errors": tf.ignoreHook, "skip-unsupported": tf.skipUnsupported, "no-build": tf.noBuild, "plan": plan} {
 				if on {
 					q.Set(key, "1")
 				}

@@ -46,7 +46,8 @@ func (t *tool) devCommand() *cobra.Command {
 				return err
 			}
 			in := deploy.Input{Dir: dir, File: tf.file, Name: sluice.AppName(tf.name), Params: params, Env: t.env, Skip: tf.skip, NoOverlay: tf.noOverlay, RunBuild: tf.runBuild,
-				Environment: tf.environment, SkipActions: tf.skipActions, IgnoreHookErrors: tf.ignoreHook}
+				Environment: tf.environment, SkipActions: tf.skipActions, IgnoreHookErrors: tf.ignoreHook,
+				SkipUnsupported: tf.skipUnsupported, NoBuild: tf.noBuild}
 			return s.Run(cmd.Context(), func(ctx context.Context) error {
 				app, err := t.devDeploy(ctx, s, in, cfg.Data)
 				if err != nil {

@@ -58,7 +58,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 	c.sockets = websocket.New(websocket.Options{Functions: caller{c}, Services: caller{c}, Sockets: r.Sockets, Verifier: c.execute, Log: r.Log})
 	if r.Dir != "" {
 		c.modules = map[string]*modules.Set{
-			"nodejs": {Language: modules.Node, Dir: filepath.Join(r.Dir, "aws-node"), Base: nodeModules, More: isNodeSDK, Version: "@3", Log: r.Log},
+			"nodejs": {Language: modules.Node, Dir: filepath.Join(r.Dir, "aws-node"), Base: nodeModules, More: nodeSDK, Log: r.Log},
 			"python": {Language: modules.Python, Dir: filepath.Join(r.Dir, "aws-python"), Base: []string{"boto3", "botocore"}, Log: r.Log},
 		}
 	}
@@ -90,10 +90,12 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 		Environment: c.environment,
 		Exports:     exports,
 		Front:       c.front,
-		EnsureTable: c.ensureTable,
-		Notify:      notify,
-		Run:         run,
-		Hosts:       []string{"*.amazonaws.com", "*.on.aws"},
+		EnsureTable: func(ctx context.Context, _ *sluice.App, t *sluice.Table) error {
+			return c.tables.EnsureTable(ctx, t.Spec)
+		},
+		Notify: notify,
+		Run:    run,
+		Hosts:  []string{"*.amazonaws.com", "*.on.aws"},
 	}, nil
 }
 
@@ -103,10 +105,18 @@ var nodeModules = []string{
 	"@aws-sdk/lib-dynamodb@3", "@aws-sdk/util-dynamodb@3",
 }
 
-// isNodeSDK reports whether AWS's Node runtimes carry a module. Version 2 of the SDK, which those before
-// Node 18 carried, has been given up by its maker: code that needs it brings it.
-func isNodeSDK(name string) bool {
-	return strings.HasPrefix(name, "@aws-sdk/") || strings.HasPrefix(name, "@smithy/")
+// nodeSDK is a module that AWS's Node runtimes carry, as npm is asked for it. Version 2 of the SDK came with
+// those before Node 18; samples that were moved to newer ones still ask for it.
+func nodeSDK(name string) string {
+	switch {
+	case name == "aws-sdk":
+		return "aws-sdk@2"
+	case strings.HasPrefix(name, "@aws-sdk/"):
+		return name + "@3"
+	case strings.HasPrefix(name, "@smithy/"):
+		return name
+	}
+	return ""
 }
 
 func (c *cloud) find(r *http.Request) http.Handler {
@@ -184,13 +194,4 @@ func exports(k access.Credentials, admin string) map[string]string {
 		env["AWS_SESSION_TOKEN"] = k.Token
 	}
 	return env
-}
-
-// ensureTable makes a table that a template declares, unless it is there.
-func (c *cloud) ensureTable(ctx context.Context, _ *sluice.App, t *sluice.Table) error {
-	status, answer, err := c.tables.Do(ctx, "CreateTable", t.Spec)
-	if err != nil || status == http.StatusOK || strings.Contains(string(answer), "ResourceInUseException") {
-		return err
-	}
-	return &sluice.Error{Code: sluice.Invalid, At: t.At, Msg: "table " + t.Name + ": " + string(answer)}
 }

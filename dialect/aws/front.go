@@ -83,6 +83,7 @@ func (c *cloud) front(_ context.Context, app *sluice.App) (*dialect.Front, error
 			out.Addresses = append(out.Addresses, sluice.Output{Name: "websocket " + stage, Value: "ws://" + c.withPort(app.Name, id+".execute-api.localhost") + "/" + stage})
 		}
 	}
+	out.Addresses = append(out.Addresses, app.Outputs...)
 	return out, nil
 }
 

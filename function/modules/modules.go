@@ -73,12 +73,10 @@ type Set struct {
 	// Base are the packages that are fetched together when a function needs one of them, as the tool is
 	// asked for them: "tablestore@5", "boto3". Their names are what comes before the @.
 	Base []string
-	// More reports whether the runtimes carry a module that is not in Base; it is fetched beside them
-	// when a function needs it. nil is none.
-	More func(name string) bool
-	// Version goes behind the name of every module of More: "@3".
-	Version string
-	Log     *slog.Logger
+	// More is how the tool is asked for a module that the runtimes carry besides Base, "" when they do not;
+	// it is fetched beside those when a function needs it. nil is none.
+	More func(name string) string
+	Log  *slog.Logger
 
 	mu sync.Mutex // one fetch at a time
 }
@@ -93,7 +91,7 @@ func (s *Set) Path(ctx context.Context, f sluice.FunctionName, dir string) (stri
 	packages := slices.Clone(s.Base)
 	for _, name := range missing {
 		if !slices.ContainsFunc(s.Base, func(b string) bool { return nameOf(b) == name }) {
-			packages = append(packages, name+s.Version)
+			packages = append(packages, s.More(name))
 		}
 	}
 	at, err := s.fetch(ctx, packages)
@@ -158,7 +156,7 @@ func (s *Set) carries(required string) string {
 	} else {
 		required = parts[0]
 	}
-	if s.More(required) {
+	if s.More(required) != "" {
 		return required
 	}
 	return ""

@@ -328,7 +328,8 @@ func (c *call) forward(ctx context.Context, in *apispec.Integration) {
 // mock answers what the integration's first response says; REST APIs answer preflights with it.
 func (c *call) mock(in *apispec.Integration) {
 	status := http.StatusOK
-	for _, res := range in.Responses {
+	if len(in.Responses) > 0 {
+		res := &in.Responses[0]
 		if n, err := strconv.Atoi(res.Key); err == nil {
 			status = n
 		}
@@ -343,7 +344,6 @@ func (c *call) mock(in *apispec.Integration) {
 			io.WriteString(c.w, body)
 			return
 		}
-		break
 	}
 	c.w.WriteHeader(status)
 }
