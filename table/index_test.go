@@ -2,6 +2,7 @@ package table_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -306,5 +307,49 @@ func TestHashedTableKeepsPartitionsInOrder(t *testing.T) {
 	ones := all(t, tables, table.Range{Table: made, Index: "n", From: table.Key{num(1), lowest}, To: table.Key{num(1), highest}})
 	if len(ones) != 30 {
 		t.Errorf("%d rows of the hashed index", len(ones))
+	}
+}
+
+func TestScatteredIndexHasAnOrderOfItsOwnAmongEquals(t *testing.T) {
+	t.Parallel()
+	tables := open(t, memory.New(), nil)
+	spec := chat()
+	spec.Hash = true
+	spec.Indexes = []table.Index{{Name: "x", Key: []table.KeyColumn{{Name: "n", Type: table.Int}}, Hash: true, Scatter: true}}
+	made := create(t, tables, spec)
+	for _, name := range []string{"a", "b", "c", "d"} {
+		for i := range 3 {
+			apply(t, tables, add(made, table.Key{str(name), num(int64(i))}, 7))
+		}
+	}
+	from, to := table.Key{num(7), {Type: table.Min}}, table.Key{num(7), {Type: table.Max}}
+	every := all(t, tables, table.Range{Table: made, Index: "x", From: from, To: to})
+	if len(every) != 12 || slices.IsSortedFunc(every, func(a, b table.Row) int { return table.CompareKeys(a.Key, b.Key) }) {
+		t.Errorf("the index has %v", every)
+	}
+	// Walks go on behind any row, both ways, and end there.
+	for i, row := range every {
+		after, before := append(slices.Clone(row.Key), table.Value{Type: table.Max}), append(slices.Clone(row.Key), table.Value{Type: table.Min})
+		for name, walk := range map[string]struct {
+			rg   table.Range
+			want int
+		}{
+			"on":   {table.Range{From: after, To: to}, len(every) - i - 1},
+			"back": {table.Range{From: before, To: from, Reverse: true}, i},
+			"here": {table.Range{From: before, To: after}, 1},
+		} {
+			walk.rg.Table, walk.rg.Index = made, "x"
+			if got := all(t, tables, walk.rg); len(got) != walk.want {
+				t.Errorf("%s from row %d there are %d rows, want %d", name, i, len(got), walk.want)
+			}
+		}
+	}
+	part := table.Key{num(7), str("a"), {Type: table.Max}}
+	if _, err := tables.Scan(t.Context(), table.Range{Table: made, Index: "x", From: part}); err == nil {
+		t.Error("a bound with a part of the table's key is taken")
+	}
+	apply(t, tables, remove(made, table.Key{str("b"), num(1)}))
+	if got := all(t, tables, table.Range{Table: made, Index: "x"}); len(got) != 11 {
+		t.Errorf("after a delete the index has %d rows", len(got))
 	}
 }

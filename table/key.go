@@ -170,15 +170,26 @@ type space struct {
 	prefix []byte
 	cols   []KeyColumn
 	hash   bool // a bucket of the first column precedes the columns
+	// scatter is where the columns of the table's key are among cols, when a hash of them stands between own
+	// columns and the rest; nil when there is no such hash.
+	scatter []int
+	own     int
 }
 
 func (t *Spec) rows() space {
-	return space{t.Name, binary.BigEndian.AppendUint32([]byte{'R'}, t.ID), t.Key, t.Hash}
+	return space{table: t.Name, prefix: binary.BigEndian.AppendUint32([]byte{'R'}, t.ID), cols: t.Key, hash: t.Hash}
 }
 
 func (t *Spec) index(x *Index) space {
 	p := binary.BigEndian.AppendUint32([]byte{'I'}, t.ID)
-	return space{t.Name, binary.BigEndian.AppendUint32(p, x.ID), t.IndexColumns(x), x.Hash}
+	s := space{table: t.Name, prefix: binary.BigEndian.AppendUint32(p, x.ID), cols: t.IndexColumns(x), hash: x.Hash}
+	if x.Scatter && len(s.cols) > len(x.Key) {
+		s.own = len(x.Key)
+		for _, k := range t.Key {
+			s.scatter = append(s.scatter, slices.IndexFunc(s.cols, func(c KeyColumn) bool { return c.Name == k.Name }))
+		}
+	}
+	return s
 }
 
 // IndexColumns are the columns of an index's key: its own, then the table's key columns that are not
@@ -210,25 +221,34 @@ func (t *Spec) FindIndex(name string) *Index {
 // buckets is how many stretches a hashed space has.
 const buckets = 1 << 16
 
-// bucket spreads partition values over the stretches. It is DynamoDB's hash, as far as recorded scans show
-// it, so that scans and their parts meet rows in the order that its clients know: MD5 of a fixed word and
-// the value's bytes, those of a number in the packed form of decimal.pack. enc is the encoded value.
-func bucket(v Value, enc []byte) uint16 {
+// bucket spreads partition values over the stretches.
+func bucket(v Value) uint16 { return binary.BigEndian.Uint16(spread(v)) }
+
+// spread is DynamoDB's hash, as far as recorded answers show it, so that its clients meet rows in the order
+// that they know: MD5 of a fixed word and the bytes of a partition value, or of a whole key. The bytes of a
+// number are its packed form.
+func spread(key ...Value) []byte {
 	h := md5.New()
 	h.Write([]byte("Outliers"))
-	switch v.Type {
-	case String:
-		h.Write([]byte(v.Str))
-	case Binary:
-		h.Write(v.Bytes)
-	case Decimal:
-		d, _ := parseDecimal(v.Str) // it is encoded already
-		h.Write(d.pack())
-	default:
-		h.Write(enc)
+	for _, v := range key {
+		switch v.Type {
+		case String:
+			h.Write([]byte(v.Str))
+		case Binary:
+			h.Write(v.Bytes)
+		case Decimal:
+			d, _ := parseDecimal(v.Str) // a bad one is refused when it is encoded
+			h.Write(d.pack())
+		default:
+			b, _ := appendKeyValue(nil, v)
+			h.Write(b)
+		}
 	}
-	return binary.BigEndian.Uint16(h.Sum(nil))
+	return h.Sum(nil)
 }
+
+// scattered is how many bytes of the hash of a table's key stand in an index.
+const scattered = 3
 
 // key encodes a whole key: every column, of its type, no infinities.
 func (s space) key(k Key) ([]byte, error) {
@@ -252,12 +272,22 @@ func (s space) encode(k Key) ([]byte, error) {
 		start = len(b)
 	}
 	for i, v := range k {
+		if i == s.own && s.scatter != nil && v.Type != Min && v.Type != Max {
+			var key Key
+			for _, at := range s.scatter {
+				if at >= len(k) || k[at].Type == Min || k[at].Type == Max {
+					return nil, &KeyError{s.table, "", "has all columns of the table's key or none"}
+				}
+				key = append(key, k[at])
+			}
+			b = append(b, spread(key...)[:scattered]...)
+		}
 		var err error
 		if b, err = appendKeyValue(b, v); err != nil {
 			return nil, err
 		}
 		if i == 0 && s.hash {
-			binary.BigEndian.PutUint16(b[start-2:], bucket(v, b[start:]))
+			binary.BigEndian.PutUint16(b[start-2:], bucket(v))
 		}
 	}
 	return b, nil
@@ -317,8 +347,8 @@ func (s space) part(i, n int) (lo, hi []byte) {
 // PartOf says in which of n parts (Range.Parts) of a hashed table or index the rows stand whose first
 // key column has that value.
 func PartOf(first Value, n int) (int, error) {
-	b, err := appendKeyValue(nil, first)
-	return int(bucket(first, b)) * n / buckets, err
+	_, err := appendKeyValue(nil, first)
+	return int(bucket(first)) * n / buckets, err
 }
 
 // decode reads back what key wrote.
@@ -337,6 +367,12 @@ func (s space) cut(b string, mem *slab) (Key, error) {
 	k := take(&mem.values, len(s.cols), mem.rows*len(s.cols))
 	var err error
 	for i := range k {
+		if i == s.own && s.scatter != nil {
+			if len(rest) < scattered {
+				return nil, errCorrupt
+			}
+			rest = rest[scattered:]
+		}
 		if k[i], rest, err = cutKeyValue(rest); err != nil {
 			return nil, err
 		}

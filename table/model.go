@@ -108,6 +108,9 @@ type Index struct {
 	ID      uint32      `json:"id"`
 	// Cut is how many bytes of a String column of its own the index's key holds; 0 is all of them.
 	Cut int `json:"cut,omitempty"`
+	// Scatter puts rows that are equal in the index's own columns in the order of a hash of the table's key, as
+	// DynamoDB does. A bound then has all columns of the table's key, or none.
+	Scatter bool `json:"scatter,omitempty"`
 	// Late leaves out the rows that are older than the index, until they are written again.
 	Late bool `json:"late,omitempty"`
 	// Building is set while rows older than the index are still being entered: it cannot be read yet.

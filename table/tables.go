@@ -344,7 +344,7 @@ func (t *Tables) Alter(ctx context.Context, scope, name string, fn func(*Spec) e
 
 // sameEntries says whether two descriptions of an index make the same entries.
 func (x *Index) sameEntries(o *Index) bool {
-	return slices.Equal(x.Key, o.Key) && slices.Equal(x.Project, o.Project) && x.All == o.All && x.Hash == o.Hash && x.Late == o.Late && x.Cut == o.Cut
+	return slices.Equal(x.Key, o.Key) && slices.Equal(x.Project, o.Project) && x.All == o.All && x.Hash == o.Hash && x.Late == o.Late && x.Cut == o.Cut && x.Scatter == o.Scatter
 }
 
 // Drop removes a table at once; its rows are deleted in the background.

@@ -218,6 +218,7 @@ func roomIndex(x indexSpec, defs []attributeDefinition) table.Index {
 		All:     x.projection.ProjectionType == "ALL",
 		Project: slices.Sorted(slices.Values(x.projection.NonKeyAttributes)),
 		Hash:    true,
+		Scatter: !x.local,
 		Extra:   marshal(d),
 	}
 }
