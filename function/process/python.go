@@ -93,9 +93,11 @@ func NewPython(o PythonOptions) *Python {
 	return p
 }
 
-// Runs is true for python3* (in any case) of a dialect whose conventions are known.
+// Runs is true for python3* (in any case) of a dialect whose conventions are known. Tencent's functions
+// for Python 2 are tried, too: many run as they are.
 func (p *Python) Runs(dialect, runtime string) bool {
-	if !strings.HasPrefix(strings.ToLower(runtime), "python3") {
+	runtime = strings.ToLower(runtime)
+	if !strings.HasPrefix(runtime, "python3") && !(dialect == "tencent" && strings.HasPrefix(runtime, "python2")) {
 		return false
 	}
 	_, err := fs.Stat(pythonShims, "shim_"+dialect+".py")
