@@ -72,8 +72,7 @@ func outcomeOf(id string, v *function.Version, res sluice.Result, err error) Out
 // refused is the status and message of a call that no instance has got.
 func refused(err error) (int, string) {
 	var q *qualifierError
-	switch {
-	case errors.As(err, &q):
+	if errors.As(err, &q) {
 		return StatusNoQualifier, err.Error()
 	}
 	switch sluice.KindOf(err) {
@@ -100,7 +99,7 @@ func failed(f *sluice.Failure, v *function.Version) (status int, text, stack str
 		if f.Type == typeMemory {
 			return StatusMemory, "Invoking task failed: memory limit exceeded", f.Message
 		}
-		return StatusProcessExit, "user process exit when running", trace(f)
+		return StatusProcessExit, "User process exit when running", trace(f)
 	case sluice.TooBig:
 		return StatusAnswerLarge, "body size is too long", ""
 	case sluice.BadEntry:
@@ -136,7 +135,7 @@ func errorBody(id string, status int, text, stack string) []byte {
 		Code    int    `json:"errorCode"`
 		Message string `json:"errorMessage"`
 		Request string `json:"requestId"`
-		Stack   string `json:"stackTrace"`
+		Stack   string `json:"stackTrace,omitempty"`
 		Status  int    `json:"statusCode"`
 	}{-1, text, id, stack, status})
 }

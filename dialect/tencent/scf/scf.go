@@ -8,12 +8,12 @@
 package scf
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -132,7 +132,9 @@ func (s *SCF) call(ctx context.Context, v *function.Version, inv sluice.Invocati
 	if len(inv.Payload) > maxSync {
 		return sluice.Result{}, sluice.Errorf(sluice.TooMuch, "the event has %d bytes, more than %d", len(inv.Payload), maxSync)
 	}
-	s.write(v, inv.RequestID, "START RequestId:"+inv.RequestID)
+	for _, l := range begun(inv.RequestID) {
+		s.write(v, inv.RequestID, l)
+	}
 	res, err := s.functions.Invoke(ctx, inv)
 	s.frame(v, inv.RequestID, &res, err)
 	return res, err
@@ -200,25 +202,35 @@ func (s *SCF) write(v *function.Version, id, text string) {
 
 // frame writes the lines that end a call, and puts all of them around the call's own last lines.
 func (s *SCF) frame(v *function.Version, id string, res *sluice.Result, err error) {
-	end := "END RequestId:" + id
+	end := "END RequestId: " + id
 	if err != nil {
 		s.write(v, id, end+" ("+err.Error()+")")
 		return
 	}
 	var lines []string
-	if res.Failure != nil {
-		status, text, stack := failed(res.Failure, v)
-		lines = append(lines, fmt.Sprintf("ERROR RequestId:%s Result:%s", id, errorBody(id, status, text, stack)))
+	if f := res.Failure; f != nil {
+		status, text, stack := failed(f, v)
+		lines = append(lines, "ERROR RequestId: "+id+" Result: "+string(errorBody(id, status, text, stack)))
 	}
-	lines = append(lines, end, fmt.Sprintf("Report RequestId:%s Duration:%dms Memory:%dMB MemUsage:%fMB",
+	lines = append(lines, end, fmt.Sprintf("Report RequestId: %s Duration:%dms Memory:%dMB MaxMemoryUsed:%.4fMB",
 		id, res.Took.Milliseconds(), v.Spec.MemoryMB, float64(res.MemoryMB)))
-	tail := "START RequestId:" + id + "\n" + strings.TrimSuffix(string(res.LogTail), "\n")
+	var tail bytes.Buffer
+	for _, l := range begun(id) {
+		tail.WriteString(l + "\n")
+	}
+	tail.Write(res.LogTail)
+	if len(res.LogTail) > 0 && res.LogTail[len(res.LogTail)-1] != '\n' {
+		tail.WriteByte('\n')
+	}
 	for _, l := range lines {
 		s.write(v, id, l)
-		tail = strings.TrimSuffix(tail, "\n") + "\n" + l
+		tail.WriteString(l + "\n")
 	}
-	res.LogTail = []byte(tail[max(0, len(tail)-4<<10):])
+	res.LogTail = tail.Bytes()[max(0, tail.Len()-4<<10):]
 }
+
+// begun are the lines with which a call begins.
+func begun(id string) []string { return []string{"START RequestId: " + id, "Event RequestId: " + id} }
 
 // Name is a function's name on the cloud.
 func Name(f *sluice.Function) string { return cmp.Or(f.Physical, string(f.Name)) }

@@ -1,0 +1,224 @@
+package scf
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/rpc"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/function"
+)
+
+// Go1 starts functions of runtime Go1 (section 2.5): programs that serve calls by net/rpc on a port of
+// this machine.
+type Go1 struct{}
+
+var _ function.Starter = Go1{}
+
+// Runs reports whether it is Tencent's runtime for Go.
+func (Go1) Runs(d, runtime string) bool { return d == dialect && strings.EqualFold(runtime, "Go1") }
+
+// What goes over the wire; gob matches fields by their names, so these are the protocol's.
+type (
+	pingRequest   struct{}
+	pingResponse  struct{}
+	invokeRequest struct {
+		Payload               []byte
+		RequestId             string
+		TraceId               string
+		Deadline              deadline
+		InvokedFunctionUnique string
+		ClientContext         []byte
+		Namespace             string
+		FunctionName          string
+		FunctionVersion       string
+		MemoryLimitInMb       int32
+		TimeLimitInMs         int32
+		Environment           string
+		TencentcloudRegion    string
+		TencentcloudAppID     string
+		TencentcloudUin       string
+		FunctionTrace         string
+	}
+	deadline       struct{ Seconds, Nanos int64 }
+	invokeResponse struct {
+		Payload []byte
+		Error   *invokeError
+	}
+	invokeError struct {
+		Message    string
+		Type       string
+		StackTrace []*stackFrame
+		ShouldExit bool
+	}
+	stackFrame struct {
+		Path  string
+		Line  int32
+		Label string
+	}
+)
+
+// Start starts the function's program and returns when it answers a ping.
+func (Go1) Start(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink) (function.Instance, error) {
+	name := path.Base(cmp.Or(v.Spec.Handler, "main"))
+	if err := executable(at(v, name), name); err != nil {
+		return nil, err
+	}
+	for try := 1; ; try++ {
+		g, err := startGo(ctx, v, s, logs, at(v, name))
+		var failed *function.StartError
+		if errors.As(err, &failed) && portTaken(&failed.Failure) && try < portTries && ctx.Err() == nil {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return g, nil
+	}
+}
+
+// portTaken reports whether a program found its port in use.
+func portTaken(f *sluice.Failure) bool {
+	text := strings.ToLower(strings.Join(f.Stack, "\n"))
+	return strings.Contains(text, "address already in use") || strings.Contains(text, "eaddrinuse")
+}
+
+func startGo(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink, file string) (*golang, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	g := &golang{}
+	if g.program, err = spawn(ctx, v, s, logs, file, nil, map[string]string{"_LAMBDA_SERVER_PORT": strconv.Itoa(port)}); err != nil {
+		return nil, err
+	}
+	dialer := net.Dialer{Timeout: time.Second}
+	err = g.await(ctx, typeStartLate, "the program does not answer on its port (_LAMBDA_SERVER_PORT)", func() bool {
+		if g.client == nil {
+			conn, err := dialer.DialContext(ctx, "tcp", address(port))
+			if err != nil {
+				return false
+			}
+			g.client = rpc.NewClient(conn)
+		}
+		ping := g.client.Go("Function.Ping", &pingRequest{}, &pingResponse{}, make(chan *rpc.Call, 1))
+		select {
+		case <-ping.Done:
+		case <-g.proc.Exited():
+			return false
+		case <-ctx.Done():
+			return false
+		case <-time.After(initTimeout(&v.Spec)):
+			return false
+		}
+		if ping.Error != nil {
+			g.client.Close()
+			g.client = nil
+		}
+		return ping.Error == nil
+	})
+	if err != nil {
+		g.close()
+		g.kill()
+		return nil, err
+	}
+	g.wg.Go(func() {
+		<-g.proc.Exited()
+		g.client.Close()
+	})
+	return g, nil
+}
+
+// golang is an instance whose program serves net/rpc. It takes one call at a time.
+type golang struct {
+	*program
+	client *rpc.Client
+}
+
+func (g *golang) close() {
+	if g.client != nil {
+		g.client.Close()
+	}
+}
+
+// Invoke runs one call.
+func (g *golang) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Result, error) {
+	if !g.begin(inv.RequestID) {
+		return sluice.Result{}, function.ErrInstanceGone
+	}
+	began := time.Now()
+	var out invokeResponse
+	call := g.client.Go("Function.Invoke", g.request(ctx, inv), &out, make(chan *rpc.Call, 1))
+	select {
+	case <-call.Done:
+	case <-ctx.Done():
+		return g.finish(g.over(ctx), began), nil
+	}
+	var said rpc.ServerError
+	switch {
+	case errors.Is(call.Error, rpc.ErrShutdown): // the connection had ended before
+		g.kill()
+		return sluice.Result{}, function.ErrInstanceGone
+	case errors.As(call.Error, &said):
+		return g.finish(sluice.Result{Failure: &sluice.Failure{Kind: sluice.Handled, Message: said.Error()}}, began), nil
+	case call.Error != nil:
+		if !g.exitedSoon() {
+			g.kill() // what it says is no use any more
+			return g.finish(sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Message: "the connection to the program broke: " + call.Error.Error()}}, began), nil
+		}
+		g.wg.Wait()
+		return g.finish(sluice.Result{Failure: g.exit()}, began), nil
+	case out.Error != nil:
+		res := g.finish(sluice.Result{Failure: out.Error.failure()}, began)
+		if out.Error.ShouldExit {
+			g.kill()
+		}
+		return res, nil
+	case len(out.Payload) > maxSync:
+		return g.finish(tooBig(), began), nil
+	}
+	return g.finish(sluice.Result{Payload: out.Payload}, began), nil
+}
+
+func (g *golang) request(ctx context.Context, inv *sluice.Invocation) *invokeRequest {
+	spec, env := &g.v.Spec, g.v.Env
+	end, ok := ctx.Deadline()
+	if !ok {
+		end = time.Now().Add(spec.Timeout)
+	}
+	return &invokeRequest{
+		Payload:            event(inv),
+		RequestId:          inv.RequestID,
+		Deadline:           deadline{end.Unix(), int64(end.Nanosecond())},
+		Namespace:          Namespace(spec),
+		FunctionName:       Name(spec),
+		FunctionVersion:    Latest,
+		MemoryLimitInMb:    int32(spec.MemoryMB),
+		TimeLimitInMs:      int32(spec.Timeout.Milliseconds()),
+		Environment:        env[environmentVariable],
+		TencentcloudRegion: env["TENCENTCLOUD_REGION"],
+		TencentcloudAppID:  env["TENCENTCLOUD_APPID"],
+		TencentcloudUin:    env["TENCENTCLOUD_UIN"],
+	}
+}
+
+// failure is what the program says of itself.
+func (e *invokeError) failure() *sluice.Failure {
+	f := &sluice.Failure{Kind: sluice.Handled, Thrown: e.ShouldExit, Type: e.Type, Message: e.Message, Stack: []string{e.Message}}
+	if e.ShouldExit {
+		f.Stack[0] = "panic: " + e.Message
+	}
+	for _, s := range e.StackTrace {
+		if s != nil {
+			f.Stack = append(f.Stack, fmt.Sprintf("    at %s (%s:%d)", s.Label, s.Path, s.Line))
+		}
+	}
+	return f
+}
