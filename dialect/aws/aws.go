@@ -1,5 +1,5 @@
 // Package aws puts Amazon Web Services together from its parts: the template readers (sam), WebSocket
-// APIs (websocket), HTTP APIs and function URLs (httpapi), Lambda (lambda), DynamoDB (dynamodb) and S3.
+// APIs (websocket), HTTP APIs and function URLs (httpapi), Lambda (lambda), DynamoDB (dynamodb) and S3 (s3).
 package aws
 
 import (
@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice/dialect"
 	"github.com/sluicehq/sluice/dialect/aws/dynamodb"
 	"github.com/sluicehq/sluice/dialect/aws/lambda"
+	"github.com/sluicehq/sluice/dialect/aws/s3"
 	"github.com/sluicehq/sluice/dialect/aws/sam"
 	"github.com/sluicehq/sluice/dialect/aws/sigv4"
 	"github.com/sluicehq/sluice/dialect/aws/websocket"
@@ -33,6 +34,7 @@ type cloud struct {
 	r       dialect.Rooms
 	lambda  *lambda.Lambda
 	tables  *dynamodb.Handler
+	buckets *s3.Handler
 	sockets *websocket.APIs
 	execute *sigv4.Verifier // of calls to APIs
 	urls    *sigv4.Verifier // of calls to function URLs
@@ -56,6 +58,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 		execute: sigv4.New(r.Keys, "execute-api"), urls: sigv4.New(r.Keys, "lambda")}
 	c.tables = dynamodb.New(dynamodb.Options{Tables: r.Tables, Keys: sigv4.New(r.Keys, "dynamodb"), Log: r.Log})
 	c.sockets = websocket.New(websocket.Options{Functions: caller{c}, Services: caller{c}, Sockets: r.Sockets, Verifier: c.execute, Log: r.Log})
+	c.buckets = s3.New(s3.Options{Objects: r.Objects, Keys: r.Keys, Log: r.Log})
 	if r.Dir != "" {
 		c.modules = map[string]*modules.Set{
 			"nodejs": {Language: modules.Node, Dir: filepath.Join(r.Dir, "aws-node"), Base: nodeModules, More: nodeSDK, Log: r.Log},
@@ -80,6 +83,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 		{dynamodb.Claims, c.tables},
 		{lambda.Claims, lambda.New(calls)},
 		{c.sockets.Claims, c.sockets},
+		{c.buckets.Claims, c.buckets}, // last: a path may be anything there
 	}
 	return dialect.Dialect{
 		Name:        Name,

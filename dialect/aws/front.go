@@ -14,6 +14,7 @@ import (
 	"github.com/sluicehq/sluice/dialect/aws/apispec"
 	"github.com/sluicehq/sluice/dialect/aws/httpapi"
 	"github.com/sluicehq/sluice/dialect/aws/lambda"
+	"github.com/sluicehq/sluice/dialect/aws/s3"
 	"github.com/sluicehq/sluice/dialect/aws/websocket"
 	"github.com/sluicehq/sluice/dialect/aws/websocket/policy"
 )
@@ -69,6 +70,14 @@ func (c *cloud) front(_ context.Context, app *sluice.App) (*dialect.Front, error
 		f.add(h, s.ID+".lambda-url."+region+".on.aws", s.ID+".lambda-url.localhost")
 		homes = append(homes, h)
 		out.Addresses = append(out.Addresses, sluice.Output{Name: string(fn.Name), Value: "http://" + c.withPort(app.Name, s.ID+".lambda-url.localhost") + "/"})
+	}
+	for i := range app.Buckets {
+		b := &app.Buckets[i]
+		if b.Website == nil {
+			continue
+		}
+		f.add(c.buckets.Site(b.Name), append(s3.SiteHosts(b.Name, region), b.Hosts...)...)
+		out.Addresses = append(out.Addresses, sluice.Output{Name: "website " + b.Name, Value: "http://" + c.withPort(app.Name, b.Name+".web.localhost") + "/"})
 	}
 	out.Hosts = keys(f.byHost)
 	if len(homes) == 1 {

@@ -1,0 +1,283 @@
+package s3
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/sluicehq/sluice/object"
+	"github.com/sluicehq/sluice/object/rest"
+)
+
+const namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
+
+var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+
+// words is how S3 differs.
+func (h *Handler) words() rest.Front {
+	return rest.Front{
+		Objects: h.Objects, Log: h.Log, Name: "s3", Prefix: "x-amz-", Server: "AmazonS3", Namespace: namespace, Storage: "STANDARD",
+		Home: DefaultRegion, ObjectACL: "acl", Clamp: true, MaxKeys: 1000, MinPart: 5 << 20, Rules: true, Names: bucketName,
+		Service: serviceOps, Buckets: bucketOps, Keys: objectOps, Subs: subResources,
+		NewID: newID, Identify: h.identify, Region: region, Again: again, ACL: cannedACL, Type: contentType, Public: public,
+		Input: input, Complete: complete, Stored: stored, Described: described, Explain: explain,
+		Start: func(c *rest.Call) {
+			c.Set("x-amz-id-2", hostID(c.ID))
+		},
+	}
+}
+
+var serviceOps = map[string]rest.Operation{
+	"GET": {Run: listBuckets, Need: rest.Signed},
+}
+
+var bucketOps = map[string]rest.Operation{
+	"PUT":                      {Run: (*rest.Call).CreateBucket, Need: rest.Creator},
+	"PUT acl":                  {Run: (*rest.Call).PutGrants},
+	"PUT cors":                 {Run: (*rest.Call).PutCORS},
+	"PUT encryption":           {Run: encryption.Put},
+	"PUT ownershipControls":    {Run: ownership.Put},
+	"PUT policy":               {Run: putPolicy},
+	"PUT publicAccessBlock":    {Run: accessBlock.Put},
+	"PUT requestPayment":       {Run: putPayer},
+	"PUT tagging":              {Run: putBucketTags},
+	"PUT versioning":           {Run: putVersioning},
+	"PUT website":              {Run: (*rest.Call).PutWebsite},
+	"GET":                      {Run: (*rest.Call).ListObjects, Need: rest.Lister},
+	"GET accelerate":           {Run: accelerate.Get},
+	"GET acl":                  {Run: (*rest.Call).GetGrants},
+	"GET cors":                 {Run: (*rest.Call).GetCORS},
+	"GET encryption":           {Run: encryption.Get},
+	"GET lifecycle":            {Run: lifecycle.Get},
+	"GET location":             {Run: getLocation},
+	"GET logging":              {Run: logging.Get},
+	"GET notification":         {Run: notification.Get},
+	"GET object-lock":          {Run: lock.Get},
+	"GET ownershipControls":    {Run: ownership.Get},
+	"GET policy":               {Run: bucketPolicy.Get},
+	"GET policyStatus":         {Run: policyStatus},
+	"GET publicAccessBlock":    {Run: accessBlock.Get},
+	"GET replication":          {Run: replication.Get},
+	"GET requestPayment":       {Run: payment.Get},
+	"GET tagging":              {Run: tags.Get},
+	"GET uploads":              {Run: (*rest.Call).ListUploads},
+	"GET versioning":           {Run: versioning.Get},
+	"GET versions":             {Run: listVersions, Need: rest.Lister},
+	"GET website":              {Run: (*rest.Call).GetWebsite},
+	"HEAD":                     {Run: (*rest.Call).HeadBucket, Need: rest.Lister},
+	"DELETE":                   {Run: (*rest.Call).DeleteBucket},
+	"DELETE cors":              {Run: (*rest.Call).DeleteCORS},
+	"DELETE encryption":        {Run: encryption.Delete},
+	"DELETE lifecycle":         {Run: lifecycle.Delete},
+	"DELETE ownershipControls": {Run: ownership.Delete},
+	"DELETE policy":            {Run: bucketPolicy.Delete},
+	"DELETE publicAccessBlock": {Run: accessBlock.Delete},
+	"DELETE tagging":           {Run: tags.Delete},
+	"DELETE website":           {Run: (*rest.Call).DeleteWebsite},
+	"POST delete":              {Run: (*rest.Call).DeleteMany, Need: rest.Writer},
+}
+
+var objectOps = map[string]rest.Operation{
+	"PUT":             {Run: putObject, Need: rest.Writer},
+	"PUT acl":         {Run: (*rest.Call).PutGrants},
+	"PUT tagging":     {Run: putTags},
+	"PUT uploadId":    {Run: (*rest.Call).PutPart, Need: rest.Writer},
+	"GET":             {Run: (*rest.Call).GetObject, Need: rest.Reader},
+	"GET acl":         {Run: (*rest.Call).GetGrants},
+	"GET tagging":     {Run: getTags},
+	"GET uploadId":    {Run: (*rest.Call).ListParts},
+	"HEAD":            {Run: (*rest.Call).GetObject, Need: rest.Reader},
+	"DELETE":          {Run: (*rest.Call).DeleteObject, Need: rest.Writer},
+	"DELETE tagging":  {Run: deleteTags},
+	"DELETE uploadId": {Run: (*rest.Call).AbortUpload},
+	"POST uploads":    {Run: (*rest.Call).BeginUpload, Need: rest.Writer},
+	"POST uploadId":   {Run: (*rest.Call).CompleteUpload, Need: rest.Writer},
+}
+
+// subResources change what a request means. We serve those of the tables above.
+var subResources = []string{
+	"accelerate", "acl", "analytics", "attributes", "cors", "delete", "encryption", "intelligent-tiering", "inventory", "legal-hold",
+	"lifecycle", "location", "logging", "metrics", "notification", "object-lock", "ownershipControls", "policy", "policyStatus",
+	"publicAccessBlock", "replication", "requestPayment", "restore", "retention", "select", "tagging", "torrent", "uploadId", "uploads",
+	"versioning", "versions", "website",
+}
+
+func newID() string {
+	raw := make([]byte, 8)
+	rand.Read(raw)
+	return strings.ToUpper(hex.EncodeToString(raw))
+}
+
+// hostID is the longer id of an answer, which names its server: ours have the same.
+func hostID(request string) string {
+	return base64.StdEncoding.EncodeToString([]byte("sluice " + request))
+}
+
+// region is that of a bucket to be made: it is named, or the request is signed for it.
+func region(c *rest.Call, constraint string) string {
+	switch {
+	case constraint == "EU":
+		return "eu-west-1"
+	case constraint != "":
+		return constraint
+	}
+	return c.Who.Region
+}
+
+// again answers who makes a bucket of theirs once more.
+func again(c *rest.Call) error {
+	if c.Who.Region == "" || c.Who.Region == DefaultRegion {
+		return nil
+	}
+	return rest.Refuse(409, "BucketAlreadyOwnedByYou", "Your previous request to create the named bucket succeeded and you already own it.").
+		With("BucketName", c.Bucket)
+}
+
+// cannedACL reads the rules that are for others than everybody: what they add to a private object is for
+// AWS's own accounts.
+func cannedACL(value string) (string, bool) {
+	switch value {
+	case "authenticated-read", "aws-exec-read", "bucket-owner-read", "bucket-owner-full-control", "log-delivery-write":
+		return object.Private, true
+	}
+	return "", false
+}
+
+func contentType(string) string { return "binary/octet-stream" }
+
+func input(c *rest.Call, in *object.PutInput) error {
+	for _, name := range []string{"server-side-encryption-customer-algorithm", "object-lock-mode", "write-offset-bytes"} {
+		if c.Header(name) != "" {
+			return rest.NotImplemented(c.Prefix + name)
+		}
+	}
+	cond, err := condition(c)
+	if err != nil {
+		return err
+	}
+	in.Condition = cond
+	if to := c.Header("website-redirect-location"); to != "" {
+		in.Docs[c.RedirectDoc()] = to
+	}
+	if text := c.Header("tagging"); text != "" {
+		set, err := parseTags(text)
+		if err != nil {
+			return err
+		}
+		in.Docs[docTags] = set
+	}
+	if a := c.Header("checksum-algorithm"); a != "" { // of an upload that begins
+		if algorithms[strings.ToLower(a)] == nil {
+			return rest.Refuse(400, "InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+		}
+		c.Set("x-amz-checksum-algorithm", a)
+	}
+	return nil
+}
+
+// condition is what must hold of the object that is written over.
+func condition(c *rest.Call) (cond object.Condition, err error) {
+	switch v := c.R.Header.Get("If-None-Match"); v {
+	case "":
+	case "*":
+		cond.NoOverwrite = true
+	default:
+		return cond, rest.NotImplemented("If-None-Match")
+	}
+	cond.IfMatch = strings.Trim(c.R.Header.Get("If-Match"), `"`)
+	return cond, nil
+}
+
+// putObject is PutObject; a copy onto itself has to change something.
+func putObject(c *rest.Call) error {
+	if from := strings.TrimPrefix(c.Header("copy-source"), "/"); from != "" && !strings.EqualFold(c.Header("metadata-directive"), "REPLACE") &&
+		(from == c.Bucket+"/"+c.Key || from == c.Bucket+"/"+rest.Escape(c.Key, true)) {
+		return rest.Refuse(400, "InvalidRequest", "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
+	}
+	return c.PutObject()
+}
+
+// complete makes the object's checksum of those of the parts: the checksum of them, and their number.
+func complete(c *rest.Call, in *object.CompleteInput, parts []rest.CompletePart) error {
+	var err error
+	if in.Condition, err = condition(c); err != nil {
+		return err
+	}
+	sums := map[string][]byte{}
+	count := map[string]int{}
+	for _, p := range parts {
+		for _, x := range p.Others {
+			name, ok := strings.CutPrefix(x.XMLName.Local, "Checksum")
+			raw, err := base64.StdEncoding.DecodeString(x.Value)
+			if ok && err == nil {
+				name = strings.ToLower(name)
+				sums[name] = append(sums[name], raw...)
+				count[name]++
+			}
+		}
+	}
+	whole := strings.EqualFold(c.Header("checksum-type"), "FULL_OBJECT")
+	in.Docs = func(of map[string]string) map[string]string {
+		docs := map[string]string{}
+		for name, v := range of {
+			docs[name] = v
+		}
+		for name, raw := range sums {
+			if algorithms[name] == nil || count[name] != len(parts) || whole {
+				continue
+			}
+			sum := algorithms[name]()
+			sum.Write(raw)
+			docs[checksum+name] = base64.StdEncoding.EncodeToString(sum.Sum(nil)) + "-" + strconv.Itoa(len(parts))
+		}
+		return docs
+	}
+	return nil
+}
+
+// stored tells the checksums of what was written, and of what is read by who asks for them.
+func stored(c *rest.Call, o *object.Object) {
+	docs := c.Docs
+	if o != nil {
+		docs = o.Docs
+	}
+	if c.R.Method == http.MethodGet || c.R.Method == http.MethodHead {
+		if !strings.EqualFold(c.Header("checksum-mode"), "ENABLED") || len(c.W.Header()["Content-Range"]) > 0 {
+			return
+		}
+	}
+	for name, v := range docs {
+		if !strings.HasPrefix(name, checksum) {
+			continue
+		}
+		c.Set(name, v)
+		kind := "FULL_OBJECT"
+		if strings.Contains(v, "-") {
+			kind = "COMPOSITE"
+		}
+		if o != nil {
+			c.Set("x-amz-checksum-type", kind)
+		}
+	}
+}
+
+func described(c *rest.Call, o *object.Object) {
+	if to := o.Docs[c.RedirectDoc()]; to != "" {
+		c.Set(c.RedirectDoc(), to)
+	}
+	if set := o.Docs[docTags]; set != "" {
+		c.Set("x-amz-tagging-count", strconv.Itoa(strings.Count(set, "&")+1))
+	}
+}
+
+func explain(c *rest.Call, f *rest.Fault) []rest.Field {
+	fields := append([]rest.Field{{Name: "Code", Value: f.Code}, {Name: "Message", Value: f.Message}}, f.Fields...)
+	if c.Key != "" && f.Code != "NoSuchKey" {
+		fields = append(fields, rest.Field{Name: "Resource", Value: "/" + c.Bucket + "/" + c.Key})
+	}
+	return append(fields, rest.Field{Name: "RequestId", Value: c.ID}, rest.Field{Name: "HostId", Value: hostID(c.ID)})
+}

@@ -1,0 +1,374 @@
+package s3
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/sluicehq/sluice/dialect/aws/websocket/policy"
+	"github.com/sluicehq/sluice/object"
+	"github.com/sluicehq/sluice/object/rest"
+)
+
+func missing(code, message string) rest.Fault {
+	return rest.Fault{Status: http.StatusNotFound, Code: code, Message: message}
+}
+
+func empty(root, content string) string {
+	return xml.Header + "<" + root + ` xmlns="` + namespace + `">` + content + "</" + root + ">"
+}
+
+// The settings that are only told again. Those that would have to be acted upon can be asked for, as
+// tools do, but not made.
+var (
+	accelerate   = &rest.Setting{Name: "accelerate", Default: empty("AccelerateConfiguration", "")}
+	accessBlock  = &rest.Setting{Name: "publicAccessBlock", Missing: missing("NoSuchPublicAccessBlockConfiguration", "The public access block configuration was not found")}
+	bucketPolicy = &rest.Setting{Name: "policy", Kind: "application/json", Missing: missing("NoSuchBucketPolicy", "The bucket policy does not exist")}
+	encryption   = &rest.Setting{Name: "encryption", Missing: missing("ServerSideEncryptionConfigurationNotFoundError", "The server side encryption configuration was not found")}
+	lifecycle    = &rest.Setting{Name: "lifecycle", Missing: missing("NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist")}
+	lock         = &rest.Setting{Name: "object-lock", Missing: missing("ObjectLockConfigurationNotFoundError", "Object Lock configuration does not exist for this bucket")}
+	logging      = &rest.Setting{Name: "logging", Default: empty("BucketLoggingStatus", "")}
+	notification = &rest.Setting{Name: "notification", Default: empty("NotificationConfiguration", "")}
+	ownership    = &rest.Setting{Name: "ownershipControls", Missing: missing("OwnershipControlsNotFoundError", "The bucket ownership controls were not found")}
+	payment      = &rest.Setting{Name: "requestPayment", Default: empty("RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>")}
+	replication  = &rest.Setting{Name: "replication", Missing: missing("ReplicationConfigurationNotFoundError", "The replication configuration was not found")}
+	tags         = &rest.Setting{Name: "tagging", Missing: missing("NoSuchTagSet", "The TagSet does not exist")}
+	versioning   = &rest.Setting{Name: "versioning", Default: empty("VersioningConfiguration", "")}
+)
+
+// putVersioning takes what comes to no versions: there are none.
+func putVersioning(c *rest.Call) error {
+	var in struct {
+		XMLName xml.Name `xml:"VersioningConfiguration"`
+		Status  string
+	}
+	if err := c.Body(&in); err != nil {
+		return err
+	}
+	switch in.Status {
+	case "Suspended":
+		return c.Done(c.SetDoc(versioning.Name, []byte(empty("VersioningConfiguration", "<Status>Suspended</Status>"))), http.StatusOK)
+	case "Enabled":
+		return rest.NotImplemented("versioning")
+	}
+	return rest.Malformed()
+}
+
+func putPayer(c *rest.Call) error {
+	var in struct {
+		XMLName xml.Name `xml:"RequestPaymentConfiguration"`
+		Payer   string
+	}
+	if err := c.Body(&in); err != nil {
+		return err
+	}
+	if in.Payer != "BucketOwner" {
+		return rest.NotImplemented("requestPayment")
+	}
+	return c.Empty(http.StatusOK)
+}
+
+func getLocation(c *rest.Call) error {
+	region := c.RegionOf(c.B)
+	if region == DefaultRegion {
+		region = ""
+	}
+	return c.Answer(struct {
+		XMLName xml.Name `xml:"LocationConstraint"`
+		Value   string   `xml:",chardata"`
+	}{Value: region})
+}
+
+func listBuckets(c *rest.Call) error {
+	limit, err := c.Count("max-buckets", 10000, 10000)
+	if err != nil {
+		return err
+	}
+	list, more, err := c.Mine(c.Query.Get("prefix"), c.Query.Get("continuation-token"), limit)
+	if err != nil {
+		return err
+	}
+	type bucket struct{ Name, CreationDate, BucketRegion string }
+	out := struct {
+		XMLName           xml.Name `xml:"ListAllMyBucketsResult"`
+		Owner             rest.OwnerXML
+		Buckets           []bucket `xml:"Buckets>Bucket"`
+		ContinuationToken string   `xml:",omitempty"`
+		Prefix            string   `xml:",omitempty"`
+	}{Owner: rest.OwnerOf(&object.Bucket{App: c.Who.App}), Prefix: c.Query.Get("prefix")}
+	for i := range list {
+		out.Buckets = append(out.Buckets, bucket{list[i].Name, rest.Stamp(list[i].Created), c.RegionOf(&list[i])})
+		if more {
+			out.ContinuationToken = list[i].Name
+		}
+	}
+	return c.Answer(out)
+}
+
+// listVersions lists the one version that each object has.
+func listVersions(c *rest.Call) error {
+	limit, err := c.Count("max-keys", 1000, 1000)
+	if err != nil {
+		return err
+	}
+	q := c.Query
+	in := object.ListInput{Prefix: q.Get("prefix"), Delimiter: q.Get("delimiter"), After: q.Get("key-marker"), Max: limit}
+	page, err := c.Objects.List(c.Ctx, c.Bucket, in)
+	if err != nil {
+		return err
+	}
+	name := func(s string) string { return s }
+	if q.Get("encoding-type") == "url" {
+		name = func(s string) string { return rest.Escape(s, false) }
+	}
+	type version struct {
+		Key, VersionId     string
+		IsLatest           bool
+		LastModified, ETag string
+		Size               int64
+		StorageClass       string
+		Owner              rest.OwnerXML
+	}
+	type prefix struct{ Prefix string }
+	out := struct {
+		XMLName             xml.Name `xml:"ListVersionsResult"`
+		Name                string
+		Prefix              string
+		KeyMarker           string
+		VersionIdMarker     string
+		NextKeyMarker       string `xml:",omitempty"`
+		NextVersionIdMarker string `xml:",omitempty"`
+		MaxKeys             int
+		Delimiter           string `xml:",omitempty"`
+		EncodingType        string `xml:",omitempty"`
+		IsTruncated         bool
+		Version             []version
+		CommonPrefixes      []prefix
+	}{Name: c.Bucket, Prefix: name(in.Prefix), KeyMarker: name(in.After), MaxKeys: limit, Delimiter: name(in.Delimiter),
+		EncodingType: q.Get("encoding-type"), IsTruncated: page.Truncated, NextKeyMarker: name(page.Next)}
+	if page.Truncated {
+		out.NextVersionIdMarker = "null"
+	}
+	for i := range page.Objects {
+		o := &page.Objects[i]
+		out.Version = append(out.Version, version{name(o.Key), "null", true, rest.Stamp(o.Modified), c.ETag(o.ETag), o.Size, c.Storage, rest.OwnerOf(c.B)})
+	}
+	for _, p := range page.Prefixes {
+		out.CommonPrefixes = append(out.CommonPrefixes, prefix{name(p)})
+	}
+	return c.Answer(out)
+}
+
+// docTags is the name of an object's tags among its Docs: a query string.
+const docTags = "tagging"
+
+type taggingXML struct {
+	XMLName xml.Name `xml:"Tagging"`
+	TagSet  struct {
+		Tag []tagXML
+	}
+}
+
+type tagXML struct{ Key, Value string }
+
+// check refuses tags that S3 refuses, of at most limit.
+func (t *taggingXML) check(limit int) error {
+	if len(t.TagSet.Tag) > limit {
+		return rest.Refuse(400, "BadRequest", "Object tags cannot be greater than 10")
+	}
+	seen := map[string]bool{}
+	for _, x := range t.TagSet.Tag {
+		if x.Key == "" || len([]rune(x.Key)) > 128 || len([]rune(x.Value)) > 256 || seen[x.Key] {
+			return rest.Refuse(400, "InvalidTag", "The TagKey or TagValue you have provided is invalid, or there are two with the same key.")
+		}
+		seen[x.Key] = true
+	}
+	return nil
+}
+
+func (t *taggingXML) encode() string {
+	v := url.Values{}
+	for _, x := range t.TagSet.Tag {
+		v.Set(x.Key, x.Value)
+	}
+	return v.Encode()
+}
+
+// parseTags reads tags of a header.
+func parseTags(text string) (string, error) {
+	v, err := url.ParseQuery(text)
+	if err != nil {
+		return "", rest.Invalid("x-amz-tagging", text, "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.")
+	}
+	var t taggingXML
+	for name, values := range v {
+		for _, value := range values {
+			t.TagSet.Tag = append(t.TagSet.Tag, tagXML{name, value})
+		}
+	}
+	return t.encode(), t.check(10)
+}
+
+func putBucketTags(c *rest.Call) error {
+	var in taggingXML
+	if err := c.Body(&in); err != nil {
+		return err
+	}
+	if err := in.check(50); err != nil {
+		return err
+	}
+	doc, err := xml.Marshal(in)
+	if err == nil {
+		err = c.SetDoc(tags.Name, doc)
+	}
+	return c.Done(err, http.StatusNoContent)
+}
+
+func putTags(c *rest.Call) error {
+	var in taggingXML
+	if err := c.Body(&in); err != nil {
+		return err
+	}
+	if err := in.check(10); err != nil {
+		return err
+	}
+	return c.Done(setTags(c, in.encode()), http.StatusOK)
+}
+
+func deleteTags(c *rest.Call) error { return c.Done(setTags(c, ""), http.StatusNoContent) }
+
+func setTags(c *rest.Call, set string) error {
+	_, err := c.Objects.AlterObject(c.Ctx, c.Bucket, c.Key, func(o *object.Object) error {
+		docs := map[string]string{docTags: set}
+		for name, v := range o.Docs {
+			if name != docTags {
+				docs[name] = v
+			}
+		}
+		if set == "" {
+			delete(docs, docTags)
+		}
+		o.Docs = docs
+		return nil
+	})
+	return err
+}
+
+func getTags(c *rest.Call) error {
+	o, err := c.Objects.Head(c.Ctx, c.Bucket, c.Key)
+	if err != nil {
+		return err
+	}
+	var out taggingXML
+	for pair := range strings.SplitSeq(o.Docs[docTags], "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		name, _ = url.QueryUnescape(name) // written by encode
+		value, _ = url.QueryUnescape(value)
+		if name != "" {
+			out.TagSet.Tag = append(out.TagSet.Tag, tagXML{name, value})
+		}
+	}
+	return c.Answer(out)
+}
+
+// putPolicy keeps a bucket's policy: what it lets everybody do is done (see public).
+func putPolicy(c *rest.Call) error {
+	doc, err := io.ReadAll(io.LimitReader(c.R.Body, 20<<10+1))
+	if err != nil {
+		return err
+	}
+	if _, err := anonymous(doc); err != nil || len(doc) > 20<<10 {
+		message := "Policies must be valid JSON and the first byte must be '{'"
+		if err != nil && json.Valid(doc) {
+			message = err.Error()
+		}
+		return rest.Refuse(400, "MalformedPolicy", message)
+	}
+	return c.Done(c.SetDoc(bucketPolicy.Name, doc), http.StatusNoContent)
+}
+
+// anonymous is what a policy says of everybody; nil when nothing.
+func anonymous(doc []byte) (*policy.Document, error) {
+	var raw struct{ Statement json.RawMessage }
+	if err := json.Unmarshal(doc, &raw); err != nil {
+		return nil, err
+	}
+	if _, err := policy.Parse(doc); err != nil {
+		return nil, err
+	}
+	var list []map[string]json.RawMessage
+	if json.Unmarshal(raw.Statement, &list) != nil {
+		var one map[string]json.RawMessage
+		if err := json.Unmarshal(raw.Statement, &one); err != nil {
+			return nil, err
+		}
+		list = append(list, one)
+	}
+	var kept []map[string]json.RawMessage
+	for _, s := range list {
+		var named struct{ AWS any }
+		var who any
+		json.Unmarshal(s["Principal"], &who) // of another form it is nobody we know
+		if json.Unmarshal(s["Principal"], &named) == nil {
+			who = named.AWS
+		}
+		if list, ok := who.([]any); ok && len(list) == 1 {
+			who = list[0]
+		}
+		if who == "*" {
+			kept = append(kept, s)
+		}
+	}
+	if len(kept) == 0 {
+		return nil, nil
+	}
+	text, err := json.Marshal(map[string]any{"Statement": kept})
+	if err != nil {
+		return nil, err
+	}
+	return policy.Parse(text)
+}
+
+// public reports whether the bucket's policy lets everybody do something.
+func public(c *rest.Call, b *object.Bucket, key string, need rest.Right) (bool, error) {
+	doc := b.Docs["s3."+bucketPolicy.Name]
+	if doc == nil {
+		return false, nil
+	}
+	p, err := anonymous(doc)
+	if p == nil || err != nil {
+		return false, err
+	}
+	action, resource := "s3:GetObject", "arn:aws:s3:::"+b.Name+"/"+key
+	switch {
+	case need == rest.Lister:
+		action, resource = "s3:ListBucket", "arn:aws:s3:::"+b.Name
+	case need == rest.Writer && c.R.Method == http.MethodDelete, need == rest.Writer && c.Sub == "delete":
+		action = "s3:DeleteObject"
+	case need == rest.Writer:
+		action = "s3:PutObject"
+	}
+	ip := c.R.RemoteAddr
+	if i := strings.LastIndexByte(ip, ':'); i >= 0 {
+		ip = strings.Trim(ip[:i], "[]")
+	}
+	return p.Decide(policy.Request{Action: action, Resource: resource,
+		Context: map[string]string{"aws:sourceip": ip, "aws:referer": c.R.Referer(), "aws:useragent": c.R.UserAgent()}}) == policy.Allow, nil
+}
+
+func policyStatus(c *rest.Call) error {
+	if c.Doc(c.B, bucketPolicy.Name) == nil {
+		return bucketPolicy.Get(c) // which says that there is none
+	}
+	p, err := anonymous(c.Doc(c.B, bucketPolicy.Name))
+	if err != nil {
+		return err
+	}
+	return c.Answer(struct {
+		XMLName  xml.Name `xml:"PolicyStatus"`
+		IsPublic bool
+	}{IsPublic: p != nil})
+}
