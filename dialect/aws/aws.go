@@ -20,6 +20,7 @@ import (
 	"github.com/sluicehq/sluice/dialect/aws/s3"
 	"github.com/sluicehq/sluice/dialect/aws/sam"
 	"github.com/sluicehq/sluice/dialect/aws/sigv4"
+	"github.com/sluicehq/sluice/dialect/aws/sls"
 	"github.com/sluicehq/sluice/dialect/aws/websocket"
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/function/modules"
@@ -65,17 +66,22 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 			"python": {Language: modules.Python, Dir: filepath.Join(r.Dir, "aws-python"), Base: []string{"boto3", "botocore"}, Log: r.Log},
 		}
 	}
-	calls := lambda.Options{Lambda: c.lambda, Keys: r.Keys, Log: r.Log}
+	calls := lambda.Options{Lambda: c.lambda, Keys: r.Keys, Objects: r.Objects, Streams: c.tables, Log: r.Log}
+	if r.Dir != "" && r.Apps != nil {
+		calls.Apps, calls.Dir = r.Apps, r.Dir
+	}
 	var run func(context.Context) error
 	var notify object.Notify
 	if r.Store != nil {
 		calls.Later = lambda.NewQueue(r.Store, c.lambda, 0, r.Log)
 		notify = lambda.NewNotify(r.Functions, calls.Later)
+		mappings := lambda.NewMappings(lambda.MappingOptions{Store: r.Store, Lambda: c.lambda, Later: calls.Later, Streams: c.tables, Log: r.Log})
 		timers := lambda.NewTimers(r.Store, r.Functions, calls.Later, r.Log)
 		run = func(ctx context.Context) error {
 			g, ctx := errgroup.WithContext(ctx)
 			g.Go(func() error { return calls.Later.Run(ctx) })
 			g.Go(func() error { return timers.Run(ctx) })
+			g.Go(func() error { return mappings.Run(ctx) })
 			return g.Wait()
 		}
 	}
@@ -87,7 +93,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 	}
 	return dialect.Dialect{
 		Name:        Name,
-		Reader:      sam.New(sam.Options{}),
+		Reader:      templates{sam.New(sam.Options{}), sls.New(sam.Options{})},
 		Claims:      func(r *http.Request) bool { return c.find(r) != nil },
 		API:         http.HandlerFunc(c.serve),
 		Starters:    []function.Starter{&lambda.Provided{}},

@@ -53,6 +53,16 @@ func (h *Handler) Latest(ctx context.Context, name string) (uint64, error) {
 	return next, err
 }
 
+// Stream is the ARN of a table's present stream, and the name of its shard: a stream that is switched on
+// anew is another one. The table is named, and missed, as with Records.
+func (h *Handler) Stream(ctx context.Context, name string) (arn, shard string, err error) {
+	d, err := h.streamed(ctx, name)
+	if err != nil {
+		return "", "", err
+	}
+	return h.streamARN(d), d.desc.Stream.shard(), nil
+}
+
 // streamed finds a table that has a stream.
 func (h *Handler) streamed(ctx context.Context, name string) (*described, error) {
 	if strings.Contains(name, "/stream/") {

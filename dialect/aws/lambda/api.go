@@ -3,7 +3,6 @@ package lambda
 import (
 	"cmp"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -29,15 +28,21 @@ const maxClient = 3583
 type Options struct {
 	Lambda *Lambda
 	Keys   Keys
-	Later  *function.Queue  // for asynchronous calls; nil refuses them
-	Log    *slog.Logger     // nil discards
-	Now    func() time.Time // nil is time.Now
+	Later  *function.Queue // for asynchronous calls; nil refuses them
+	// Apps, with Dir, is what functions that clients describe are deployed with; nil: they cannot be.
+	Apps    Apps
+	Dir     string           // for their code packages, absolute
+	Objects Objects          // that code may come from; nil: it cannot
+	Streams Streams          // of tables; nil: no event source mappings can be made
+	Log     *slog.Logger     // nil discards
+	Now     func() time.Time // nil is time.Now
 }
 
 // API serves Lambda's API (sections 3.1, 3.2). Every request has to be signed.
 type API struct {
-	o      Options
-	verify *sigv4.Verifier
+	o        Options
+	verify   *sigv4.Verifier
+	changing chan struct{} // holds one token while functions are changed
 }
 
 // New makes the API's handler.
@@ -48,14 +53,14 @@ func New(o Options) *API {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &API{o, sigv4.New(o.Keys, "lambda").At(o.Now)}
+	return &API{o, sigv4.New(o.Keys, "lambda").At(o.Now), make(chan struct{}, 1)}
 }
 
-var apiPath = regexp.MustCompile(`^/20\d\d-\d\d-\d\d/(functions|event-source-mappings|layers|tags|account-settings|code-signing-configs)(/|$)`)
+var apiPath = regexp.MustCompile(`^/20\d\d-\d\d-\d\d/(functions|event-source-mappings|layers|tags|account-settings)(/|$)`)
 
 // Claims reports whether a request on a shared listener is for Lambda.
 func Claims(r *http.Request) bool {
-	return strings.HasPrefix(r.Host, "lambda.") || apiPath.MatchString(r.URL.Path) && (strings.Contains(r.Header.Get("Authorization"), "/lambda/aws4_request") || strings.Contains(r.URL.RawQuery, "%2Flambda%2Faws4_request"))
+	return strings.HasPrefix(r.Host, "lambda.") || strings.HasPrefix(r.URL.Path, codePath) || apiPath.MatchString(r.URL.Path) && (strings.Contains(r.Header.Get("Authorization"), "/lambda/aws4_request") || strings.Contains(r.URL.RawQuery, "%2Flambda%2Faws4_request"))
 }
 
 // ServeHTTP serves one request.
@@ -71,6 +76,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *API) serve(w http.ResponseWriter, r *http.Request, id string) error {
+	if strings.HasPrefix(r.URL.Path, codePath) && r.Method == http.MethodGet {
+		return a.download(w, r)
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 70<<20)) // code packages come through here, too
 	if err != nil {
 		var big *http.MaxBytesError
@@ -99,7 +107,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, id string) error {
 			return a.stream(w, r, Call{App: who.App, Name: parts[2], Qualifier: r.URL.Query().Get("Qualifier"), RequestID: id, Payload: body})
 		}
 	}
-	return a.manage(w, r, who.App, parts, body)
+	return a.manage(w, r, who.Principal, who.Region, parts, body)
 }
 
 func tooLarge(limit int64) error {
@@ -126,39 +134,28 @@ func signatureFault(e *sigv4.Error) error {
 
 // invoke calls a function (section 3.1).
 func (a *API) invoke(w http.ResponseWriter, r *http.Request, app sluice.AppName, id, name string, body []byte) error {
-	c := Call{App: app, Name: name, Qualifier: r.URL.Query().Get("Qualifier"), RequestID: id, Payload: body, Trace: r.Header.Get("X-Amzn-Trace-Id")}
+	c := Call{App: app, Name: name, Qualifier: r.URL.Query().Get("Qualifier"), RequestID: id, Payload: body}
 	if len(body) > maxPayload {
 		return tooLarge(maxPayload)
 	}
-	if len(body) > 0 && !json.Valid(body) {
-		return faultf(http.StatusBadRequest, "InvalidRequestContentException", "Could not parse request body into json: Could not parse payload into json")
-	}
-	if text := r.Header.Get("X-Amz-Client-Context"); text != "" {
-		raw, err := base64.StdEncoding.DecodeString(text)
-		if err != nil || !json.Valid(raw) || len(raw) > maxClient {
-			return faultf(http.StatusBadRequest, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object.")
-		}
-		c.Client = string(raw)
+	if err := a.context(r, &c); err != nil {
+		return err
 	}
 	switch kind := r.Header.Get("X-Amz-Invocation-Type"); kind {
 	case "", "RequestResponse":
 	case "Event":
 		return a.later(w, r, c)
 	case "DryRun":
-		if _, err := a.o.Lambda.Resolve(app, name, c.Qualifier); err != nil {
-			return err
-		}
-		w.WriteHeader(http.StatusNoContent)
-		return nil
+		return a.dry(w, c)
 	default:
 		return invalidf("1 validation error detected: Value '%s' at 'invocationType' failed to satisfy constraint: Member must satisfy enum value set: [Event, RequestResponse, DryRun]", kind)
 	}
-	c.Tail = r.Header.Get("X-Amz-Log-Type") == "Tail"
 	f, res, err := a.o.Lambda.Invoke(r.Context(), c)
 	if err != nil {
 		return err
 	}
-	payload := a.header(w, f, &res, c)
+	_, q, _ := ParseName(name)
+	payload := a.header(w, f, cmp.Or(c.Qualifier, q), &res, c)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(payload)))
 	w.WriteHeader(http.StatusOK)
@@ -167,9 +164,9 @@ func (a *API) invoke(w http.ResponseWriter, r *http.Request, app sluice.AppName,
 }
 
 // header tells how a call went, and returns what it answers.
-func (a *API) header(w http.ResponseWriter, f *Function, res *sluice.Result, c Call) []byte {
+func (a *API) header(w http.ResponseWriter, f *Function, qualifier string, res *sluice.Result, c Call) []byte {
 	h := w.Header()
-	h.Set("X-Amz-Executed-Version", Latest)
+	h.Set("X-Amz-Executed-Version", f.version(qualifier))
 	h.Set("X-Amzn-Trace-Id", cmp.Or(c.Trace, newTrace()))
 	if c.Tail {
 		h.Set("X-Amz-Log-Result", base64.StdEncoding.EncodeToString(res.LogTail))

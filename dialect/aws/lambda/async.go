@@ -30,7 +30,11 @@ func (c calls) Invoke(ctx context.Context, inv sluice.Invocation) (sluice.Result
 	if !ok {
 		return sluice.Result{}, sluice.Errorf(sluice.Missing, "function %q is gone", inv.Function)
 	}
-	return c.l.run(ctx, describe(v), inv)
+	f := describe(v)
+	if inv.Attrs["arn"] == "" { // a schedule's
+		inv.Attrs = map[string]string{"arn": f.ARN, "trace": newTrace()}
+	}
+	return c.l.run(ctx, f, inv)
 }
 
 // Version is what a function is now.

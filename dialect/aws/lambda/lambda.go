@@ -55,6 +55,15 @@ type Lambda struct {
 
 	mu    sync.RWMutex // guards known
 	known map[asked]*Function
+
+	busy    sync.Mutex // guards running
+	running map[place]int
+}
+
+// place is a function of whose calls only so many run at once.
+type place struct {
+	app  sluice.AppName
+	name sluice.FunctionName
 }
 
 // asked is a name as somebody of an app used it.
@@ -77,7 +86,7 @@ func NewLambda(f Functions, logs function.LogSink, log *slog.Logger) *Lambda {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Lambda{functions: f, logs: logs, log: log, known: map[asked]*Function{}}
+	return &Lambda{functions: f, logs: logs, log: log, known: map[asked]*Function{}, running: map[place]int{}}
 }
 
 // ARN is the name of a function for everybody (section 0).
@@ -144,20 +153,22 @@ func (l *Lambda) search(app sluice.AppName, name string) *function.Version {
 			return v
 		}
 	}
-	var other *function.Version
+	var other, logical *function.Version
 	for _, s := range l.functions.List("") {
 		v, ok := l.functions.Version(s.App, s.Name)
 		if !ok || v.Dialect != dialect {
 			continue
 		}
-		if PhysicalName(&v.Spec) == name || app == "" && string(v.Spec.Name) == name {
-			if v.App == app {
-				return v
-			}
+		switch {
+		case PhysicalName(&v.Spec) == name && v.App == app:
+			return v
+		case PhysicalName(&v.Spec) == name:
 			other = cmp.Or(other, v)
+		case app == "" && string(v.Spec.Name) == name:
+			logical = cmp.Or(logical, v)
 		}
 	}
-	return other
+	return cmp.Or(other, logical)
 }
 
 // Call is one call of a function.
@@ -201,9 +212,6 @@ func (l *Lambda) Invoke(ctx context.Context, c Call) (*Function, sluice.Result, 
 	if err != nil {
 		return nil, sluice.Result{}, err
 	}
-	if f.Extra.Reserved != nil && *f.Extra.Reserved == 0 {
-		return f, sluice.Result{}, sluice.Errorf(sluice.Throttled, "Rate Exceeded.")
-	}
 	res, err := l.run(ctx, f, inv)
 	return f, res, err
 }
@@ -218,6 +226,9 @@ func (l *Lambda) invocation(c Call) (*Function, sluice.Invocation, error) {
 	if qualifier != "" {
 		arn += ":" + qualifier
 	}
+	if len(c.Payload) == 0 {
+		c.Payload = []byte("{}")
+	}
 	inv := sluice.Invocation{App: f.App, Function: f.Spec.Name, Qualifier: qualifier, RequestID: cmp.Or(c.RequestID, NewRequestID()), Payload: c.Payload, Conn: c.Conn,
 		Attrs: map[string]string{"arn": arn, "trace": cmp.Or(c.Trace, newTrace())}}
 	if c.Client != "" {
@@ -229,13 +240,43 @@ func (l *Lambda) invocation(c Call) (*Function, sluice.Invocation, error) {
 	return f, inv, nil
 }
 
-// run runs a call between the lines that frame it.
+// run runs a call between the lines that frame it. Throttled is its error when as many calls of the
+// function run as it has concurrency reserved (section 3.3).
 func (l *Lambda) run(ctx context.Context, f *Function, inv sluice.Invocation) (sluice.Result, error) {
+	leave, ok := l.enter(f)
+	if !ok {
+		return sluice.Result{}, sluice.Errorf(sluice.Throttled, "Rate Exceeded.")
+	}
+	defer leave()
 	id := inv.RequestID
 	l.write(f, id, "START RequestId: "+id+" Version: "+Latest)
 	res, err := l.functions.Invoke(ctx, inv)
+	if err == nil && len(res.Payload) > maxResponse {
+		res.Payload, res.Failure = nil, &sluice.Failure{Kind: sluice.TooBig, Type: "Function.ResponseSizeTooLarge", Message: "the response is too large"}
+	}
 	l.frame(f, id, &res, err)
 	return res, err
+}
+
+// enter counts a call of a function whose concurrency is limited, until leave; false when it is full.
+func (l *Lambda) enter(f *Function) (leave func(), ok bool) {
+	if f.Extra.Reserved == nil {
+		return func() {}, true
+	}
+	p := place{f.App, f.Spec.Name}
+	l.busy.Lock()
+	defer l.busy.Unlock()
+	if l.running[p] >= *f.Extra.Reserved {
+		return nil, false
+	}
+	l.running[p]++
+	return func() {
+		l.busy.Lock()
+		defer l.busy.Unlock()
+		if l.running[p]--; l.running[p] == 0 {
+			delete(l.running, p)
+		}
+	}, true
 }
 
 func (l *Lambda) write(v *Function, id, text string) {

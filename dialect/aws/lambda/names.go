@@ -30,6 +30,13 @@ type Extra struct {
 	Size     int64             `json:"size,omitempty"`
 	Revision string            `json:"revision,omitempty"`
 	CORS     *apispec.CORS     `json:"cors,omitempty"` // of the function's URL
+	// Published is the newest number that a version ever had: none comes twice.
+	Published int `json:"published,omitempty"`
+	// When the function's parts were last changed through the API; Mapped is by table.
+	URLCreated    time.Time            `json:"urlCreated,omitzero"`
+	URLModified   time.Time            `json:"urlModified,omitzero"`
+	AsyncModified time.Time            `json:"asyncModified,omitzero"`
+	Mapped        map[string]time.Time `json:"mapped,omitempty"`
 	// Settings are those of the function's description that are kept and not acted on (TracingConfig …).
 	Settings map[string]json.RawMessage `json:"settings,omitempty"`
 }
