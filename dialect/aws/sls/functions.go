@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
 )
 
@@ -267,9 +268,14 @@ func (s *service) code(f *fn, handler, runtime *cfn.Value) (code, meta *cfn.Valu
 		config = s.v.resolve(s.v.self("build.esbuild"))
 	}
 	given := cfn.Map(f.at)
+	external := sdk(target, f.at)
 	for _, e := range s.configured(config) {
 		key := options[e.Key]
-		if key == "" {
+		switch key {
+		case "":
+			continue
+		case "External":
+			external.List = append(external.List, items(listOf(e.Value))...)
 			continue
 		}
 		if key == "Loader" || key == "Define" || key == "OutExtension" || key == "Banner" || key == "Footer" || key == "Alias" {
@@ -279,11 +285,20 @@ func (s *service) code(f *fn, handler, runtime *cfn.Value) (code, meta *cfn.Valu
 		}
 		given = given.With(key, e.Value)
 	}
-	build := overlay(cfn.Map(f.at, props...), given)
+	build := overlay(cfn.Map(f.at, append(props, "External", external)...), given)
+	f.ignore = slices.Clone(ignored) // what is packed is what esbuild makes
 	if build.Get("Format").Str() == "esm" && build.Get("OutExtension") == nil {
 		build = build.With("OutExtension", cfn.List(f.at, cfn.Text(f.at, ".js=.mjs")))
 	}
 	return code, cfn.Map(f.at, "BuildMethod", "esbuild", "BuildProperties", build)
+}
+
+// sdk are the packages that AWS's runtimes bring along.
+func sdk(target string, at sluice.Place) *cfn.Value {
+	if n, err := strconv.Atoi(strings.TrimPrefix(target, "node")); err == nil && n < 18 {
+		return cfn.List(at, cfn.Text(at, "aws-sdk"))
+	}
+	return cfn.List(at, cfn.Text(at, "@aws-sdk/*"), cfn.Text(at, "@smithy/*"))
 }
 
 // options are those of esbuild that templates give, with the names that they have in SAM.

@@ -48,6 +48,12 @@ func (*Reader) Recognize(dir string) string {
 	return ""
 }
 
+// Names reports whether a file is called as a template of the framework: serverless.yml,
+// serverless.prod.yml.
+func Names(file string) bool {
+	return strings.HasPrefix(file, "serverless.") || strings.HasPrefix(file, "serverless-")
+}
+
 // nameIsAWS finds the provider in what cannot be parsed.
 var nameIsAWS = regexp.MustCompile(`\bname["']?\s*:\s*["']?aws\b`)
 
