@@ -148,9 +148,6 @@ func (s *Server) Run(ctx context.Context, main func(ctx context.Context) error) 
 	g.Go(func() error { return s.tables.Run(run) })
 	g.Go(func() error { return s.objects.Run(run) })
 	g.Go(func() error { return s.functions.Run(run) })
-	g.Go(func() error { return s.gateway.Run(run) })
-
-	g.Go(func() error { return s.sweep(run) })
 	streams, endStreams := context.WithCancel(rooms) // those who follow the logs would never leave
 	defer endStreams()
 	admin := &http.Server{
@@ -167,6 +164,8 @@ func (s *Server) Run(ctx context.Context, main func(ctx context.Context) error) 
 			g.Go(func() error { return d.Run(run) })
 		}
 	}
+	g.Go(func() error { return s.gateway.Run(run) }) // it begins with what it owes to the apps
+	g.Go(func() error { return s.sweep(run) })
 	for _, ln := range s.public {
 		g.Go(func() error { return s.gateway.Serve(run, ln) })
 	}
