@@ -21,7 +21,6 @@ import (
 	"github.com/sluicehq/sluice/dialect/aws/sam"
 	"github.com/sluicehq/sluice/dialect/aws/sigv4"
 	"github.com/sluicehq/sluice/dialect/aws/sls"
-	"github.com/sluicehq/sluice/dialect/aws/sls"
 	"github.com/sluicehq/sluice/dialect/aws/websocket"
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/function/modules"
