@@ -211,6 +211,27 @@ func (c *Content) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
+// Part is where the bytes of a multipart object's n-th part are, the first being 1; any other object is its
+// own first part. The error has Reason BadPart when there is none.
+func (c *Content) Part(n int) (from, to int64, err error) {
+	if c.Kind != Multipart && n == 1 {
+		return 0, c.Size, nil
+	}
+	if n >= 1 && n <= c.Parts {
+		err = c.s.kv.View(c.ctx, func(r kv.Reader) error {
+			i := 0
+			from, to = 0, 0
+			return eachSegment(r, c.Object.Body, 1, func(g *segment) bool {
+				i++
+				from, to = to, to+g.Size
+				return i < n
+			})
+		})
+		return from, to, err
+	}
+	return 0, 0, &Error{Reason: BadPart, Key: c.Key, Part: n}
+}
+
 // Close lets the object's bytes go.
 func (c *Content) Close() error {
 	c.shut()

@@ -218,6 +218,22 @@ func (c *Call) send(o *object.Content, status int) error {
 			return f
 		}
 	}
+	if text := c.Query.Get("partNumber"); text != "" && c.Parts && status == http.StatusOK {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > object.MaxParts {
+			return Invalid("partNumber", text, "Part number must be an integer between 1 and 10000, inclusive.")
+		}
+		if part.from, part.to, err = o.Part(n); err != nil {
+			return Refuse(416, "InvalidPartNumber", "The requested partnumber is not satisfiable")
+		}
+		if o.Size > 0 {
+			status = http.StatusPartialContent
+			c.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.from, part.to-1, o.Size))
+		}
+		if o.Kind == object.Multipart {
+			c.Set(c.Prefix+"mp-parts-count", strconv.Itoa(o.Object.Parts))
+		}
+	}
 	if _, err := o.Seek(part.from, io.SeekStart); err != nil {
 		return err
 	}
