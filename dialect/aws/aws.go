@@ -3,6 +3,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -184,7 +185,7 @@ func (c *cloud) environment(ctx context.Context, app *sluice.App, f *sluice.Func
 		}
 		variable := map[string]string{"nodejs": "NODE_PATH", "python": "PYTHONPATH"}[family]
 		if path != "" {
-			env[variable] = strings.TrimPrefix(f.Env[variable]+string(filepath.ListSeparator)+path, string(filepath.ListSeparator))
+			env[variable] = strings.TrimPrefix(cmp.Or(env[variable], f.Env[variable])+string(filepath.ListSeparator)+path, string(filepath.ListSeparator))
 		}
 	}
 	return env, nil

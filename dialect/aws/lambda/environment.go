@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"crypto/md5"
 	"encoding/hex"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/access"
+	"github.com/sluicehq/sluice/deploy"
 )
 
 // deployLife is how long the credentials in an environment hold: they are made at a deploy and read when
@@ -49,5 +52,32 @@ func Environment(keys Keys, app *sluice.App, f *sluice.Function) map[string]stri
 	if !strings.HasPrefix(f.Runtime, "provided") {
 		env["AWS_EXECUTION_ENV"] = "AWS_Lambda_" + f.Runtime
 	}
+	layers(env, f)
 	return env
+}
+
+// layers names the folders in which programs find what the function's layers bring, which the cloud has
+// in /opt. They go behind the function's own.
+func layers(env map[string]string, f *sluice.Function) {
+	opt := deploy.Opt(f.Code)
+	if len(f.Opt) == 0 {
+		return
+	}
+	env["SLUICE_LAYERS"] = opt
+	add := func(name, own, path string) {
+		if _, err := os.Stat(filepath.Join(opt, path)); err == nil {
+			env[name] = strings.TrimPrefix(cmp.Or(env[name], f.Env[name], own)+string(filepath.ListSeparator)+filepath.Join(opt, path), string(filepath.ListSeparator))
+		}
+	}
+	add("PATH", os.Getenv("PATH"), "bin")
+	add("LD_LIBRARY_PATH", "", "lib")
+	version, node := strings.CutPrefix(strings.TrimSuffix(f.Runtime, ".x"), "nodejs")
+	switch {
+	case node:
+		add("NODE_PATH", "", "nodejs/node"+version+"/node_modules")
+		add("NODE_PATH", "", "nodejs/node_modules")
+	case strings.HasPrefix(f.Runtime, "python"):
+		add("PYTHONPATH", "", "python")
+		add("PYTHONPATH", "", "python/lib/"+f.Runtime+"/site-packages")
+	}
 }
