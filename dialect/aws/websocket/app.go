@@ -210,12 +210,16 @@ func trim(path []string) []string {
 	return path
 }
 
-// segments are the parts of a request's path, each decoded once.
+// segments are the parts of a request's path, each decoded once. Empty ones do not count: the SDK for
+// Node doubles the slash of an endpoint that ends with one.
 func segments(r *http.Request) []string {
-	parts := strings.Split(r.URL.EscapedPath(), "/")
-	for i, p := range parts {
+	var parts []string
+	for p := range strings.SplitSeq(r.URL.EscapedPath(), "/") {
 		if s, err := url.PathUnescape(p); err == nil {
-			parts[i] = s
+			p = s
+		}
+		if p != "" {
+			parts = append(parts, p)
 		}
 	}
 	return parts

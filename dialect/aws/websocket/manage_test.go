@@ -80,6 +80,7 @@ func TestOneConnection(t *testing.T) {
 		{"post", "POST", apiHostName + path, s, 200, ""},
 		{"post with an escaped @", "POST", apiHostName + strings.ReplaceAll(path, "@", "%40"), s, 200, ""},
 		{"post with a bare =", "POST", apiHostName + "/prod/@connections/" + one, s, 200, ""},
+		{"post with a doubled slash", "POST", apiHostName + "/prod//@connections/" + one, s, 200, ""},
 		{"post by a domain", "POST", "https://ws.example.com/v2/@connections/" + one, s, 200, ""},
 		{"post by path", "POST", "http://127.0.0.1:4566/_aws/execute-api/abcd123456" + path, s, 200, ""},
 		{"post at home", "POST", "http://chat.localhost:8080" + path, s, 200, ""},
