@@ -102,7 +102,7 @@ func TestOneConnection(t *testing.T) {
 			t.Errorf("push %d: %s", i, p)
 		}
 	}
-	if len(s.rooms.pushed) != 10 {
+	if len(s.rooms.pushed) != 11 {
 		t.Errorf("%d pushes", len(s.rooms.pushed))
 	}
 	if diff := cmp.Diff([]sluice.CloseSpec{{Code: 1000}}, s.rooms.closed); diff != "" {
