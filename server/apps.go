@@ -113,12 +113,13 @@ func (s *Server) placeActions(list []sluice.Action) {
 	}
 }
 
-// exported is the value that a deployed app exports under a name (AWS's Fn::ImportValue).
+// exported is the value that a deployed app exports under a name (AWS's Fn::ImportValue), or its output
+// that app.Name names (Serverless Framework's cf).
 func (s *Server) exported(name string) (string, bool) {
 	if t := s.hosts.table.Load(); t != nil {
 		for _, m := range t.apps {
 			for _, o := range m.app.Outputs {
-				if o.Export == name {
+				if o.Export == name || string(m.app.Name)+"."+o.Name == name {
 					return o.Value, true
 				}
 			}

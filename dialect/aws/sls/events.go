@@ -160,7 +160,7 @@ func (s *service) free(id string) string {
 		if n > 1 {
 			try = fmt.Sprint(id, n)
 		}
-		if !slices.ContainsFunc(s.resources, func(f cfn.Field) bool { return f.Key == try }) {
+		if _, made := s.made[try]; !made {
 			return try
 		}
 	}

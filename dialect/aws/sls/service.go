@@ -28,6 +28,7 @@ type service struct {
 	skip     []string // logical ids
 
 	resources []cfn.Field
+	made      map[string]sluice.Place // where each of resources comes from
 	outputs   []cfn.Field
 
 	socket   []socketRoute
@@ -48,7 +49,7 @@ type fn struct {
 }
 
 func newService(root *cfn.Value, in deploy.Input) *service {
-	s := &service{v: newVars(root, in), in: in, objects: map[string][]sluice.ObjectEvents{}}
+	s := &service{v: newVars(root, in), in: in, objects: map[string][]sluice.ObjectEvents{}, made: map[string]sluice.Place{}}
 	name := s.v.self("service")
 	if name.IsMap() {
 		name = s.v.shallow(name.Get("name"))
@@ -73,7 +74,7 @@ var topKeys = []string{"service", "app", "org", "tenant", "license", "frameworkV
 
 // providerKeys are those of provider that this package looks at or knows to mean nothing here.
 var providerKeys = []string{"name", "runtime", "stage", "region", "profile", "stackName", "environment", "memorySize", "timeout", "iam", "iamRoleStatements", "iamManagedPolicies", "role",
-	"rolePermissionsBoundary", "websocketsApiName", "websocketsApiRouteSelectionExpression", "websocketApiRouteSelectionExpression", "websocketsDescription", "httpApi", "apiGateway",
+	"rolePermissionsBoundary", "websocketsApiName", "websocketApiName", "websocketsApiRouteSelectionExpression", "websocketApiRouteSelectionExpression", "websocketsDescription", "httpApi", "apiGateway",
 	"apiName", "apiKeys", "usagePlan", "logs", "tracing", "tags", "stackTags", "layers", "architecture", "deploymentBucket", "deploymentPrefix", "deploymentMethod", "versionFunctions",
 	"logRetentionInDays", "lambdaHashingVersion", "vpc", "ecr", "eventBridge", "s3", "alb", "kmsKeyArn", "endpointType", "endpointTypes", "resourcePolicy", "rollbackConfiguration", "notificationArns",
 	"stackParameters", "stackPolicy", "cfnRole", "disableRollback", "disableDefaultOutputExportNames", "logDataProtectionPolicy", "kmsKeyArn", "runtimeManagement", "snapStart",
@@ -180,7 +181,8 @@ func (s *service) fields(v *cfn.Value, what string) []cfn.Field {
 
 // add adds a resource. Properties that are nil are left out.
 func (s *service) add(at sluice.Place, id, typ string, props ...any) {
-	if !slices.ContainsFunc(s.resources, func(f cfn.Field) bool { return f.Key == id }) {
+	if _, made := s.made[id]; !made {
+		s.made[id] = at
 		s.resources = append(s.resources, cfn.Field{Key: id, At: at, Value: cfn.Map(at, "Type", typ, "Properties", cfn.Map(at, props...))})
 	}
 }
@@ -302,10 +304,8 @@ func (s *service) merge() *cfn.Value {
 	}
 	s.existing(resources)
 	for i, f := range resources.Fields { // a merged resource stands where it was made
-		for _, m := range s.resources {
-			if m.Key == f.Key {
-				resources.Fields[i].At = m.At
-			}
+		if at, made := s.made[f.Key]; made {
+			resources.Fields[i].At = at
 		}
 	}
 	return out.With("Resources", resources).With("Outputs", outputs)

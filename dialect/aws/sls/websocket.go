@@ -47,7 +47,7 @@ func (s *service) websockets() {
 		if expression == nil {
 			expression = s.get("websocketApiRouteSelectionExpression") // as many spell it
 		}
-		s.add(at, "WebsocketsApi", "AWS::ApiGatewayV2::Api", "Name", or(s.get("websocketsApiName"), at, s.stage+"-"+s.name+"-websockets"), "ProtocolType", "WEBSOCKET",
+		s.add(at, "WebsocketsApi", "AWS::ApiGatewayV2::Api", "Name", or(or2(s.get("websocketsApiName"), s.get("websocketApiName")), at, s.stage+"-"+s.name+"-websockets"), "ProtocolType", "WEBSOCKET",
 			"RouteSelectionExpression", or(expression, at, "$request.body.action"), "Description", or(s.get("websocketsDescription"), at, "Serverless Websockets"))
 	}
 	for _, e := range s.socket {
