@@ -1,5 +1,5 @@
 # make run   the barrage wall, on this machine        make test   everything that proves sluice works
-# make web   rebuild the pages (needs Node)            make bench  how fast, beside the bare limit
+# make web   rebuild the pages (needs Node)            make bench  how fast, beside bare limits and peers
 # make lint  format, vet, staticcheck, arrows          make soak   10,000 sockets, kills, long runs
 
 LISTEN ?= 0.0.0.0:8080
@@ -40,8 +40,12 @@ lint:
 web:
 	cd apps/barrage/pages && npm ci --no-audit --no-fund && npm run build
 
+# bench takes about 20 minutes; bench-gateway, -functions, -push, -endtoend, -tables and -startup are its areas.
 bench: build
 	cd bench && $(GO) run .
+
+bench-%: build
+	cd bench && $(GO) run . -area $*
 
 soak: build
 	cd e2e && SLUICE_SOAK=1 $(GO) test -timeout 60m -run Soak -v ./...

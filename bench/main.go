@@ -1,152 +1,97 @@
-// Command bench runs sluice and its reference side by side, alternately, in one run, and prints ratios:
-// on a shared machine only those mean something. CPU is the server process's own, from /proc.
+// Command bench runs sluice and its references in turns, and prints and keeps the ratios. Areas are the
+// folders beside it; measure has the rules.
+//
+//	bench -sluice ../bin/sluice                  everything
+//	bench -area gateway -rounds 3 -growth=false  one area, without how it grows
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"runtime"
-	"slices"
+	"os/signal"
+	"path/filepath"
 	"strings"
-	"text/tabwriter"
-	"time"
+	"syscall"
+
+	"github.com/sluicehq/sluice/bench/gateway"
+	"github.com/sluicehq/sluice/bench/measure"
 )
 
-func main() {
-	serve := flag.String("serve", "", "internal: be a server (sluice or bare)")
-	rounds := flag.Int("rounds", 3, "how often each measurement is taken")
-	conns := flag.Int("conns", 1000, "connections of echo and broadcast")
-	idle := flag.Int("idle", 9000, "idle connections for memory")
-	only := flag.String("only", "", "only measurements whose name holds this")
-	flag.Parse()
-	switch *serve {
-	case "sluice":
-		fail(serveSluice())
-	case "bare":
-		fail(serveBare())
-	case "":
-		fail(compare(*rounds, *conns, *idle, *only))
-	default:
-		fail(fmt.Errorf("unknown server %q", *serve))
-	}
+var areas = []measure.Area{gateway.Area}
+
+// servers are the bare references that are processes of their own, and sluice's rooms alone.
+var servers = map[string]func() error{
+	"gateway/sluice": gateway.ServeSluice,
+	"gateway/bare":   gateway.ServeBare,
+	"gateway/gws":    gateway.ServeGWS,
 }
 
-func fail(err error) {
-	if err != nil {
+func main() {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// measurement is one figure of one server; higher is better unless it is a cost.
-type measurement struct {
-	name string
-	unit string
-	cost bool
-	take func(s *child) (float64, error)
-}
-
-func compare(rounds, conns, idle int, only string) error {
-	all := []measurement{
-		{"idle connection", "B of user space", true, func(s *child) (float64, error) { return idleCost(s, idle) }},
-		{"echo, 64 active", "round trips per CPU-s", false, func(s *child) (float64, error) { return echo(s, conns, 64) }},
-		{"broadcast, 1 in flight", "deliveries per CPU-s", false, func(s *child) (float64, error) { return broadcast(s, conns, 1) }},
-		{"broadcast, 16 in flight", "deliveries per CPU-s", false, func(s *child) (float64, error) { return broadcast(s, conns, 16) }},
-		{"handshakes", "per CPU-s", false, func(s *child) (float64, error) { return handshakes(s, idle) }},
+func run() error {
+	var s measure.Settings
+	w := &measure.Workshop{}
+	serve := flag.String("serve", "", "internal: be this server")
+	area := flag.String("area", "", "only this area")
+	results := flag.String("results", "results", "folder for results.json, results.md and pictures; empty keeps nothing")
+	cache, _ := os.UserCacheDir()
+	flag.IntVar(&s.Rounds, "rounds", 3, "how often each figure is taken")
+	flag.StringVar(&s.Only, "only", "", "only what has this in its name")
+	flag.BoolVar(&s.Growth, "growth", true, "measure how costs grow")
+	flag.BoolVar(&s.Cases, "cases", true, "compare with the references")
+	flag.StringVar(&w.Sluice, "sluice", "../bin/sluice", "the sluice to measure")
+	flag.StringVar(&w.Source, "source", "..", "its source")
+	flag.StringVar(&w.Cache, "cache", filepath.Join(cache, "sluice-bench"), "folder for what registries have")
+	flag.Parse()
+	if *serve != "" {
+		if f := servers[*serve]; f != nil {
+			return f()
+		}
+		return fmt.Errorf("no server is called %q", *serve)
 	}
-	fmt.Printf("%s %s/%s, %d cores; server and load share them. bare = an epoll loop in Go that does nothing else.\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "what\tunit\tbare\tsluice\tratio\tspread")
-	for _, m := range all {
-		if !strings.Contains(m.name, only) {
+	var err error
+	for _, path := range []*string{&w.Sluice, &w.Source, &w.Cache} {
+		if *path, err = filepath.Abs(*path); err != nil {
+			return err
+		}
+	}
+	if w.Self, err = os.Executable(); err != nil {
+		return err
+	}
+	if w.Temp, err = os.MkdirTemp("", "sluice-bench-*"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(w.Temp)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	fmt.Println(measure.Machine())
+	var chapters []*measure.Chapter
+	for _, a := range areas {
+		if *area != "" && a.Name != *area {
 			continue
 		}
-		var ours, bares, ratios []float64
-		for range rounds {
-			b, err := once("bare", m)
-			if err != nil {
-				return err
-			}
-			o, err := once("sluice", m)
-			if err != nil {
-				return err
-			}
-			ours, bares, ratios = append(ours, o), append(bares, b), append(ratios, o/b)
+		ch, err := measure.Run(ctx, w, a, s, os.Stdout)
+		if err != nil {
+			return err
 		}
-		noisy := ""
-		if lo, hi := slices.Min(bares), slices.Max(bares); !m.cost && hi > lo*1.25 {
-			noisy = "  (the reference itself moved by " + fmt.Sprintf("%.0f %%", (hi/lo-1)*100) + ": too noisy to tell)"
+		chapters = append(chapters, ch)
+	}
+	if len(chapters) == 0 {
+		var names []string
+		for _, a := range areas {
+			names = append(names, a.Name)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%.0f\t%.0f\t%.2f\t%.2f–%.2f%s\n", m.name, m.unit, median(bares), median(ours), median(ratios), slices.Min(ratios), slices.Max(ratios), noisy)
-		w.Flush()
+		return fmt.Errorf("no area is called %q; there are %s", *area, strings.Join(names, ", "))
 	}
-	return nil
-}
-
-func median(v []float64) float64 {
-	s := slices.Sorted(slices.Values(v))
-	return s[len(s)/2]
-}
-
-// child is a server process under load.
-type child struct {
-	cmd  *exec.Cmd
-	addr string
-}
-
-// once starts a server, measures, and ends it.
-func once(kind string, m measurement) (float64, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return 0, err
+	if *results == "" {
+		return nil
 	}
-	c := &child{cmd: exec.Command(self, "-serve", kind)}
-	c.cmd.Stderr = os.Stderr
-	out, err := c.cmd.StdoutPipe()
-	if err != nil {
-		return 0, err
-	}
-	if err := c.cmd.Start(); err != nil {
-		return 0, err
-	}
-	defer func() { c.cmd.Process.Kill(); c.cmd.Wait() }()
-	if _, err := fmt.Fscanln(out, &c.addr); err != nil {
-		return 0, fmt.Errorf("%s did not start: %w", kind, err)
-	}
-	v, err := m.take(c)
-	if err != nil {
-		return 0, fmt.Errorf("%s, %s: %w", m.name, kind, err)
-	}
-	return v, nil
-}
-
-// cpu is how much processor time the server has used.
-func (c *child) cpu() time.Duration {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
-	var user, sys int64
-	fmt.Sscan(f[11], &user)
-	fmt.Sscan(f[12], &sys)
-	return time.Duration(user+sys) * (time.Second / 100) // USER_HZ
-}
-
-// memory is the server's own resident memory in bytes.
-func (c *child) memory() float64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
-			var kb float64
-			fmt.Sscan(rest, &kb)
-			return kb * 1024
-		}
-	}
-	return 0
+	return measure.Save(*results, measure.Version(w.Sluice, "version"), chapters)
 }

@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"bytes"
@@ -8,9 +8,9 @@ import (
 
 const accepted = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 
-// serveBare is the limit: one thread, one epoll, a canned handshake, an echo, and for texts that begin
+// ServeBare is the limit: one thread, one epoll, a canned handshake, an echo, and for texts that begin
 // with P one write per connection. It keeps nothing about a connection and checks nothing.
-func serveBare() error {
+func ServeBare() error {
 	ln, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err

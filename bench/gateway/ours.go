@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 	"github.com/sluicehq/sluice/kv/memory"
 )
 
-// serveSluice is the gateway with an endpoint that echoes; J joins the crowd, P goes to all who joined.
-func serveSluice() error {
+// ServeSluice is the gateway with an endpoint that echoes; J joins the crowd, P goes to all who joined.
+func ServeSluice() error {
 	h := &crowd{group: gateway.Group{App: "bench", Name: "all"}}
 	h.endpoint = &gateway.Endpoint{App: "bench", Name: "bench", Handler: h, Policy: gateway.Policy{AutoAccept: true, Uplink: 16, MaxQueue: 8 << 20}}
 	h.gateway = gateway.New(gateway.Options{Node: 1, Store: memory.New(), Router: h, Log: slog.New(slog.DiscardHandler)})

@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"bufio"
@@ -11,11 +11,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluicehq/sluice/bench/measure"
 )
 
 const (
 	warm  = 500 * time.Millisecond
-	spell = 2 * time.Second
+	spell = 1500 * time.Millisecond
 	size  = 100 // bytes of a text
 )
 
@@ -67,37 +69,37 @@ func text(first byte) []byte {
 }
 
 // idleCost is the server's memory for each of n idle connections.
-func idleCost(s *child, n int) (float64, error) {
-	few, err := dial(s.addr, 200)
+func idleCost(s *measure.Process, n int) (float64, error) {
+	few, err := dial(s.Addr, 200)
 	defer func() { hangUp(few) }()
 	if err != nil {
 		return 0, err
 	}
 	time.Sleep(time.Second)
-	before := s.memory()
-	many, err := dial(s.addr, n)
+	before := s.Memory()
+	many, err := dial(s.Addr, n)
 	defer func() { hangUp(many); debug.FreeOSMemory() }()
 	if err != nil {
 		return 0, err
 	}
 	time.Sleep(3 * time.Second)
-	return max(1, (s.memory()-before)/float64(n)), nil
+	return max(1, (s.Memory()-before)/float64(n)), nil
 }
 
 // handshakes is how many connections the server takes for a second of its processor time.
-func handshakes(s *child, n int) (float64, error) {
-	start := s.cpu()
-	c, err := dial(s.addr, n)
+func handshakes(s *measure.Process, n int) (float64, error) {
+	start := s.CPU()
+	c, err := dial(s.Addr, n)
 	defer hangUp(c)
 	if err != nil {
 		return 0, err
 	}
-	return float64(n) / (s.cpu() - start).Seconds(), nil
+	return float64(n) / (s.CPU() - start).Seconds(), nil
 }
 
 // echo keeps one text in flight on each of active connections among n.
-func echo(s *child, n, active int) (float64, error) {
-	conns, err := dial(s.addr, n)
+func echo(s *measure.Process, n, active int) (float64, error) {
+	conns, err := dial(s.Addr, n)
 	defer func() { hangUp(conns) }()
 	if err != nil {
 		return 0, err
@@ -125,9 +127,9 @@ func echo(s *child, n, active int) (float64, error) {
 		})
 	}
 	time.Sleep(warm)
-	cpu, before := s.cpu(), trips.Load()
+	cpu, before := s.CPU(), trips.Load()
 	time.Sleep(spell)
-	rate := float64(trips.Load()-before) / (s.cpu() - cpu).Seconds()
+	rate := float64(trips.Load()-before) / (s.CPU() - cpu).Seconds()
 	close(stop)
 	wg.Wait()
 	if rate == 0 {
@@ -137,8 +139,8 @@ func echo(s *child, n, active int) (float64, error) {
 }
 
 // broadcast keeps inFlight texts on their way to all n connections and counts what arrives.
-func broadcast(s *child, n, inFlight int) (float64, error) {
-	conns, err := dial(s.addr, n)
+func broadcast(s *measure.Process, n, inFlight int) (float64, error) {
+	conns, err := dial(s.Addr, n)
 	if err != nil {
 		hangUp(conns)
 		return 0, err
@@ -187,9 +189,9 @@ func broadcast(s *child, n, inFlight int) (float64, error) {
 		}
 	})
 	time.Sleep(warm)
-	cpu, before := s.cpu(), got.Load()
+	cpu, before := s.CPU(), got.Load()
 	time.Sleep(spell)
-	rate := float64(got.Load()-before) / (s.cpu() - cpu).Seconds()
+	rate := float64(got.Load()-before) / (s.CPU() - cpu).Seconds()
 	close(stop)
 	hangUp(conns)
 	wg.Wait()
