@@ -2,12 +2,18 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +28,7 @@ import (
 
 	"github.com/sluicehq/sluice/access"
 	s3api "github.com/sluicehq/sluice/dialect/aws/s3"
+	"github.com/sluicehq/sluice/function/egress"
 	"github.com/sluicehq/sluice/kv/memory"
 	"github.com/sluicehq/sluice/object"
 	"github.com/sluicehq/sluice/object/disk"
@@ -425,5 +432,140 @@ func TestS3Website(t *testing.T) {
 	got, err := c.GetBucketWebsite(ctx, &s3.GetBucketWebsiteInput{Bucket: box})
 	if err != nil || len(got.RoutingRules) != 2 || *got.ErrorDocument.Key != "error.html" {
 		t.Errorf("website %+v, %v", got, err)
+	}
+}
+
+// s3Tools are the ways in which tools and SDKs are told of us by their environment.
+var s3Tools = map[string]func(t *testing.T) []string{
+	"http": func(t *testing.T) []string {
+		srv, cred := s3Server(t, false)
+		return s3Env(cred, "AWS_ENDPOINT_URL_S3="+srv.URL)
+	},
+	"https": func(t *testing.T) []string {
+		srv, cred := s3Server(t, true)
+		file := filepath.Join(t.TempDir(), "ca.pem")
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return s3Env(cred, "AWS_ENDPOINT_URL_S3="+srv.URL, "AWS_CA_BUNDLE="+file, "NODE_EXTRA_CA_CERTS="+file)
+	},
+	"egress": func(t *testing.T) []string { // the tools go to AWS's own hosts, through our proxy
+		srv, cred := s3Server(t, false)
+		e, err := egress.Open(egress.Options{Dir: t.TempDir(), Vendors: []string{"*.amazonaws.com"}, Handler: srv.Config.Handler})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+		done := make(chan error, 1)
+		go func() { done <- e.Serve(ctx, ln) }()
+		t.Cleanup(func() {
+			stop()
+			<-done
+		})
+		env := s3Env(cred)
+		for name, v := range e.Environment(ln.Addr().String(), nil, true) {
+			env = append(env, name+"="+v)
+		}
+		return env
+	},
+}
+
+func s3Env(cred access.Credentials, more ...string) []string {
+	return append(more, "AWS_ACCESS_KEY_ID="+cred.ID, "AWS_SECRET_ACCESS_KEY="+cred.Secret, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
+		"AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1")
+}
+
+func TestS3Boto3(t *testing.T) {
+	t.Parallel()
+	for name, env := range s3Tools {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			runPython(t, "s3_objects", env(t)...)
+		})
+	}
+}
+
+// TestS3NodeSDK runs testdata/node-aws, where the SDK has to be installed: npm ci.
+func TestS3NodeSDK(t *testing.T) {
+	t.Parallel()
+	const dir = "testdata/node-aws"
+	if _, err := os.Stat(filepath.Join(dir, "node_modules/@aws-sdk/client-s3")); err != nil {
+		t.Fatal("the Node SDK is not installed: run \"make test\", or npm ci in e2e/" + dir)
+	}
+	for _, name := range []string{"http", "https"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.CommandContext(t.Context(), "node", "--test", "s3.test.js")
+			cmd.Dir = dir
+			cmd.Env = append(os.Environ(), s3Tools[name](t)...)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, bytes.TrimSpace(out))
+			}
+		})
+	}
+}
+
+// TestS3CommandLine syncs a folder up and down, moves a big file and makes a website with the aws tool.
+func TestS3CommandLine(t *testing.T) {
+	t.Parallel()
+	tool := filepath.Join(filepath.Dir(python(t)), "aws")
+	for name, env := range s3Tools {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			vars := append(os.Environ(), env(t)...)
+			run := func(args ...string) string {
+				t.Helper()
+				cmd := exec.CommandContext(t.Context(), tool, args...)
+				cmd.Env = vars
+				out, err := cmd.CombinedOutput()
+				if err != nil {
+					t.Fatalf("aws %s: %v\n%s", strings.Join(args, " "), err, out)
+				}
+				return string(out)
+			}
+			from, to := t.TempDir(), filepath.Join(t.TempDir(), "back")
+			big := make([]byte, 20<<20)
+			rand.Read(big)
+			files := map[string][]byte{"index.html": []byte("<h1>hi</h1>"), "sub/a b+ü.txt": []byte("text"), "empty": nil, "big": big}
+			for path, data := range files {
+				path = filepath.Join(from, path)
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, data, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			run("s3", "mb", "s3://cli-box")
+			run("s3", "sync", from, "s3://cli-box/up", "--no-progress")
+			if again := run("s3", "sync", from, "s3://cli-box/up", "--no-progress"); again != "" {
+				t.Errorf("a second sync has something to do: %s", again)
+			}
+			run("s3", "sync", "s3://cli-box/up", to, "--no-progress")
+			for path, want := range files {
+				if got, err := os.ReadFile(filepath.Join(to, path)); err != nil || !bytes.Equal(got, want) {
+					t.Errorf("%s came back as %d bytes, %v", path, len(got), err)
+				}
+			}
+			run("s3", "mv", "s3://cli-box/up/big", "s3://cli-box/moved")
+			if err := os.Remove(filepath.Join(from, "empty")); err != nil {
+				t.Fatal(err)
+			}
+			run("s3", "sync", from, "s3://cli-box/up", "--no-progress", "--delete", "--exclude", "big")
+			listed := run("s3", "ls", "s3://cli-box", "--recursive")
+			var keys []string
+			for line := range strings.Lines(listed) {
+				keys = append(keys, strings.TrimSpace(line[min(len(line), 31):]))
+			}
+			if diff := cmp.Diff([]string{"moved", "up/index.html", "up/sub/a b+ü.txt"}, keys); diff != "" {
+				t.Errorf("keys (-want +got):\n%s", diff)
+			}
+			run("s3", "website", "s3://cli-box", "--index-document", "index.html")
+			run("s3", "rb", "s3://cli-box", "--force")
+		})
 	}
 }

@@ -125,6 +125,7 @@ type Operation struct {
 
 // NewCall begins a call.
 func (f *Front) NewCall(w http.ResponseWriter, r *http.Request, bucket, key string) *Call {
+	r = r.WithContext(r.Context()) // its body may be replaced, and the server goes by its own
 	c := &Call{Front: f, W: w, R: r, Ctx: r.Context(), ID: f.NewID(), Bucket: bucket, Key: key, Query: r.URL.Query(),
 		Docs: map[string]string{}, Began: time.Now()}
 	if f.Server != "" {
