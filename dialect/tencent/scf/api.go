@@ -19,8 +19,8 @@ import (
 	"github.com/sluicehq/sluice/function"
 )
 
-// version is that of the API.
-const version = "2018-04-16"
+// apiVersion is that of the API.
+const apiVersion = "2018-04-16"
 
 // maxBody is how many bytes a request has: an event of the largest size, which is a text within JSON.
 const maxBody = 16 << 20
@@ -63,7 +63,7 @@ func Claims(r *http.Request) bool {
 	if host := strings.ToLower(r.Host); strings.HasPrefix(host, "scf.") && strings.Contains(host, "tencentcloudapi.com") {
 		return true
 	}
-	return strings.Contains(r.Header.Get("Authorization"), "/scf/tc3_request") || r.Header.Get("X-TC-Action") != "" && r.Header.Get("X-TC-Version") == version
+	return strings.Contains(r.Header.Get("Authorization"), "/scf/tc3_request") || r.Header.Get("X-TC-Action") != "" && r.Header.Get("X-TC-Version") == apiVersion
 }
 
 // fault is an error as answers have it.
@@ -131,7 +131,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) (map[string]any, err
 	switch v := r.Header.Get("X-TC-Version"); {
 	case action == "":
 		return nil, faultf("MissingParameter", "The request header X-TC-Action is missing.")
-	case v != "" && v != version:
+	case v != "" && v != apiVersion:
 		return nil, faultf("NoSuchVersion", "The API version %s does not exist.", v)
 	case !ok:
 		return nil, faultf("InvalidAction", "The action %s does not exist, or sluice does not have it.", action)

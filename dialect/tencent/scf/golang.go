@@ -216,9 +216,7 @@ func (e *invokeError) failure() *sluice.Failure {
 		f.Stack[0] = "panic: " + e.Message
 	}
 	for _, s := range e.StackTrace {
-		if s != nil {
-			f.Stack = append(f.Stack, fmt.Sprintf("    at %s (%s:%d)", s.Label, s.Path, s.Line))
-		}
+		f.Stack = append(f.Stack, fmt.Sprintf("    at %s (%s:%d)", s.Label, s.Path, s.Line))
 	}
 	return f
 }
