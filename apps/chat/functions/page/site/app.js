@@ -49,7 +49,7 @@ let nick = kept.get('nick') ?? '';
 const rooms = new Map(); // by name
 let now; // the room that is shown
 let divider = 0; // after this number is what was new when the room was opened
-let dirty = false;
+let pending = 0; // the next drawing
 const log = new Log($('log'));
 const scroll = $('scroll');
 
@@ -74,18 +74,17 @@ const line = new Line(document.querySelector('meta[name=socket]').content, () =>
 });
 
 function changed() {
-  if (dirty) return;
-  dirty = true;
-  // A page that nobody looks at gets no frames.
-  if (document.visibilityState === 'visible') requestAnimationFrame(draw);
-  else setTimeout(draw, 100);
+  if (pending) return;
+  pending = setTimeout(draw, 200); // a page that nobody looks at gets no frames
+  requestAnimationFrame(() => pending && draw());
 }
 
 const looking = () => document.visibilityState === 'visible' && document.hasFocus();
 const atEnd = () => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 60;
 
 function draw() {
-  dirty = false;
+  clearTimeout(pending);
+  pending = 0;
   let elsewhere = 0, all = 0;
   const end = atEnd();
   if (now && end && looking()) now.seen();
@@ -109,10 +108,11 @@ function draw() {
   drawPeople();
   const writers = [...now.typing.keys()];
   $('typing').textContent = writers.length ? `${names(writers)} ${writers.length > 1 ? 'are' : 'is'} typing` : '';
-  const top = scroll.firstElementChild?.nextElementSibling?.firstElementChild, height = scroll.scrollHeight, was = scroll.scrollTop;
+  const below = scroll.scrollHeight - scroll.scrollTop, oldest = now.entries[0]?.seq;
   log.show(now, divider);
   if (end) scroll.scrollTop = scroll.scrollHeight;
-  else if (top && log.el.firstElementChild !== top) scroll.scrollTop = was + scroll.scrollHeight - height; // older ones came above
+  else if (oldest < now.oldest) scroll.scrollTop = scroll.scrollHeight - below; // older ones came above
+  now.oldest = oldest;
   if (end && looking()) now.seen();
   $('jump').hidden = atEnd();
   $('jump').lastElementChild.textContent = now.unread ? `${now.unread} new` : 'Newest';
@@ -210,7 +210,7 @@ function route() {
   else if (!now) {
     $('enter-nick').value = nick;
     $('welcome').hidden = false;
-    $(nick || name ? 'enter-nick' : 'enter-nick').focus();
+    $('enter-nick').focus();
   }
 }
 
@@ -333,9 +333,8 @@ addEventListener('blur', () => {
   if (now && !now.unread) divider = now.last;
 });
 document.addEventListener('visibilitychange', changed);
-addEventListener('resize', () => atEnd() || changed());
 new ResizeObserver(() => {
-  if (now && !now.unread && !$('jump').hidden === false) scroll.scrollTop = scroll.scrollHeight;
+  if ($('jump').hidden) scroll.scrollTop = scroll.scrollHeight; // a keyboard came up: the newest stay in sight
 }).observe(scroll);
 
 function show(what) {

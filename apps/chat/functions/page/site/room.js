@@ -30,7 +30,8 @@ export class Room {
     this.joining = true;
     try {
       const f = await this.line.request('join', { room: this.name, after: this.last || undefined });
-      const all = this.last > 0 && f.seq >= this.last && (f.entries?.length ?? 0) === f.seq - this.last;
+      const { seq = 0, entries = [] } = f;
+      const all = this.last > 0 && entries.length === seq - this.last; // else the newest messages
       if (!all) {
         this.entries = [];
         this.older = Boolean(f.more);
@@ -39,9 +40,9 @@ export class Room {
       this.people = new Set(f.people ?? []);
       this.nick = f.nick;
       this.by = f.by;
-      for (const e of f.entries ?? []) this.take(e, all);
-      if (!this.last) this.read = f.seq;
-      this.last = f.seq;
+      for (const e of entries) this.take(e, all);
+      if (!this.last) this.read = seq;
+      this.last = seq;
       this.joined = true;
       for (const item of this.outbox) if (item.state === 'sent') item.state = 'sending'; // it asks; nothing is stored twice
       this.catchUp();
