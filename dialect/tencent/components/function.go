@@ -259,8 +259,8 @@ func (r *reading) trigger(in *instance, i int, kind string, w view) {
 	case "timer":
 		t := sluice.Timer{Name: cmp.Or(name, fmt.Sprintf("timer-%d", len(fn.Timers))), Schedule: p.at("cronExpression").str(),
 			Payload: p.at("argument").str(), Disabled: !p.at("enable").is(true)}
-		if t.Schedule == "" {
-			r.fail(w.place(), "cronExpression has 7 fields: second minute hour day month weekday year", "timer of function %q has no cronExpression", fn.Name)
+		if _, err := scf.ParseSchedule(t.Schedule); err != nil {
+			r.fail(p.at("cronExpression").place(), "cronExpression has 7 fields: second minute hour day month weekday year", "timer of function %q: %v", fn.Name, err)
 		}
 		fn.Timers = append(fn.Timers, t)
 	case "cos":
