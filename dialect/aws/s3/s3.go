@@ -101,6 +101,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Site(bucket).ServeHTTP(w, r)
 		return
 	}
+	if r.ContentLength == 0 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+		// net/http says nothing, for there is no body to wait for; botocore, told the final status at once,
+		// takes the next answer on the connection for this one's.
+		w.WriteHeader(http.StatusContinue)
+	}
 	bucket, key := h.address(r)
 	h.front.Serve(w, r, bucket, key)
 }
