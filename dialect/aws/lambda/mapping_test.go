@@ -224,7 +224,7 @@ func TestFailingBatches(t *testing.T) {
 			if name == "no failure named" {
 				return
 			}
-			w.until("it is told what was given up", func() bool { st, _ := w.functions.Status("chat", "told"); return st.Stats.Invocations == 1 })
+			w.until("it is told what was given up", func() bool { st, _ := w.functions.Status("chat", "told"); return st.Stats.Invocations >= 1 })
 		})
 	}
 }
@@ -243,7 +243,7 @@ func TestWhatIsToldOfRecordsThatAreGivenUp(t *testing.T) {
 	if r.at.Next != 3 {
 		t.Errorf("%+v", r.at)
 	}
-	w.until("it is told", func() bool { st, _ := w.functions.Status("chat", "told"); return st.Stats.Invocations == 1 })
+	w.until("it is told", func() bool { st, _ := w.functions.Status("chat", "told"); return st.Stats.Invocations >= 1 })
 }
 
 func TestFiltersWindowsAndAge(t *testing.T) {
