@@ -167,7 +167,10 @@ func (a *API) updateFunction(ctx context.Context, app sluice.AppName, p *params)
 	if err := p.change(&changed.Functions[i], a.o.Now()); err != nil {
 		return nil, err
 	}
-	return map[string]any{}, a.o.Apps.Deploy(ctx, &changed)
+	if err := a.o.Apps.Deploy(ctx, &changed); err != nil {
+		return nil, faultf("FailedOperation.UpdateFunctionConfiguration", "%v", err)
+	}
+	return map[string]any{}, nil
 }
 
 // change sets what a request gives.

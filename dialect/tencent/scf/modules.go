@@ -1,18 +1,23 @@
 package scf
 
 import (
+	"context"
 	"log/slog"
 	"path/filepath"
 	"strings"
 
+	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function/modules"
 )
 
 // Modules are what the cloud's runtimes carry besides a function's own code (sections 2.2, 2.3).
 type Modules struct{ python, node *modules.Set }
 
-// NewModules keeps modules in folders of dir. Functions use them where they stand.
+// NewModules keeps modules in folders of dir. Functions use them where they stand. log may be nil.
 func NewModules(dir string, log *slog.Logger) *Modules {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	return &Modules{
 		python: &modules.Set{
 			Language: modules.Python, Dir: filepath.Join(dir, "tencent-python"), Log: log,
@@ -27,10 +32,22 @@ func NewModules(dir string, log *slog.Logger) *Modules {
 	}
 }
 
-// Of is what a runtime's functions may need, and the variable that names its folder to them; nil for
-// runtimes that carry nothing.
-func (m *Modules) Of(runtime string) (set *modules.Set, variable string) {
-	runtime = strings.ToLower(runtime)
+// Add makes what a function's code needs of its runtime, and does not bring, known to its environment, env,
+// which Environment has made. What is not there yet is fetched.
+func (m *Modules) Add(ctx context.Context, f *sluice.Function, env map[string]string) error {
+	set, variable := m.of(f)
+	if set == nil {
+		return nil
+	}
+	dir, err := set.Path(ctx, f.Name, f.Code)
+	if dir != "" {
+		env[variable] += string(filepath.ListSeparator) + dir
+	}
+	return err
+}
+
+func (m *Modules) of(f *sluice.Function) (set *modules.Set, variable string) {
+	runtime := strings.ToLower(runtimeOf(f))
 	switch {
 	case strings.HasPrefix(runtime, "python"):
 		return m.python, "PYTHONPATH"
