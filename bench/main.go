@@ -15,17 +15,20 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/sluicehq/sluice/bench/functions"
 	"github.com/sluicehq/sluice/bench/gateway"
 	"github.com/sluicehq/sluice/bench/measure"
+	"github.com/sluicehq/sluice/bench/push"
 )
 
-var areas = []measure.Area{gateway.Area}
+var areas = []measure.Area{gateway.Area, functions.Area, push.Area}
 
 // servers are the bare references that are processes of their own, and sluice's rooms alone.
 var servers = map[string]func() error{
 	"gateway/sluice": gateway.ServeSluice,
 	"gateway/bare":   gateway.ServeBare,
 	"gateway/gws":    gateway.ServeGWS,
+	"push/empty":     push.ServeEmpty,
 }
 
 func main() {

@@ -200,3 +200,13 @@ func broadcast(s *measure.Process, n, inFlight int) (float64, error) {
 	}
 	return rate, nil
 }
+
+// BareBroadcast is how many texts the bare server delivers to n connections for a second of its processor.
+func BareBroadcast(w *measure.Workshop, n int) (float64, error) {
+	s, err := w.Serve("gateway/bare")
+	if err != nil {
+		return 0, err
+	}
+	defer s.Kill()
+	return broadcast(s, n, 1)
+}

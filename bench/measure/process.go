@@ -206,6 +206,18 @@ func (s *Running) Host() string {
 	return strings.Replace(strings.TrimPrefix(s.Public[0], "http://"), "localhost", "127.0.0.1", 1)
 }
 
+// Path is the path of the app's WebSocket address that ends so.
+func (s *Running) Path(suffix string) string {
+	for _, o := range s.App.Outputs {
+		if v, ok := strings.CutPrefix(o.Value, "ws://"); ok && strings.HasSuffix(v, suffix) {
+			if _, path, ok := strings.Cut(v, "/"); ok {
+				return "/" + path
+			}
+		}
+	}
+	return suffix
+}
+
 // Command runs a client command of sluice against it.
 func (s *Running) Command(args ...string) (string, error) {
 	out, err := exec.Command(s.w.Sluice, append(args, "--admin", s.Admin)...).Output()
@@ -251,22 +263,6 @@ func (w *Workshop) Installed(ctx context.Context, packages ...string) (string, e
 		return "", fmt.Errorf("npm has no %s for us: %w: %s", strings.Join(packages, ", "), err, last(out))
 	}
 	return dir, nil
-}
-
-// GoInstalled installs a Go program once and returns its path.
-func (w *Workshop) GoInstalled(ctx context.Context, pkg, version string) (string, error) {
-	bin := filepath.Join(w.Cache, "go", filepath.Base(pkg))
-	if _, err := os.Stat(bin); err == nil {
-		return bin, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "install", pkg+"@"+version)
-	cmd.Env = append(os.Environ(), "GOBIN="+filepath.Dir(bin), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("the Go proxy has no %s for us: %w: %s", pkg, err, last(out))
-	}
-	return bin, nil
 }
 
 // NpmVersions are of the installed packages.

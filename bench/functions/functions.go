@@ -1,0 +1,203 @@
+// Package functions compares calls of functions with the least that the same runtimes can do: a bare socket
+// echo for a warm call, the program's own start for a first one.
+package functions
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/sluicehq/sluice/bench/measure"
+	"github.com/sluicehq/sluice/function"
+)
+
+// Area is the functions'.
+var Area = measure.Area{Name: "functions", Open: open}
+
+// event is a WebSocket event as AWS's functions get it, 790 bytes.
+var event = []byte(`{"requestContext":{"connectionId":"AbCdEfGhIjKlMn0="},"pad":"` + strings.Repeat("x", 790-62) + `"}`)
+
+const (
+	echoHandler   = `exports.handler = (event, context, cb) => cb(null, event)`
+	jsonHandler   = `exports.handler = async (event) => ({ statusCode: 200, body: 'ok:' + event.requestContext.connectionId })`
+	pythonHandler = "def handler(event, context): return {'statusCode': 200, 'body': 'ok:' + event['requestContext']['connectionId']}"
+)
+
+func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error) {
+	var closers []func()
+	closeAll := func() {
+		for _, c := range closers {
+			c()
+		}
+	}
+	defer func() {
+		if err != nil {
+			closeAll()
+		}
+	}()
+	fail := func(e error) {
+		if err == nil {
+			err = e
+		}
+	}
+	python := measure.Version("python3", "-c", "import sys; print(sys.executable)") // python3 may be a slow script
+	bootstrap := filepath.Join(w.Temp, "handler")
+	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", bootstrap, "./functions/handler")
+	build.Dir, build.Env = filepath.Join(w.Source, "bench"), append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the handler: %w: %s", err, out)
+	}
+	program, err := os.ReadFile(bootstrap)
+	if err != nil {
+		return nil, err
+	}
+
+	pool, warm := newRoom(ctx, w.Temp, 1, false), newRoom(ctx, w.Temp, 1, true)
+	for _, r := range []*room{pool, warm} {
+		closers = append(closers, r.stop)
+	}
+	in := func(r *room, name, dialect, runtime, file, code string, concurrency int) *function.Version {
+		v, e := r.function(name, dialect, runtime, file, code, concurrency)
+		if e == nil {
+			e = r.Deploy(ctx, v)
+		}
+		fail(e)
+		return v
+	}
+	echo := in(pool, "echo", "aliyun", "nodejs20", "index.js", echoHandler, 1)
+	answer := in(pool, "answer", "aws", "nodejs20.x", "index.js", jsonHandler, 1)
+	many := in(pool, "many", "aws", "nodejs20.x", "index.js", jsonHandler, 16)
+	pyRaw := in(pool, "pyraw", "aliyun", "python3.10", "index.py", "def handler(event, context): return event", 1)
+	py := in(pool, "py", "aws", "python3.12", "index.py", pythonHandler, 1)
+	poll := in(pool, "poll", "aws", "provided.al2023", "bootstrap", longPoll, 1)
+	goes := in(pool, "goes", "aws", "provided.al2023", "bootstrap", string(program), 1)
+	first := in(pool, "first", "aws", "nodejs20.x", "index.js", jsonHandler, 1)
+	firstPy := in(pool, "firstpy", "aws", "python3.12", "index.py", pythonHandler, 1)
+	firstGo := in(pool, "firstgo", "aws", "provided.al2023", "bootstrap", string(program), 1)
+	ready := in(warm, "ready", "aws", "nodejs20.x", "index.js", jsonHandler, 1)
+	if err != nil {
+		return nil, err
+	}
+	js, err := newFloor(w.Temp, "node", "echo.js", echoJS)
+	if err != nil {
+		return nil, err
+	}
+	closers = append(closers, js.close)
+	pyEcho, err := newFloor(w.Temp, python, "echo.py", echoPython)
+	if err != nil {
+		return nil, err
+	}
+	closers = append(closers, pyEcho.close)
+	for _, v := range []*function.Version{echo, answer, many, pyRaw, py, poll, goes} { // let JITs do their work
+		for range 2000 {
+			if err := pool.call(v, event); err != nil {
+				return nil, err
+			}
+		}
+	}
+	say := filepath.Join(w.Temp, "say.js")
+	if err := os.WriteFile(say, []byte(`process.stdout.write('x')`), 0o644); err != nil {
+		return nil, err
+	}
+	bareNode := starts("node says x", nil, "node", say)
+	barePython := starts("python3 says x", nil, python, "-c", "import os; os.write(1, b'x')")
+	bareGo := starts("the binary says x", []string{"FLOOR=1"}, bootstrap)
+	named := func(s measure.Side, name string) measure.Side { s.Name = name; return s }
+	const pause = 500 * time.Millisecond
+	return &measure.Bench{
+		Close:    closeAll,
+		Versions: map[string]string{"node": measure.Version("node", "-v"), "python": measure.Version(python, "-V"), "aws-lambda-go": measure.Module("github.com/aws/aws-lambda-go")},
+		Cases: []measure.Case{
+			{Name: "Node, warm, returns its event (G1)", Unit: "µs", Cost: true, Goal: 1.25, Ours: pool.warm(echo, event), Reference: js.warm(event), Rounds: 9},
+			{Name: "Node, warm, reads and writes JSON (G1)", Unit: "µs", Cost: true, Goal: 1.25, Ours: pool.warm(answer, event), Reference: js.warm(event), Rounds: 9},
+			{Name: "Node, warm, beside a long poll (G2)", Unit: "µs", Cost: true, Goal: 0.22, Ours: pool.warm(answer, event), Reference: named(pool.warm(poll, event), "Runtime API in Node")},
+			{Name: "Node, 16 callers, one instance (G3)", Unit: "calls/s", Goal: 12, Ours: pool.rate(many, event, 16), Reference: named(pool.rate(poll, event, 16), "Runtime API in Node")},
+			{Name: "Python, warm, returns its event (G4)", Unit: "µs", Cost: true, Goal: 1.5, Ours: pool.warm(pyRaw, event), Reference: pyEcho.warm(event), Rounds: 9},
+			{Name: "Python, warm, reads and writes JSON (G4)", Unit: "µs", Cost: true, Goal: 1.5, Ours: pool.warm(py, event), Reference: pyEcho.warm(event), Rounds: 9},
+			{Name: "Go, warm, beside Node's warm call", Unit: "µs", Cost: true, Ours: pool.warm(goes, event), Reference: named(pool.warm(answer, event), "our Node"), Rounds: 9},
+			{Name: "Node, a boot (G6)", Unit: "ms", Cost: true, Goal: 1.05, Ours: boot(ctx, w.Temp), Reference: bareNode},
+			{Name: "Node, first answer from the pool (G7)", Unit: "ms", Cost: true, Goal: 0.04, Ours: pool.fromZero(first, event, pause), Reference: bareNode},
+			{Name: "Node, first answer, prewarmed (G8)", Unit: "ms", Cost: true, Goal: 0.02, Ours: warm.fromZero(ready, event, pause), Reference: bareNode},
+			{Name: "Python, first answer (G9)", Unit: "ms", Cost: true, Goal: 0.1, Ours: pool.fromZero(firstPy, event, 0), Reference: barePython},
+			{Name: "Go, first answer (G11)", Unit: "ms", Cost: true, Goal: 1.7, Ours: pool.fromZero(firstGo, event, 0), Reference: bareGo},
+		},
+		Curves: []measure.Curve{
+			{Name: "one call, functions deployed", Of: "functions", Unit: "µs", At: []int{1, 10, 100}, Take: func(n int) (float64, error) { return amongMany(ctx, w.Temp, n) }},
+			{Name: "the last of a queue", Of: "waiting calls", Unit: "ms", At: []int{8, 32, 128}, Take: func(n int) (float64, error) { return queued(pool, answer, n) }},
+		},
+	}, nil
+}
+
+// boot is the median time in ms to the first answer in a room that has nothing booted.
+func boot(ctx context.Context, temp string) measure.Side {
+	return measure.Side{Name: "sluice", Take: func() (float64, error) {
+		var took []float64
+		for range 3 {
+			r := newRoom(ctx, temp, -1, false)
+			v, err := r.function("slow", "aws", "nodejs20.x", "index.js", jsonHandler, 1)
+			if err == nil {
+				err = r.Deploy(ctx, v)
+			}
+			t := time.Now()
+			if err == nil {
+				err = r.call(v, event)
+			}
+			took = append(took, time.Since(t).Seconds()*1e3)
+			r.stop()
+			if err != nil {
+				return 0, err
+			}
+		}
+		return measure.Median(took), nil
+	}}
+}
+
+// amongMany is a warm call's time where n functions are deployed and the first calls in turn.
+func amongMany(ctx context.Context, temp string, n int) (float64, error) {
+	r := newRoom(ctx, temp, 1, false)
+	defer r.stop()
+	var first *function.Version
+	for i := range n {
+		v, err := r.function(fmt.Sprintf("f%d", i), "aws", "nodejs20.x", "index.js", jsonHandler, 1)
+		if err != nil {
+			return 0, err
+		}
+		if err := r.Deploy(ctx, v); err != nil {
+			return 0, err
+		}
+		if first == nil {
+			first = v
+		}
+	}
+	return typical(2000, time.Second, func() error { return r.call(first, event) })
+}
+
+// queued is how long n calls at once of one instance take.
+func queued(r *room, v *function.Version, n int) (float64, error) {
+	if err := r.call(v, event); err != nil {
+		return 0, err
+	}
+	var took []float64
+	for range 9 {
+		done := make(chan error, n)
+		t := time.Now()
+		for range n {
+			go func() { done <- r.call(v, event) }() // waited for below
+		}
+		var first error
+		for range n {
+			if err := <-done; first == nil {
+				first = err
+			}
+		}
+		if first != nil {
+			return 0, first
+		}
+		took = append(took, time.Since(t).Seconds()*1e3)
+	}
+	return measure.Median(took), nil
+}

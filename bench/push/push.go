@@ -1,0 +1,257 @@
+// Package push measures what AWS's apps do most: POST /@connections/{id}, signed, from a function to a
+// connection; and what sluice adds, one call for many connections.
+package push
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluicehq/sluice/access"
+	"github.com/sluicehq/sluice/bench/gateway"
+	"github.com/sluicehq/sluice/bench/measure"
+	"github.com/sluicehq/sluice/bench/socket"
+	"github.com/sluicehq/sluice/dialect/aws/sigv4"
+)
+
+// Area is pushing's.
+var Area = measure.Area{Name: "push", Open: open}
+
+const (
+	audience = 1000
+	posters  = 16
+	posts    = 6000 // of one figure
+	text     = `{"from":"ann","text":"a message of about one hundred bytes, as people write them in a chat, most days"}`
+)
+
+// template is an API whose connections nobody is told of.
+const template = `AWSTemplateFormatVersion: "2010-09-09"
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Api: { Type: AWS::ApiGatewayV2::Api, Properties: { Name: Push, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action } }
+  Echo: { Type: AWS::Serverless::Function, Properties: { Runtime: nodejs20.x, Handler: index.handler, CodeUri: echo/ } }
+  EchoRoute: { Type: AWS::ApiGatewayV2::Route, Properties: { ApiId: !Ref Api, RouteKey: echo, Target: !Sub "integrations/${EchoIntegration}" } }
+  EchoIntegration:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties:
+      ApiId: !Ref Api
+      IntegrationType: AWS_PROXY
+      IntegrationUri: !Sub arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Echo.Arn}/invocations
+  Deployment: { Type: AWS::ApiGatewayV2::Deployment, DependsOn: [EchoRoute], Properties: { ApiId: !Ref Api } }
+  Stage: { Type: AWS::ApiGatewayV2::Stage, Properties: { ApiId: !Ref Api, StageName: Prod, DeploymentId: !Ref Deployment } }
+Outputs:
+  Url: { Value: !Sub "wss://${Api}.execute-api.${AWS::Region}.amazonaws.com/${Stage}" }
+`
+
+// hall is a sluice with an audience.
+type hall struct {
+	*measure.Running
+	base   string // of the management API: host and path
+	region string
+	keys   access.Credentials
+	conns  []*socket.Conn
+	ids    []string
+	got    atomic.Int64
+	wg     sync.WaitGroup
+	client *http.Client
+}
+
+func open(ctx context.Context, w *measure.Workshop) (*measure.Bench, error) {
+	h, err := gather(w)
+	if err != nil {
+		return nil, err
+	}
+	empty, err := w.Serve("push/empty")
+	if err != nil {
+		h.leave()
+		return nil, err
+	}
+	single := measure.Side{Name: "sluice, one POST each", Take: h.single}
+	batch := measure.Side{Name: "sluice, one POST for 1,000", Take: func() (float64, error) { return h.batch(audience, 40) }}
+	bare := measure.Side{Name: "bare epoll", Take: func() (float64, error) {
+		rate, err := gateway.BareBroadcast(w, audience)
+		return 1e6 / rate, err
+	}}
+	nothing := measure.Side{Name: "empty net/http handler", Take: func() (float64, error) {
+		return h.post(empty, "http://"+empty.Addr+"/Prod")
+	}}
+	const unit = "µs of CPU"
+	return &measure.Bench{
+		Close: func() { empty.Kill(); h.leave() },
+		Cases: []measure.Case{
+			{Name: "signed POST to one connection (G11)", Unit: unit, Cost: true, Goal: 30, Ours: single},
+			{Name: "signed POST beside an empty handler (G11)", Unit: unit, Cost: true, Goal: 1 / 0.8, Ours: single, Reference: nothing},
+			{Name: "batched push, a connection", Unit: unit, Cost: true, Goal: 1.0 / 6, Ours: batch, Reference: single},
+			{Name: "batched push beside the send loop (G11)", Unit: unit, Cost: true, Goal: 1 / 0.8, Ours: batch, Reference: bare},
+		},
+		Curves: []measure.Curve{
+			{Name: "one batched push", Of: "connections", Unit: "µs of CPU", At: []int{10, 100, 1000}, Take: func(n int) (float64, error) {
+				each, err := h.batch(n, 40*audience/n)
+				return each * float64(n), err
+			}},
+		},
+	}, nil
+}
+
+// gather starts sluice with the app and opens the connections.
+func gather(w *measure.Workshop) (h *hall, err error) {
+	dir := filepath.Join(w.Temp, "push")
+	if err := os.MkdirAll(filepath.Join(dir, "echo"), 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "template.yaml"), []byte(template), 0o644); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "echo/index.js"), []byte(`exports.handler = async () => ({ statusCode: 200 })`), 0o644); err != nil {
+		return nil, err
+	}
+	s, err := w.Run("dev", dir, "--no-reload")
+	if err != nil {
+		return nil, err
+	}
+	h = &hall{Running: s, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: posters}}}
+	defer func() {
+		if err != nil {
+			h.leave()
+		}
+	}()
+	if err := s.Keys(); err != nil {
+		return nil, err
+	}
+	h.keys, h.region = access.Credentials{ID: s.Env["AWS_ACCESS_KEY_ID"], Secret: s.Env["AWS_SECRET_ACCESS_KEY"]}, s.Env["AWS_REGION"]
+	path := s.Path("/Prod")
+	h.base = "http://" + s.Host() + path
+	if h.conns, err = socket.Dial(s.Host(), path, audience); err != nil {
+		return nil, err
+	}
+	for _, c := range h.conns { // what no route takes is answered with the connection's id
+		if err := c.Say("who am I?"); err != nil {
+			return nil, err
+		}
+		text, err := c.Hear()
+		if err != nil {
+			return nil, err
+		}
+		var answer struct{ ConnectionID string }
+		if err := json.Unmarshal([]byte(text), &answer); err != nil || answer.ConnectionID == "" {
+			return nil, fmt.Errorf("not an id: %s", text)
+		}
+		h.ids = append(h.ids, answer.ConnectionID)
+		h.wg.Go(func() {
+			for {
+				if _, err := c.Hear(); err != nil {
+					return
+				}
+				h.got.Add(1)
+			}
+		})
+	}
+	return h, nil
+}
+
+func (h *hall) leave() {
+	socket.HangUp(h.conns)
+	h.wg.Wait()
+	h.Kill()
+}
+
+// send signs and sends one POST.
+func (h *hall) send(to string, body []byte) error {
+	r, err := http.NewRequest("POST", to, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	sigv4.Sign(r, body, h.keys, h.region, "execute-api", time.Now())
+	resp, err := h.client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	said, _ := io.ReadAll(resp.Body)
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s: %s", to, resp.Status, said)
+	}
+	return nil
+}
+
+// post is the CPU of one of many POSTs to the connections in turn.
+func (h *hall) post(s *measure.Process, base string) (float64, error) {
+	var next atomic.Int64
+	errs := make(chan error, posters)
+	before := s.CPU()
+	for range posters {
+		go func() { // waited for below
+			for i := next.Add(1); i <= posts; i = next.Add(1) {
+				if err := h.send(base+"/@connections/"+url.PathEscape(h.ids[i%audience]), []byte(text)); err != nil {
+					errs <- err
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	var first error
+	for range posters {
+		if err := <-errs; first == nil {
+			first = err
+		}
+	}
+	return float64((s.CPU() - before).Microseconds()) / posts, first
+}
+
+func (h *hall) single() (float64, error) {
+	before := h.got.Load()
+	cost, err := h.post(h.Process, h.base)
+	if err == nil {
+		err = h.arrived(before + posts)
+	}
+	return cost, err
+}
+
+// batch is the CPU for each connection of a POST for n, so many times.
+func (h *hall) batch(n, times int) (float64, error) {
+	body, err := json.Marshal(map[string]any{"connectionIds": h.ids[:n], "data": text})
+	if err != nil {
+		return 0, err
+	}
+	cpu, before := h.CPU(), h.got.Load()
+	for range times {
+		if err := h.send(h.base+"/@connections", body); err != nil {
+			return 0, err
+		}
+	}
+	if err := h.arrived(before + int64(n*times)); err != nil {
+		return 0, err
+	}
+	return float64((h.CPU() - cpu).Microseconds()) / float64(n*times), nil
+}
+
+// arrived waits until the audience has got so many texts.
+func (h *hall) arrived(n int64) error {
+	for end := time.Now().Add(20 * time.Second); h.got.Load() < n; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return fmt.Errorf("%d texts of %d arrived", h.got.Load(), n)
+		}
+	}
+	return nil
+}
+
+// ServeEmpty reads requests and answers 200.
+func ServeEmpty() error {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println(ln.Addr())
+	return http.Serve(ln, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
+}
