@@ -16,6 +16,7 @@ import (
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/access"
 	"github.com/sluicehq/sluice/dialect"
+	"github.com/sluicehq/sluice/dialect/aws/control"
 	"github.com/sluicehq/sluice/dialect/aws/dynamodb"
 	"github.com/sluicehq/sluice/dialect/aws/lambda"
 	"github.com/sluicehq/sluice/dialect/aws/s3"
@@ -86,10 +87,15 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 			return g.Wait()
 		}
 	}
+	plane := control.Options{Dir: filepath.Join(r.Dir, "aws-apis"), Keys: r.Keys, Log: r.Log}
+	if r.Dir != "" && r.Apps != nil {
+		plane.Apps = r.Apps
+	}
 	c.apis = []api{
 		{dynamodb.Claims, c.tables},
 		{lambda.Claims, lambda.New(calls)},
 		{c.sockets.Claims, c.sockets},
+		{control.Claims, control.New(plane)},
 		{c.buckets.Claims, c.buckets}, // last: a path may be anything there
 	}
 	return dialect.Dialect{

@@ -36,6 +36,7 @@ type API struct {
 	Keys                      []Key             `json:"apiKeys,omitempty"`  // of routes with apiKeyRequired
 	Mappings                  []Mapping         `json:"mappings,omitempty"` // custom domains
 	Current                   Snapshot          `json:"current"`            // what a new deployment would freeze
+	Control                   json.RawMessage   `json:"control,omitempty"`  // what the control plane that made it remembers
 }
 
 // Snapshot is the part of an API that a deployment freezes.
