@@ -106,7 +106,8 @@ func startGo(ctx context.Context, v *function.Version, s function.Spawner, logs 
 			if err != nil {
 				return false
 			}
-			g.client = rpc.NewClient(conn)
+			g.conn = &countedConn{Conn: conn}
+			g.client = rpc.NewClient(g.conn)
 		}
 		ping := g.client.Go("Function.Ping", &pingRequest{}, &pingResponse{}, make(chan *rpc.Call, 1))
 		select {
@@ -140,6 +141,19 @@ func startGo(ctx context.Context, v *function.Version, s function.Spawner, logs 
 type golang struct {
 	*program
 	client *rpc.Client
+	conn   *countedConn
+}
+
+// countedConn is a connection that knows whether anything is sent. One call at a time writes.
+type countedConn struct {
+	net.Conn
+	writes int
+}
+
+// Write sends b.
+func (c *countedConn) Write(b []byte) (int, error) {
+	c.writes++
+	return c.Conn.Write(b)
 }
 
 func (g *golang) close() {
@@ -155,7 +169,9 @@ func (g *golang) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Res
 	}
 	began := time.Now()
 	var out invokeResponse
+	before := g.conn.writes
 	call := g.client.Go("Function.Invoke", g.request(ctx, inv), &out, make(chan *rpc.Call, 1))
+	sent := g.conn.writes != before
 	select {
 	case <-call.Done:
 	case <-ctx.Done():
@@ -163,7 +179,7 @@ func (g *golang) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Res
 	}
 	var said rpc.ServerError
 	switch {
-	case errors.Is(call.Error, rpc.ErrShutdown): // the connection had ended before
+	case call.Error != nil && !sent: // the connection had ended before
 		g.kill()
 		return sluice.Result{}, function.ErrInstanceGone
 	case errors.As(call.Error, &said):

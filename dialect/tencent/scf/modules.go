@@ -1,12 +1,10 @@
 package scf
 
 import (
-	"context"
 	"log/slog"
 	"path/filepath"
 	"strings"
 
-	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function/modules"
 )
 
@@ -32,22 +30,10 @@ func NewModules(dir string, log *slog.Logger) *Modules {
 	}
 }
 
-// Add makes what a function's code needs of its runtime, and does not bring, known to its environment, env,
-// which Environment has made. What is not there yet is fetched.
-func (m *Modules) Add(ctx context.Context, f *sluice.Function, env map[string]string) error {
-	set, variable := m.of(f)
-	if set == nil {
-		return nil
-	}
-	dir, err := set.Path(ctx, f.Name, f.Code)
-	if dir != "" {
-		env[variable] += string(filepath.ListSeparator) + dir
-	}
-	return err
-}
-
-func (m *Modules) of(f *sluice.Function) (set *modules.Set, variable string) {
-	runtime := strings.ToLower(runtimeOf(f))
+// Of is what functions of a runtime, as sluice.Function has it, may need, and the variable that names its
+// folder to them; nil for runtimes that carry nothing.
+func (m *Modules) Of(runtime string) (set *modules.Set, variable string) {
+	runtime = strings.TrimPrefix(strings.ToLower(runtime), webPrefix)
 	switch {
 	case strings.HasPrefix(runtime, "python"):
 		return m.python, "PYTHONPATH"

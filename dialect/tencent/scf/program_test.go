@@ -234,8 +234,8 @@ func TestProgramsServeCalls(t *testing.T) {
 			}
 			call1(t, in, "print heard")
 			log.await(t, "R1", "heard\n")
-			if !strings.HasPrefix(log.text(""), "hello from the start\n") {
-				t.Errorf("%q", log.text(""))
+			if said := log.text("") + log.text("R1"); !strings.HasPrefix(said, "hello from the start\n") {
+				t.Errorf("%q", said)
 			}
 		})
 	}

@@ -209,13 +209,8 @@ func TestEnvironment(t *testing.T) {
 func TestModulesOfRuntimes(t *testing.T) {
 	m := NewModules(t.TempDir(), nil)
 	for runtime, want := range map[string]string{"Python3.6": "PYTHONPATH", "Nodejs12.16": "NODE_PATH", "Go1": "", "CustomRuntime": "", WebRuntime("Nodejs12.16"): "NODE_PATH"} {
-		if set, variable := m.of(&sluice.Function{Runtime: runtime}); variable != want || (set != nil) != (want != "") {
+		if set, variable := m.Of(runtime); variable != want || (set != nil) != (want != "") {
 			t.Errorf("%s: %s %v", runtime, variable, set)
 		}
-	}
-	env := map[string]string{}
-	f := &sluice.Function{Name: "f", Runtime: "Python3.6", Code: code(t, "", "index.py", "import json")}
-	if err := m.Add(t.Context(), f, env); err != nil || len(env) != 0 {
-		t.Errorf("code that needs nothing: %v %v", env, err)
 	}
 }
