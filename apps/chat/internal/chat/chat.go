@@ -125,7 +125,7 @@ type frame struct {
 	At      int64             `json:"at,omitempty"`  // ack: when the message was stored
 	People  []string          `json:"people,omitempty"`
 	Entries []Entry           `json:"entries,omitempty"`
-	More    bool              `json:"more,omitempty"`  // history: there is more; joined: more was missed than is told
+	More    bool              `json:"more,omitempty"`  // history: there is more; joined: more was missed than is told; pong: ask again soon
 	Rooms   map[string]int64  `json:"rooms,omitempty"` // pong: the newest number in each room
 	Nicks   map[string]string `json:"nicks,omitempty"` // renamed: the name in each room
 	Code    Kind              `json:"code,omitempty"`

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	lease    = 10 * time.Second      // a courier that says nothing for so long is lost
+	lease    = 5 * time.Second       // a courier that says nothing for so long is lost
 	duty     = 15 * time.Second      // after this a courier leaves the rest to the next who writes
 	patience = 2 * time.Second       // how long a courier waits for an entry that has its number but is not written
 	glance   = 20 * time.Millisecond // between two looks for it

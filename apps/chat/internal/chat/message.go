@@ -143,7 +143,7 @@ func (c *Chat) ping(ctx context.Context, conn string, row Row, req *request) err
 		}
 		f.Rooms[room] = state.number("delivered")
 		if state.number("delivered") < state.number("seq") {
-			late[room] = state
+			late[room], f.More = state, true
 		}
 	}
 	err := c.tell(ctx, conn, f)

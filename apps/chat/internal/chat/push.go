@@ -30,7 +30,7 @@ var _ Pusher = (*Gateway)(nil)
 func NewGateway(url, region string, keys aws.CredentialsProvider) *Gateway {
 	t := http.DefaultTransport.(*http.Transport).Clone() // with the environment's proxy and authorities
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, abreast
-	return &Gateway{url: url, region: region, keys: keys, signer: v4.NewSigner(), client: &http.Client{Transport: t, Timeout: 10 * time.Second}}
+	return &Gateway{url: url, region: region, keys: keys, signer: v4.NewSigner(), client: &http.Client{Transport: t, Timeout: 3 * time.Second}}
 }
 
 // Push implements [Pusher]. What fails for a moment is tried three times.

@@ -68,6 +68,7 @@ const line = new Line(document.querySelector('meta[name=socket]').content, () =>
         if (f.rooms?.[r.name] === undefined) r.join().catch(() => {});
         else r.known(f.rooms[r.name]);
       }
+      if (f.more) setTimeout(() => line.ping(), 3000);
     }
     changed();
   },
@@ -278,12 +279,13 @@ $('text').oninput = () => {
   }
 };
 
-$('text').onkeydown = (e) => {
-  const phone = matchMedia('(pointer: coarse)').matches;
-  if (e.key === 'Enter' && !e.shiftKey && !e.isComposing && !phone) {
-    e.preventDefault();
-    $('say').requestSubmit();
-  }
+// Enter sends, with Shift it does not; on a phone it makes a new line.
+let shift = false;
+$('text').onkeydown = (e) => (shift = e.shiftKey);
+$('text').onbeforeinput = (e) => {
+  if (e.inputType !== 'insertLineBreak' || shift || matchMedia('(pointer: coarse)').matches) return;
+  e.preventDefault();
+  $('say').requestSubmit();
 };
 
 $('say').onsubmit = (e) => {

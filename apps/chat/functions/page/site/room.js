@@ -47,7 +47,7 @@ export class Room {
       for (const item of this.outbox) if (item.state === 'sent') item.state = 'sending'; // it asks; nothing is stored twice
       this.catchUp();
       this.pump();
-      setTimeout(() => this.line.state === 'open' && this.line.ping(), 1500); // what was told while we came
+      setTimeout(() => this.line.ping(), 1500); // what was told while we came
     } finally {
       this.joining = false;
       this.changed();
@@ -162,6 +162,7 @@ export class Room {
       try {
         await this.line.request('say', { room: this.name, id: item.id, text: item.text });
         item.state = 'sent';
+        setTimeout(() => this.outbox.includes(item) && this.line.ping(), 3000); // a courier may have been lost
       } catch (err) {
         if (err.code === 'slow') {
           await new Promise((done) => setTimeout(done, 1000 * (err.retryAfter || 1)));

@@ -2,7 +2,7 @@
 
 export const MAX_TEXT = 2000;
 export const EMOJI = [...new Intl.Segmenter('en', { granularity: 'grapheme' }).segment(
-  '😀😄😂🤣😊😍😘😎🤔😅😉🙃😴😢😭😡🥳🤩🤗🤯🙄😬😱🤝👍👎👏🙏💪👋✌️🤞🔥✨⭐🎉🎂🎈❤️🧡💛💚💙💜💔💯✅❌❓❗🚀☕🍕🍺🌍🌈☀️🌙🐱🐶🦄🐢🌸🍀💡')].map((s) => s.segment);
+  '😀😄😂🤣😊😍😘😎🤔😅😉🙃😴😢😭😡🥳🤩🤗🤯🙄😬😱🤝👍👎👏🙏💪👋✌️🤞🔥✨⭐🎉🎂🎈❤️🧡💛💚💙💜💔💯✅❌❓❗🚀☕🍕🍺🌍🌈☀️🌙🐱🐶🦄🐢🌸🍀')].map((s) => s.segment);
 
 /** Fills an element with a text whose web addresses can be clicked. */
 export function linkify(el, text) {
@@ -34,9 +34,9 @@ export const onlyEmoji = (text) => /^(\p{Extended_Pictographic}[\u{fe0f}\u{1f3fb
 
 /** The hue of a name: the same for everybody. */
 export function hue(name) {
-  let h = 7;
-  for (const c of name.toLowerCase()) h = (h * 31 + c.codePointAt(0)) % 360;
-  return h;
+  let h = 2166136261;
+  for (const c of name.toLowerCase()) h = Math.imul(h ^ c.codePointAt(0), 16777619);
+  return ((h ^ (h >>> 15)) >>> 0) % 360;
 }
 
 export const initial = (name) => (/\p{L}|\p{N}|\p{Extended_Pictographic}/u.exec(name)?.[0] ?? '?').toUpperCase();
