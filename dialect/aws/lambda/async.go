@@ -107,7 +107,6 @@ type recordAnswer struct {
 // refused when a template is read.
 func (l *Lambda) destinations(t *function.Try, gaveUp string) []sluice.Invocation {
 	if t.Version == nil {
-		l.log.Error("asynchronous call given up: its function is gone", "app", t.Call.App, "function", t.Call.Function, "request", t.Call.RequestID)
 		return nil
 	}
 	f := describe(t.Version)
@@ -115,7 +114,6 @@ func (l *Lambda) destinations(t *function.Try, gaveUp string) []sluice.Invocatio
 		Context: recordContext{t.Call.RequestID, f.ARN + ":" + Latest, "Success", t.Tries}}
 	if gaveUp != "" {
 		r.Context.Condition = gaveUp
-		l.log.Error("asynchronous call given up", "app", t.Call.App, "function", t.Call.Function, "request", t.Call.RequestID, "why", gaveUp, "err", t.Err)
 	}
 	if t.Err == nil {
 		r.Answered, r.Response = &recordAnswer{Status: http.StatusOK, Version: Latest}, raw(t.Result.Payload)
