@@ -32,6 +32,12 @@ func (s *Store) Site(ctx context.Context, bucket, path string) (Resolved, error)
 	if err != nil {
 		return Resolved{}, err
 	}
+	return s.SiteOf(ctx, b, path)
+}
+
+// SiteOf is Site with the settings that b has, which may be others than those that are kept.
+func (s *Store) SiteOf(ctx context.Context, b *Bucket, path string) (Resolved, error) {
+	bucket := b.Name
 	prefix, w := b.website(path)
 	if w == nil {
 		w = &sluice.Website{}

@@ -205,18 +205,13 @@ func (s *Setting) Put(c *Call) error {
 	if err != nil {
 		return err
 	}
-	check := s.Check
-	if check == nil {
-		check = func(body []byte) error {
-			var any struct{}
-			if len(body) > maxSetting || xml.Unmarshal(body, &any) != nil {
-				return Malformed()
-			}
-			return nil
-		}
+	if len(body) > maxSetting || s.Check == nil && xml.Unmarshal(body, new(struct{})) != nil {
+		return Malformed()
 	}
-	if err := check(body); err != nil {
-		return err
+	if s.Check != nil {
+		if err := s.Check(body); err != nil {
+			return err
+		}
 	}
 	return c.Done(c.SetDoc(s.Name, body), http.StatusOK)
 }

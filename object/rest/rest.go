@@ -44,6 +44,7 @@ type Front struct {
 	Whole     bool   // a deletion of many objects is refused as a whole, and a quiet one has no document
 	ObjectACL string // the header with an object's access rule, without Prefix; a bucket's is "acl"
 	Parts     bool   // objects can be read part by part
+	Groups    string // begins the URIs of groups of users: "http://acs.amazonaws.com"
 	Rules     bool   // websites have routing rules, and the indexes of their folders
 	// ErrorHeader takes the error document, in base64, of an answer to HEAD; "" has none.
 	ErrorHeader string

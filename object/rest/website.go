@@ -205,7 +205,13 @@ func (c *Call) Site(path string) error {
 
 // page serves the object that a path means.
 func (c *Call) page(w *websiteXML, path string) error {
-	found, err := c.Objects.Site(c.Ctx, c.Bucket, path)
+	b := *c.B
+	if b.Website != nil && c.Rules && !b.Website.SubDir { // as a template may have it
+		site := *b.Website
+		site.SubDir = true
+		b.Website = &site
+	}
+	found, err := c.Objects.SiteOf(c.Ctx, &b, path)
 	missing := found.Missing || object.ReasonOf(err) == object.NoSuchKey
 	if missing && w.AutoAddressing != nil && w.AutoAddressing.Status == "Enabled" && path != "" && !strings.HasSuffix(path, "/") {
 		if _, err := c.Objects.Head(c.Ctx, c.Bucket, path+".html"); err == nil {
