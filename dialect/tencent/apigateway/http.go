@@ -130,7 +130,7 @@ func (t *target) function(w http.ResponseWriter, r *http.Request, id string) {
 	case t.call.web: // it has failed: its status is the answer's
 		answerRaw(w, out.Status, out.Payload)
 	case f.Integrated:
-		integrated(w, out.Payload)
+		integrated(w, out)
 	default:
 		answerRaw(w, http.StatusOK, out.Payload)
 	}
@@ -170,10 +170,11 @@ type answer struct {
 	body   []byte
 }
 
-// integrated writes what a function that answers for itself has returned.
-func integrated(w http.ResponseWriter, payload []byte) {
-	a, ok := readAnswer(payload)
-	if !ok {
+// integrated writes what a function that answers for itself has returned. A failure's body is no answer,
+// though it looks like one.
+func integrated(w http.ResponseWriter, out scf.Outcome) {
+	a, ok := readAnswer(out.Payload)
+	if !ok || !out.OK() {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusForbidden)
 		io.WriteString(w, `{"errno":403,"error":"Invalid scf response format. please check your scf response format."}`)
