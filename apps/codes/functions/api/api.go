@@ -219,11 +219,7 @@ func (a api) makeCampaign(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := a.book.MakeCampaign(r.Context(), n, k)
-	if err != nil {
-		return nil, err
-	}
-	return c, a.book.Note(r.Context(), admin, "create campaign", c.ID, c.Name)
+	return a.book.MakeCampaign(r.Context(), n, k, admin)
 }
 
 func (a api) campaign(r *http.Request) (any, error) {

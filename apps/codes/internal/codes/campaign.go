@@ -174,7 +174,7 @@ func (c Campaign) check() error {
 }
 
 // MakeCampaign makes a campaign. The same key makes it once; "" is no key.
-func (b *Book) MakeCampaign(ctx context.Context, n NewCampaign, key string) (Campaign, error) {
+func (b *Book) MakeCampaign(ctx context.Context, n NewCampaign, key, by string) (Campaign, error) {
 	c := Campaign{
 		ID: newID(), Name: strings.TrimSpace(n.Name), Type: n.Type, Format: n.Format, Prefix: strings.ToUpper(strings.TrimSpace(n.Prefix)),
 		Value: strings.TrimSpace(n.Value), Enforce: n.Enforce == nil || *n.Enforce, PerUser: n.PerUser, Total: n.Total, Created: b.now().UnixMilli(),
@@ -193,6 +193,9 @@ func (b *Book) MakeCampaign(ctx context.Context, n NewCampaign, key string) (Cam
 		c.ID = keyedID("campaign", key)
 	}
 	err = b.store.Put(ctx, tableCampaign, campaignKey(c.ID), c.row(), Expect{Absent: true})
+	if err == nil {
+		err = b.Note(ctx, by, "create campaign", c.ID, c.Name)
+	}
 	if !errors.Is(err, ErrCondition) {
 		return c, err
 	}
