@@ -1,0 +1,108 @@
+package samples
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+
+	"github.com/sluicehq/sluice/e2e/live"
+)
+
+// Functions in Go, Python and Node reach us at addresses of AWS that they build themselves, over TLS that
+// they verify. A table's stream calls one of them, also after a kill in the midst of a call.
+func TestFunctionsOfEachLanguage(t *testing.T) {
+	var deaf atomic.Bool
+	heard, waiting := make(chan string, 100), make(chan struct{}, 100)
+	release := make(chan struct{})
+	ear := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		if deaf.Load() {
+			waiting <- struct{}{}
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
+			return
+		}
+		heard <- string(b)
+	}))
+	defer ear.Close()
+	defer close(release)
+	data := t.TempDir()
+	args := []string{"dev", "../testdata/aws-languages", "--no-reload", "--param", "Ear=" + ear.URL}
+	s := live.Launch(t, data, args...)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	conn, _, _, err := ws.Dialer{}.Dial(ctx, "ws"+strings.TrimPrefix(s.Public[0], "http")+"/live")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for action, want := range map[string]string{"go": "from go", "py": "from python", "js": "from node"} {
+		if err := wsutil.WriteClientText(conn, fmt.Appendf(nil, `{"action":%q}`, action)); err != nil {
+			t.Fatal(err)
+		}
+		conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+		if got, err := wsutil.ReadServerText(conn); err != nil || string(got) != want {
+			t.Fatalf("%s: %s, %v\n%s", action, got, err, s.Said())
+		}
+	}
+
+	put := func(s *live.Server, id string) {
+		t.Helper()
+		db := dynamodb.New(dynamodb.Options{Region: "us-east-1", BaseEndpoint: aws.String(s.Admin), Credentials: key(t, s)})
+		if _, err := db.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String("Things"), Item: map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: id}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hears := func(want string) {
+		t.Helper()
+		select {
+		case got := <-heard:
+			if got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("nobody tells %q", want)
+		}
+	}
+	put(s, "first")
+	hears("INSERT first 1")
+	deaf.Store(true)
+	put(s, "second")
+	put(s, "third")
+	<-waiting
+	s.Kill()
+	deaf.Store(false)
+	s = live.Launch(t, data, args...)
+	hears("INSERT second 1")
+	hears("INSERT third 1")
+}
+
+// key is the operator's.
+func key(t *testing.T, s *live.Server) aws.CredentialsProvider {
+	t.Helper()
+	out, err := s.Sluice("env")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := map[string]string{}
+	for line := range strings.Lines(out) {
+		name, val, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
+		v[name] = strings.Trim(val, `'"`)
+	}
+	return credentials.NewStaticCredentialsProvider(v["AWS_ACCESS_KEY_ID"], v["AWS_SECRET_ACCESS_KEY"], "")
+}
