@@ -81,8 +81,8 @@ func service(r *http.Request) string {
 			return s
 		}
 	}
-	for _, p := range []string{"/v2/apis", "/v2/domainnames", "/v2/tags/"} {
-		if strings.HasPrefix(r.URL.Path, p) && r.Header.Get("Authorization") == "" && r.URL.RawQuery == "" {
+	for _, p := range []string{"/v2/apis", "/v2/domainnames", "/v2/tags"} {
+		if strings.HasPrefix(r.URL.Path+"/", p+"/") && r.Header.Get("Authorization") == "" && r.URL.RawQuery == "" {
 			return "apigateway"
 		}
 	}
