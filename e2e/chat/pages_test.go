@@ -75,12 +75,16 @@ func TestTwoPeopleChat(t *testing.T) {
 	ada.Shows(".bubble", "Lunch?")
 
 	// A new name is seen by all; a name that is taken gets a number.
-	grace.Eval(`window.prompt = () => 'ada'; ''`)
+	grace.Click("#open-rooms", "")
 	grace.Click("#rename", "")
+	grace.Do(chromedp.SetValue("#name-nick", "ada"), chromedp.SendKeys("#name-nick", "\r"))
 	ada.Shows("#people-list", "ada 2")
 	ada.Shows("#log", "Grace is now ada 2")
-	grace.Eval(`window.prompt = () => 'Grace'; ''`)
 	grace.Click("#rename", "")
+	grace.Picture("chat-phone-name", 390, 844)
+	grace.Do(chromedp.SetValue("#name-nick", "Grace"))
+	grace.Click("#name button", "Change")
+	grace.Click("[data-close]", "")
 	ada.Wait("Grace again", func() bool { return strings.Contains(ada.Text("#people-list"), "Grace") })
 
 	for _, text := range []string{"Yes, at noon.", "I’ll bring the nanoseconds."} {

@@ -260,7 +260,12 @@ func TestPingFindsWhatALostCourierLeft(t *testing.T) {
 		}
 		h.Message(t.Context(), "1", "say", []byte(`{"room":"lobby","id":"a","text":"hello"}`))
 		h.store.Before = nil
-		h.lines.Take("1")
+		if got, want := h.told("1"), "say Ann hello"; got != want {
+			t.Errorf("told %q, want %q", got, want)
+		}
+		if f := h.asks("1", "join", map[string]any{"room": "lobby", "after": 2}); f.Seq != 2 || f.Entries != nil {
+			t.Errorf("who knows more than the courier wrote is told %+v", f)
+		}
 		h.comes("2", "Bob", "lobby") // while the lost one still has the lease
 		if got := h.told("2"); got != "" {
 			t.Errorf("told %q", got)

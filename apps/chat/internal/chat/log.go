@@ -124,6 +124,9 @@ func (c *Chat) snapshot(ctx context.Context, room string, after int64) (frame, e
 		return frame{}, err
 	}
 	f.People = nicks(people)
+	if after > f.Seq && after <= state.number("seq") {
+		f.Seq = after // it was told, by a courier who was lost before he wrote so
+	}
 	if after > 0 && after <= f.Seq {
 		f.Entries, err = c.entries(ctx, room, after+1, f.Seq, false, missed)
 		if err != nil || int64(len(f.Entries)) == f.Seq-after {

@@ -245,8 +245,16 @@ $('add').onsubmit = (e) => {
   location.hash = '#/' + encodeURIComponent(room);
 };
 
-$('rename').onclick = async () => {
-  const name = cleanNick(prompt('What shall the others call you?', nick) ?? '');
+$('rename').onclick = () => {
+  $('name-nick').value = nick;
+  $('name').showModal();
+  $('name-nick').select();
+};
+$('name-no').onclick = () => $('name').close();
+$('name').firstElementChild.onsubmit = async (e) => {
+  e.preventDefault();
+  $('name').close();
+  const name = cleanNick($('name-nick').value);
   if (!name || name === nick) return;
   try {
     const f = await line.request('rename', { nick: name });

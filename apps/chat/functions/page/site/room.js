@@ -160,8 +160,9 @@ export class Room {
     this.pumping = true;
     for (let item; this.joined && (item = this.outbox.find((i) => i.state === 'sending')); this.changed()) {
       try {
-        await this.line.request('say', { room: this.name, id: item.id, text: item.text });
+        const f = await this.line.request('say', { room: this.name, id: item.id, text: item.text });
         item.state = 'sent';
+        if (f.seq <= this.last) this.outbox = this.outbox.filter((i) => i !== item); // heard already
         setTimeout(() => this.outbox.includes(item) && this.line.ping(), 3000); // a courier may have been lost
       } catch (err) {
         if (err.code === 'slow') {

@@ -133,7 +133,9 @@ export class Log {
       this.el.replaceChildren();
     }
     const list = rows(room, divider);
-    if (!list.length && room.joined) list.push({ key: 'empty', sig: '', draw: () => make('li', 'empty', 'Nothing was said here yet. Say hello!') });
+    if (room.joined && !room.outbox.length && !room.entries.some((e) => e.kind === 'say')) {
+      list.unshift({ key: 'empty', sig: '', draw: () => make('li', 'empty', make('b', '', 'It is quiet in here'), 'Say hello, or share the link to this room.') });
+    }
     const kept = new Map();
     let at = this.el.firstChild;
     for (const row of list) {
