@@ -212,6 +212,9 @@ func (r *reading) backend(in *instance, w view, a *apispec.API, fn *sluice.Funct
 func (r *reading) roles(in *instance, w view, a *apispec.API, fn *sluice.Function) {
 	f := w.at("function")
 	role := func(name string) apispec.Function {
+		if f.at(name + "FunctionName").missing() {
+			return apispec.Function{}
+		}
 		return apispec.Function{
 			Name:      f.at(name + "FunctionName").str(),
 			Namespace: cmp.Or(f.at(name+"FunctionNamespace").str(), f.at("functionNamespace").str()),

@@ -47,8 +47,9 @@ type instance struct {
 	org       string
 	at        sluice.Place
 
-	out  *value // what outputs made
-	busy bool   // it is being looked at
+	out     *value // what outputs made
+	busy    bool   // it is being looked at
+	placing bool   // its region is
 }
 
 // short is a component's name as components lists it.
@@ -138,7 +139,12 @@ func (in *instance) region() string {
 	if v.isList() && len(v.list) > 0 {
 		v = v.list[0]
 	}
-	if v = in.r.eval(in, v, 1); v != nil && !v.isMap() && v.text != "" && v.text != "${region}" {
+	if v.isNull() || in.placing { // its region is said to be ${region}
+		return scf.DefaultRegion
+	}
+	in.placing = true
+	defer func() { in.placing = false }()
+	if v = in.r.eval(in, v, 1); v != nil && !v.isMap() && v.text != "" {
 		return v.text
 	}
 	return scf.DefaultRegion

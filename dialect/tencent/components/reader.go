@@ -133,6 +133,7 @@ type reading struct {
 	in        deploy.Input
 	app       *sluice.App
 	errs      []*sluice.Error
+	wrong     int             // errors, also those that were told before
 	told      map[string]bool // errors and warnings that were noted
 	envs      map[string]map[string]string
 	root      *value
@@ -327,6 +328,7 @@ func (r *reading) namesakes() {
 
 // fail notes an error.
 func (r *reading) fail(at sluice.Place, hint, format string, args ...any) {
+	r.wrong++
 	e := &sluice.Error{Code: sluice.Invalid, At: at, Hint: hint, Msg: fmt.Sprintf(format, args...)}
 	if r.once("error " + e.Error()) {
 		r.errs = append(r.errs, e)

@@ -333,6 +333,7 @@ func (r *reading) output(at sluice.Place, expr, name, path string, depth int) *v
 	}
 	in.busy = true
 	defer func() { in.busy = false }()
+	wrong := r.wrong
 	if in.out == nil {
 		in.out = r.outputs(in)
 	}
@@ -342,8 +343,11 @@ func (r *reading) output(at sluice.Place, expr, name, path string, depth int) *v
 			return &c
 		}
 	}
+	if r.wrong > wrong { // it is there, and cannot be read
+		return nil
+	}
 	var keys []string
-	for _, f := range in.out.fields {
+	for _, f := range append(slices.Clone(in.out.fields), in.inputs.fieldsOf()...) {
 		keys = append(keys, f.key)
 	}
 	r.fail(at, fmt.Sprintf("%s has: %s", name, strings.Join(keys, ", ")), "${%s}: %s has no %q", expr, name, path)
