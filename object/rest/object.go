@@ -1,7 +1,9 @@
 package rest
 
 import (
+	"crypto/md5"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -107,11 +109,18 @@ func (c *Call) AppendObject() error {
 	if err != nil {
 		return err
 	}
+	sum := md5.New()
+	if c.AppendSum != "" {
+		in.Body = io.TeeReader(in.Body, sum)
+	}
 	o, err := c.Objects.Append(c.Ctx, c.Bucket, object.AppendInput{PutInput: in, Position: position})
 	if err != nil {
 		return err
 	}
 	c.tell(&o)
+	if c.AppendSum != "" {
+		c.Set(c.Prefix+c.AppendSum, hex.EncodeToString(sum.Sum(nil)))
+	}
 	c.Set(c.Prefix+"next-append-position", strconv.FormatInt(o.Size, 10))
 	return c.Empty(http.StatusOK)
 }

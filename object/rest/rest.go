@@ -46,6 +46,8 @@ type Front struct {
 	Parts     bool   // objects can be read part by part
 	Groups    string // begins the URIs of groups of users: "http://acs.amazonaws.com"
 	Rules     bool   // websites have routing rules, and the indexes of their folders
+	// AppendSum is the header, without Prefix, with the MD5 of bytes that were appended; "" is none.
+	AppendSum string
 	// ErrorHeader takes the error document, in base64, of an answer to HEAD; "" has none.
 	ErrorHeader string
 
