@@ -1,5 +1,5 @@
 // Package tencent puts Tencent Cloud together from its parts: the template reader (components), API Gateway
-// with its WebSockets (apigateway) and SCF (scf).
+// with its WebSockets (apigateway), SCF (scf) and COS (cos).
 package tencent
 
 import (
@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice/dialect"
 	"github.com/sluicehq/sluice/dialect/tencent/apigateway"
 	"github.com/sluicehq/sluice/dialect/tencent/components"
+	"github.com/sluicehq/sluice/dialect/tencent/cos"
 	"github.com/sluicehq/sluice/dialect/tencent/scf"
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/object"
@@ -29,6 +30,7 @@ const Name = components.Dialect
 type cloud struct {
 	r       dialect.Rooms
 	gateway *apigateway.APIs
+	objects *cos.Handler
 	modules *scf.Modules // nil: there are none
 	apis    []api
 }
@@ -71,9 +73,11 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 			return g.Wait()
 		}
 	}
+	c.objects = cos.New(cos.Options{Objects: r.Objects, Keys: r.Keys, AppID: scf.AppID, Log: r.Log})
 	c.apis = []api{
 		{c.gateway.Claims, c.gateway},
 		{scf.Claims, scf.New(calls)},
+		{c.objects.Claims, c.objects},
 	}
 	return dialect.Dialect{
 		Name:        Name,

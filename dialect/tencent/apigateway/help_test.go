@@ -87,7 +87,9 @@ func (f *functions) replies(by map[string]scf.Outcome) {
 	})
 }
 
-func ok(payload string) scf.Outcome { return scf.Outcome{Status: scf.StatusOK, Payload: []byte(payload)} }
+func ok(payload string) scf.Outcome {
+	return scf.Outcome{Status: scf.StatusOK, Payload: []byte(payload)}
+}
 
 func (f *functions) Invoke(ctx context.Context, c scf.Call) (scf.Outcome, error) {
 	f.mu.Lock()

@@ -26,11 +26,11 @@ const maxBody = 6 << 20
 // preflightAge is how long a browser may keep what it is told of other origins.
 const preflightAge = "86400"
 
-// Shows reports whether a plain request leads to one of the app's services. bare counts paths that lack
-// the environment.
-func (x *App) Shows(r *http.Request, bare bool) bool {
-	t := x.find(r.Host, r.URL.Path, func(*call) bool { return true }, bare)
-	return t.call != nil || t.svc != nil
+// Shows reports whether a plain request leads to one of the app's services, with the environment in its
+// path.
+func (x *App) Shows(r *http.Request) bool {
+	t := x.find(r.Host, r.URL.Path, func(*call) bool { return true }, false)
+	return t.svc != nil
 }
 
 // ServeHTTP serves what is no upgrade.

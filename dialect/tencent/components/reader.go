@@ -134,6 +134,7 @@ type reading struct {
 	app       *sluice.App
 	errs      []*sluice.Error
 	wrong     int             // errors, also those that were told before
+	steps     int             // variables that were resolved
 	told      map[string]bool // errors and warnings that were noted
 	envs      map[string]map[string]string
 	root      *value

@@ -152,6 +152,10 @@ func (r *reading) eval(in *instance, v *value, depth int) *value {
 		r.fail(v.at, "", "variables refer to each other in a circle")
 		return nil
 	}
+	if r.steps++; r.steps > maxNodes {
+		r.fail(sluice.Place{File: r.in.File}, "", "the template's variables take more than %d steps", maxNodes)
+		return nil
+	}
 	var out strings.Builder
 	for s != "" {
 		i := strings.Index(s, "${")
@@ -177,6 +181,10 @@ func (r *reading) eval(in *instance, v *value, depth int) *value {
 		}
 		if found.isMap() || found.isList() {
 			r.fail(v.at, "", "%s is %s, and cannot be part of a text", s[i:i+end+1], found.kind())
+			return nil
+		}
+		if out.Len()+len(found.text) > maxFile {
+			r.fail(v.at, "", "the text has more than %d bytes", maxFile)
 			return nil
 		}
 		out.WriteString(s[:i])
