@@ -108,7 +108,7 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (access.Principal, *Erro
 	if date != dateOf(at) {
 		return nobody, refuse(CodeSignature, "The date of the credential scope is not that of X-TC-Timestamp.")
 	}
-	if service != v.service {
+	if service != v.service && service != firstLabel(r.Host) {
 		return nobody, refuse(CodeSignature, "The credential scope is for the service %q; this is %q.", service, v.service)
 	}
 	signed := strings.Split(strings.ToLower(fields["SignedHeaders"]), ";")
@@ -140,6 +140,12 @@ func lookupError(err error) *Error {
 		return refuse(CodeToken, "The token is not valid, or not that of the SecretId.")
 	}
 	return &Error{Code: CodeInternal, Message: "An internal error has occurred. Retry your request.", Err: err}
+}
+
+// firstLabel is what the SDK for Node takes for the service's name, whatever the host is.
+func firstLabel(host string) string {
+	first, _, _ := strings.Cut(host, ".")
+	return first
 }
 
 // hashOf is what a canonical request ends with.

@@ -87,6 +87,15 @@ func TestWhatClientsSignDifferently(t *testing.T) {
 		}
 	}
 
+	for host, service := range map[string]string{"localhost:4566": "localhost:4566", "127.0.0.1:4566": "127"} { // as the SDK for Node names the service
+		r := request()
+		r.Host = host
+		Sign(r, []byte("{}"), c, service, vectorTime)
+		if _, fail := verifier().Verify(r, []byte("{}")); fail != nil {
+			t.Errorf("%s: %v", host, fail)
+		}
+	}
+
 	r := request() // more headers, with their values in lower case, and a content type as it is
 	r.Header.Set("X-TC-Action", " InvokeFunction ")
 	r.Header.Set("Content-Type", "multipart/form-data; boundary=aBc")
