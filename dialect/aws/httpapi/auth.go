@@ -155,10 +155,14 @@ func (c *call) authorizeFunction(au *apispec.Authorizer) bool {
 	} else if c.spec.REST {
 		life = 300 * time.Second
 	}
-	// Without a source there is nothing to know a caller by. Formats 1.0 tell of the route in their policy.
+	// Without a source there is nothing to know a caller by. A policy may tell paths of one route apart.
 	key := ""
 	if life > 0 && len(values) > 0 {
-		key = strings.Join(append([]string{au.ID, c.stage.Name, c.route.Key}, values...), "\x00")
+		resource := c.route.Key
+		if !au.Simple {
+			resource = c.r.Method + " " + c.path
+		}
+		key = strings.Join(append([]string{au.ID, c.stage.Name, resource}, values...), "\x00")
 		if d, ok := c.cache.get(key); ok {
 			return c.enter(d)
 		}

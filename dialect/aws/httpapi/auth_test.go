@@ -167,6 +167,29 @@ func TestVerdictsAreKeptForTheirTime(t *testing.T) {
 	}
 }
 
+func TestPoliciesAreAskedForEachPath(t *testing.T) {
+	f := &functions{answers: map[string]func(map[string]any) (sluice.Result, error){"f": says(`{"statusCode":200}`), "auth": func(e map[string]any) (sluice.Result, error) {
+		effect := "Allow"
+		if strings.HasSuffix(e["methodArn"].(string), "/private") {
+			effect = "Deny"
+		}
+		return sluice.Result{Payload: []byte(`{"principalId":"p","policyDocument":{"Effect":"` + effect + `"}}`)}, nil
+	}}}
+	s := routes("ANY /{proxy+}", "f")
+	s.Routes[0].AuthorizationType, s.Routes[0].Authorizer = "CUSTOM", "au"
+	ttl := 60
+	s.Authorizers = []apispec.Authorizer{{ID: "au", Type: "REQUEST", URI: "auth", IdentitySource: []string{"$request.header.Token"}, PayloadFormat: "1.0", TTL: &ttl}}
+	a := newAPI(t, f, &apispec.API{Current: s})
+	for _, tc := range []struct {
+		path   string
+		status int
+	}{{"/open", 200}, {"/private", 403}, {"/open", 200}} {
+		if res, body := ask(a, "GET", tc.path, "", "Token", "a"); res.StatusCode != tc.status {
+			t.Errorf("%s: %d %s", tc.path, res.StatusCode, body)
+		}
+	}
+}
+
 type oneKey struct{}
 
 func (oneKey) Lookup(_ context.Context, id, _ string) (string, access.Principal, error) {

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -146,10 +147,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (c *call) place() bool {
 	path := c.r.URL.Path
 	c.full = path
-	host, _, err := net.SplitHostPort(c.r.Host)
-	if err != nil {
-		host = c.r.Host
-	}
+	host := c.host()
 	longest := -1
 	for _, m := range c.spec.Mappings {
 		base := "/" + strings.Trim(m.Path, "/")
@@ -169,6 +167,23 @@ func (c *call) place() bool {
 	}
 	c.stage, c.path = c.stages[defaultName], path
 	return c.stage != nil
+}
+
+// host is the name by which the client came.
+func (c *call) host() string {
+	if host, _, err := net.SplitHostPort(c.r.Host); err == nil {
+		return host
+	}
+	return c.r.Host
+}
+
+// domain is the same as events have it: a custom domain, or else the API's own name (section 8.4).
+func (c *call) domain() string {
+	host := c.host()
+	if slices.ContainsFunc(c.spec.Mappings, func(m apispec.Mapping) bool { return strings.EqualFold(m.Domain, host) }) {
+		return host
+	}
+	return c.spec.ID + ".execute-api." + c.o.Region + ".amazonaws.com"
 }
 
 // noRoute answers a request that nothing is there for.
@@ -304,7 +319,9 @@ func (c *call) forward(ctx context.Context, in *apispec.Integration) {
 		}
 	}
 	req.Header.Set("Forwarded", "for="+clientIP(c.r)+";host="+c.r.Host+";proto=http")
-	res, err := c.o.Client.Do(req)
+	client := *c.o.Client
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // it is the caller's
+	res, err := client.Do(req)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		c.late()

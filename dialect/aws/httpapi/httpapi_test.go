@@ -136,6 +136,7 @@ func TestStagesAndDomains(t *testing.T) {
 		"http://abcd123456.execute-api.us-east-1.amazonaws.com/v1/a": "v1 /v1/a abcd123456.execute-api.us-east-1.amazonaws.com",
 		"http://api.example.com:8080/shop/a":                         "v1 /shop/a api.example.com",
 		"http://api.example.com/a":                                   "$default /a api.example.com",
+		"http://shop.localhost:8080/a":                               "$default /a abcd123456.execute-api.us-east-1.amazonaws.com",
 		"http://gone.example.com/a":                                  `{"message":"Not Found"}`,
 		"http://x/v2/a":                                              `{"message":"Not Found"}`,
 	} {
@@ -284,6 +285,10 @@ func TestServersBehindAnAPI(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		w.Header().Set("X-From", "backend")
+		if r.URL.Path == "/x/away" {
+			http.Redirect(w, r, "/elsewhere", http.StatusFound)
+			return
+		}
 		w.WriteHeader(http.StatusTeapot)
 		io.WriteString(w, r.Method+" "+r.URL.String()+" "+string(b)+" "+r.Header.Get("X-A"))
 	}))
@@ -296,6 +301,9 @@ func TestServersBehindAnAPI(t *testing.T) {
 	res, body := ask(a, "PUT", "/p/a%20b/c?q=1", "body", "X-A", "y")
 	if res.StatusCode != 418 || res.Header.Get("X-From") != "backend" || body != "PUT /x/a%20b/c?q=1 body y" {
 		t.Errorf("%d %q", res.StatusCode, body)
+	}
+	if res, _ := ask(a, "GET", "/p/away", ""); res.StatusCode != 302 || res.Header.Get("Location") != "/elsewhere" {
+		t.Errorf("a redirection is the client's to follow: %d", res.StatusCode)
 	}
 	if res, body := ask(a, "GET", "/down", ""); res.StatusCode != 500 {
 		t.Errorf("%d %s", res.StatusCode, body)

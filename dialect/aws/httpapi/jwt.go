@@ -23,7 +23,8 @@ import (
 const (
 	keysLife  = time.Hour
 	keysRetry = 10 * time.Second
-	maxKeys   = 1 << 20 // bytes of an issuer's documents
+	keysTime  = 10 * time.Second // to read them
+	maxKeys   = 1 << 20          // bytes of an issuer's documents
 )
 
 // issuers keep the keys of those whose tokens are taken.
@@ -57,6 +58,8 @@ func (s *issuers) key(ctx context.Context, issuer, id string) (*jose.JSONWebKey,
 			return nil, fmt.Errorf("issuer %s has no key %q", issuer, id)
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, keysTime)
+	defer cancel()
 	set, err := s.read(ctx, issuer)
 	if err != nil {
 		return nil, err

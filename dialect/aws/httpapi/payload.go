@@ -61,6 +61,7 @@ type request2 struct {
 	body   []byte
 	id     string
 	api    string // its id
+	domain string // the name at which functions call back
 	route  string
 	stage  string
 	path   string // as the client wrote it, decoded
@@ -71,16 +72,12 @@ type request2 struct {
 }
 
 func (q *request2) event() []byte {
-	domain := q.r.Host
-	if h, _, err := net.SplitHostPort(domain); err == nil {
-		domain = h
-	}
-	prefix, _, _ := strings.Cut(domain, ".")
+	prefix, _, _ := strings.Cut(q.domain, ".")
 	now := q.now.UTC()
 	e := event2{
 		Version: "2.0", RouteKey: q.route, RawPath: q.path, RawQuery: q.r.URL.RawQuery, Headers: map[string]string{},
 		Path: q.params, Stage: q.vars,
-		Context: context2{Account: account, API: q.api, Auth: q.auth, Domain: domain, Prefix: prefix, Request: q.id,
+		Context: context2{Account: account, API: q.api, Auth: q.auth, Domain: q.domain, Prefix: prefix, Request: q.id,
 			HTTP:  http2{q.r.Method, q.path, q.r.Proto, clientIP(q.r), q.r.UserAgent()},
 			Route: q.route, Stage: q.stage, Time: now.Format(clf), Epoch: now.UnixMilli()},
 	}
@@ -112,7 +109,7 @@ func (q *request2) event() []byte {
 
 // payload2 is the event of format 2.0.
 func (c *call) payload2() []byte {
-	q := request2{r: c.r, body: c.body, id: c.id, api: c.spec.ID, route: c.route.Key, stage: c.stage.Name, path: c.full,
+	q := request2{r: c.r, body: c.body, id: c.id, api: c.spec.ID, domain: c.domain(), route: c.route.Key, stage: c.stage.Name, path: c.full,
 		params: c.params, vars: c.stage.Variables, auth: c.auth, now: c.o.Now()}
 	return q.event()
 }
@@ -165,10 +162,7 @@ type identity1 struct {
 
 // payload1 is the event of format 1.0.
 func (c *call) payload1() []byte {
-	domain := c.r.Host
-	if h, _, err := net.SplitHostPort(domain); err == nil {
-		domain = h
-	}
+	domain := c.domain()
 	prefix, _, _ := strings.Cut(domain, ".")
 	resource := c.route.Key
 	if _, path, ok := strings.Cut(resource, " "); ok {

@@ -52,7 +52,7 @@ func (u *FunctionURL) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(c.w, http.StatusBadRequest, "Bad Request")
 		return
 	}
-	q := request2{r: r, body: body, id: c.id, api: u.id, route: defaultName, stage: defaultName, path: r.URL.Path, now: u.o.Now()}
+	q := request2{r: r, body: body, id: c.id, api: u.id, domain: u.id + ".lambda-url." + u.o.Region + ".on.aws", route: defaultName, stage: defaultName, path: r.URL.Path, now: u.o.Now()}
 	if u.iam {
 		signed, bad := u.o.Verify.Verify(r, body)
 		if bad != nil {
