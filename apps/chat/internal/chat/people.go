@@ -169,11 +169,11 @@ func (c *Chat) enter(ctx context.Context, conn string, row Row, room string) (Ro
 		if err != nil {
 			return nil, "", err
 		}
-		nick, mine := row.text(inRoom+room), true
 		if i := slices.IndexFunc(people, func(m member) bool { return m.conn == conn }); i >= 0 {
 			return nil, people[i].nick, nil // is there
 		}
-		if nick, mine = freeName(people, row.text("nick"), session); !mine && len(people) >= c.o.People {
+		nick, mine := freeName(people, row.text("nick"), session)
+		if !mine && len(people) >= c.o.People {
 			return nil, "", refuse(Full, "%s is full", room)
 		}
 		place := Change{Key: memberKey(room, nick), Set: Row{"nick": nick, "conn": conn, "session": session}, If: []Cond{{Column: "session"}}}
