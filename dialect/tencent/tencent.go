@@ -84,7 +84,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 		Reader:      components.New(),
 		Claims:      func(r *http.Request) bool { return c.find(r) != nil || isOurs(r) },
 		API:         http.HandlerFunc(c.serve),
-		Starters:    []function.Starter{scf.CustomRuntime{}, scf.Go1{}, &scf.Web{Log: r.Log}},
+		Starters:    []function.Starter{scf.CustomRuntime{}, scf.Go1{}, &scf.Web{Dir: r.Dir, Log: r.Log}},
 		Environment: c.environment,
 		Exports:     exports,
 		Front:       c.front,

@@ -24,7 +24,7 @@ type cloud struct {
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
 	node, python := process.NewNode(process.NodeOptions{Dir: t.TempDir(), Generic: -1}), process.NewPython(process.PythonOptions{Dir: t.TempDir(), NoFork: true})
-	room := function.New(function.Options{Starters: []function.Starter{CustomRuntime{}, Go1{}, &Web{}, node, python}, Spawner: spawner(t), NoPrewarm: true, Log: slog.New(slog.DiscardHandler)})
+	room := function.New(function.Options{Starters: []function.Starter{CustomRuntime{}, Go1{}, &Web{Dir: t.TempDir()}, node, python}, Spawner: spawner(t), NoPrewarm: true, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -130,6 +130,40 @@ exports.main_handler = (event, context, callback) => {
 	c.deploy("Php7", "index.main_handler", root, nil)
 	if status, got := c.call(root, `{}`); status != 500 {
 		t.Errorf("%d %s", status, got)
+	}
+}
+
+func TestServersOnTheCloudsPortHaveTheirOwn(t *testing.T) {
+	t.Parallel()
+	const python = `#!/bin/sh
+/var/lang/python3/bin/python3 -u app.py
+`
+	for name, files := range map[string][]string{
+		"node":         {"scf_bootstrap", "#!/bin/sh\n/var/lang/node16/bin/node app.js", "app.js", "require('http').createServer((q, r) => r.end('hi')).listen(9000, '0.0.0.0')"},
+		"node options": {"scf_bootstrap", "#!/bin/sh\nnode app.mjs", "app.mjs", "import http from 'http'; http.createServer((q, r) => r.end('hi')).listen({ port: '9000' })"},
+		"python":       {"scf_bootstrap", python, "app.py", "import http.server as h\nclass H(h.BaseHTTPRequestHandler):\n  def do_GET(self):\n    self.send_response(200)\n    self.end_headers()\n    self.wfile.write(b'hi')\nh.HTTPServer(('0.0.0.0', 9000), H).serve_forever()"},
+		"asyncio": {"scf_bootstrap", python, "app.py", "import asyncio, os\nasync def serve(r, w):\n  await r.readuntil(b'\\r\\n\\r\\n')\n  w.write(b'HTTP/1.0 200 OK\\r\\n\\r\\n' + (b'hi' if os.environ.get('MINE') else b'no'))\n  w.close()\n" +
+			"async def main():\n  s = await asyncio.start_server(serve, '0.0.0.0', 9000)\n  await s.serve_forever()\nasyncio.run(main())", "sitecustomize.py", "import os\nos.environ['MINE'] = '1'"},
+	} {
+		program := strings.Fields(name)[0]
+		if program != "node" {
+			program = "python3"
+		}
+		if _, err := exec.LookPath(program); err != nil {
+			continue
+		}
+		w := &Web{Dir: t.TempDir()}
+		root := code(t, "", files...)
+		v := version(root, WebRuntime("Any"), func(v *function.Version) {
+			v.Env["PYTHONPATH"], v.Env["NODE_OPTIONS"] = root, "--no-warnings"
+		})
+		for range 2 { // beside each other
+			in, _ := start(t, w, v)
+			res, err := in.Invoke(t.Context(), &sluice.Invocation{RequestID: "R1", Kind: sluice.InvokeHTTP, HTTP: &sluice.HTTPRequest{Method: "GET", Path: "/"}})
+			if err != nil || string(res.Payload) != "hi" || in.(*web).address == address(webPort) {
+				t.Errorf("%s: %+v %s %v", name, res, res.Payload, err)
+			}
+		}
 	}
 }
 

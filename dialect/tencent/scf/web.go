@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sluicehq/sluice"
@@ -26,10 +27,17 @@ const webPort = 9000
 const strayAfter = 2 * time.Second
 
 // Web starts web functions (section 1.10): HTTP servers that scf_bootstrap starts. Each instance gets a
-// port of its own: in PORT, and in its script in the place of 9000. A server that listens on 9000
-// nevertheless is found there, when nobody else is; then only one instance of it can run.
+// port of its own: in PORT, in its script in the place of 9000, and for node and python in place of 9000
+// in the code as well. Another server that listens on 9000 nevertheless is found there, when nobody else
+// is; then only one instance of it can run.
 type Web struct {
+	// Dir gets what is loaded into node and python; "": they are as other servers.
+	Dir string
 	Log *slog.Logger // nil discards
+
+	setup   sync.Once
+	preload string // its folder
+	err     error  // of setup
 }
 
 var _ function.Starter = (*Web)(nil)
@@ -41,6 +49,14 @@ func (w *Web) Runs(d, runtime string) bool {
 
 // Start starts the function's server and returns when it accepts connections.
 func (w *Web) Start(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink) (function.Instance, error) {
+	w.setup.Do(func() {
+		if w.Dir != "" {
+			w.preload, w.err = install(w.Dir)
+		}
+	})
+	if w.err != nil {
+		return nil, w.err
+	}
 	for try := 1; ; try++ {
 		in, err := w.start(ctx, v, s, logs)
 		var failed *function.StartError
@@ -64,7 +80,7 @@ func (w *Web) start(ctx context.Context, v *function.Version, s function.Spawner
 		return nil, err
 	}
 	fixed := !accepts(ctx, webPort) // else somebody else is there
-	p, err := spawn(ctx, v, s, logs, file, args, map[string]string{"PORT": strconv.Itoa(port)})
+	p, err := spawn(ctx, v, s, logs, file, args, moved(v, w.preload, port))
 	if err != nil {
 		return nil, err
 	}
