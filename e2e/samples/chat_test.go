@@ -70,7 +70,7 @@ type person struct {
 	cmd   *exec.Cmd
 }
 
-func wscat(t *testing.T, address string) *person {
+func wscat(t *testing.T, address string, args ...string) *person {
 	t.Helper()
 	program, err := filepath.Abs("../testdata/wscat/node_modules/.bin/wscat")
 	if err != nil {
@@ -79,7 +79,7 @@ func wscat(t *testing.T, address string) *person {
 	if _, err := os.Stat(program); err != nil {
 		t.Fatalf("%v: run npm ci in e2e/testdata/wscat, as make test does", err)
 	}
-	p := &person{t: t, heard: make(chan string, 16), cmd: exec.Command(program, "--no-color", "-c", address)}
+	p := &person{t: t, heard: make(chan string, 16), cmd: exec.Command(program, append([]string{"--no-color", "-c", address}, args...)...)}
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
