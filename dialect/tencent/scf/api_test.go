@@ -189,7 +189,10 @@ func (d *deploys) Deploy(_ context.Context, app *sluice.App) error {
 
 func TestFunctionsAreChangedByADeployOfTheirApp(t *testing.T) {
 	f := room(echo)
-	d := &deploys{apps: []*sluice.App{{Name: "other"}, {Name: "app", Functions: []sluice.Function{{Name: "mine-ns"}, f.all[3].Spec}}}}
+	f.all[3].Root = code(t, "", "index.py", "")
+	spec := f.all[3].Spec
+	spec.Code, spec.Build = "/gone", &sluice.Build{Kind: "shell"}
+	d := &deploys{apps: []*sluice.App{{Name: "other"}, {Name: "app", Functions: []sluice.Function{{Name: "mine-ns", Code: "/there"}, spec}}}}
 	a := New(Options{SCF: NewSCF(f, nil, nil), Keys: fakeKeys{}, Apps: d, Now: func() time.Time { return now }})
 	update := func(body string) string { return answer(t, a, request("mine", "UpdateFunctionConfiguration", body)) }
 	if got := update(`{"FunctionName":"Mine","MemorySize":256,"Timeout":5,"Description":"d","Role":"R","Environment":{"Variables":[{"Key":"url","Value":"http://x"}]}}`); got != `{"Response":{"RequestId":"ID"}}` {
@@ -198,6 +201,9 @@ func TestFunctionsAreChangedByADeployOfTheirApp(t *testing.T) {
 	got := d.done[0].Functions[1]
 	if diff := cmp.Diff(map[string]string{"url": "http://x"}, got.Env); diff != "" || got.MemoryMB != 256 || got.Timeout != 5*time.Second || got.Description != "d" || extraOf(&got).Role != "R" || len(extraOf(&got).Aliases) != 1 {
 		t.Errorf("%+v %s", got, diff)
+	}
+	if got.Code != f.all[3].Root || got.Build != nil || got.Opt != nil || d.done[0].Functions[0].Code != "/there" {
+		t.Errorf("the code is not what is deployed: %+v", got)
 	}
 	if before := d.apps[1].Functions[1]; before.Env["B"] != "2" || before.MemoryMB != 128 {
 		t.Errorf("what is deployed has been changed: %+v", before)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/deploy"
 	"github.com/sluicehq/sluice/function"
 )
 
@@ -167,10 +168,25 @@ func (a *API) updateFunction(ctx context.Context, app sluice.AppName, p *params)
 	if err := p.change(&changed.Functions[i], a.o.Now()); err != nil {
 		return nil, err
 	}
+	for i := range changed.Functions {
+		a.keepCode(changed.Name, &changed.Functions[i])
+	}
 	if err := a.o.Apps.Deploy(ctx, &changed); err != nil {
 		return nil, faultf("FailedOperation.UpdateFunctionConfiguration", "%v", err)
 	}
 	return map[string]any{}, nil
+}
+
+// keepCode lets a function go on with the code that is deployed: its source may be another by now, or gone.
+func (a *API) keepCode(app sluice.AppName, f *sluice.Function) {
+	v, ok := a.o.SCF.functions.Version(app, f.Name)
+	if !ok || v.Root == "" {
+		return
+	}
+	f.Code, f.Build, f.Ignore, f.Files, f.Opt = v.Root, nil, nil, nil, nil
+	if opt := deploy.Opt(v.Root); isDir(opt) {
+		f.Opt = []sluice.Layer{{Name: "layers", Code: opt}}
+	}
 }
 
 // change sets what a request gives.

@@ -62,3 +62,12 @@ test('what is deployed', async () => {
   const one = await good.GetFunction({ FunctionName: 'Hello' });
   assert.deepEqual(one.Environment.Variables.find((v) => v.Key === 'WHO'), { Key: 'WHO', Value: 'world' });
 });
+
+test('a change of settings', async () => {
+  const Variables = [{ Key: 'WHO', Value: 'moon' }];
+  await good.UpdateFunctionConfiguration({ FunctionName: 'Hello', Environment: { Variables }, Timeout: 10 });
+  const { Result } = await good.Invoke({ FunctionName: 'Hello' });
+  assert.equal(JSON.parse(Result.RetMsg).who, 'moon');
+  assert.deepEqual((await good.GetFunction({ FunctionName: 'Hello' })).Environment, { Variables });
+  await assert.rejects(good.UpdateFunctionConfiguration({ FunctionName: 'Hello', Timeout: 1000 }), { code: 'InvalidParameterValue.Timeout' });
+});
