@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
 
@@ -22,7 +23,7 @@ import (
 )
 
 // Functions in Go, Python and Node reach us at addresses of AWS that they build themselves, over TLS that
-// they verify. A table's stream calls one of them, also after a kill in the midst of a call.
+// they verify. Objects call one of them, and a table's stream another, also after a kill in the midst of a call.
 func TestFunctionsOfEachLanguage(t *testing.T) {
 	var deaf atomic.Bool
 	heard, waiting := make(chan string, 100), make(chan struct{}, 100)
@@ -81,6 +82,13 @@ func TestFunctionsOfEachLanguage(t *testing.T) {
 	}
 	put(s, "first")
 	hears("INSERT first 1")
+	box := s3.New(s3.Options{Region: "us-east-1", BaseEndpoint: aws.String(s.Admin), UsePathStyle: true, Credentials: key(t, s)})
+	for _, name := range []string{"out/a.txt", "in/b.txt"} {
+		if _, err := box.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String("languages-box"), Key: aws.String(name), Body: strings.NewReader("text")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hears("ObjectCreated:Put languages-box in/b.txt text")
 	deaf.Store(true)
 	put(s, "second")
 	put(s, "third")
