@@ -59,7 +59,7 @@ func (a *API) getFunction(_ context.Context, app sluice.AppName, p *params) (map
 		return nil, err
 	}
 	f, extra := &v.Spec, extraOf(&v.Spec)
-	if !extra.has(p.Qualifier) {
+	if !has(f, p.Qualifier) {
 		return nil, &qualifierError{p.FunctionName, p.Qualifier}
 	}
 	variables := []variable{}

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -66,6 +67,15 @@ type SCF struct {
 	functions Functions
 	logs      function.LogSink
 	log       *slog.Logger
+
+	mu    sync.RWMutex // guards known
+	known map[asked]*function.Version
+}
+
+// asked is a name as somebody of an app used it for a function of that app.
+type asked struct {
+	app             sluice.AppName
+	namespace, name string
 }
 
 // NewSCF makes an SCF. logs gets the lines that frame calls; nil is nobody. log may be nil.
@@ -73,7 +83,7 @@ func NewSCF(f Functions, logs function.LogSink, log *slog.Logger) *SCF {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &SCF{functions: f, logs: logs, log: log}
+	return &SCF{functions: f, logs: logs, log: log, known: map[asked]*function.Version{}}
 }
 
 // Call is one call of a function.
@@ -143,28 +153,42 @@ func (s *SCF) call(ctx context.Context, v *function.Version, inv sluice.Invocati
 // Find is the function that a name means for somebody of an app: its own go first, then everybody's.
 // Missing is its error.
 func (s *SCF) Find(app sluice.AppName, namespace, name string) (*function.Version, error) {
-	namespace = cmp.Or(namespace, DefaultNamespace)
-	is := func(v *function.Version, ok bool) bool {
-		return ok && v.Dialect == dialect && Name(&v.Spec) == name && Namespace(&v.Spec) == namespace
+	ask := asked{app, cmp.Or(namespace, DefaultNamespace), name}
+	s.mu.RLock()
+	v := s.known[ask]
+	s.mu.RUnlock()
+	if v != nil {
+		if now, _ := s.functions.Version(v.App, v.Spec.Name); now == v {
+			return v, nil
+		}
 	}
-	if v, ok := s.functions.Version(app, sluice.FunctionName(name)); is(v, ok) {
-		return v, nil
+	if v = s.search(ask); v == nil {
+		return nil, sluice.Errorf(sluice.Missing, "no function %s in namespace %s", name, ask.namespace)
 	}
+	if v.App == app { // another's gives way to one of its own that may come
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(s.known) > 10000 {
+			clear(s.known)
+		}
+		s.known[ask] = v
+	}
+	return v, nil
+}
+
+func (s *SCF) search(ask asked) *function.Version {
 	var other *function.Version
 	for _, st := range s.functions.List("") {
 		v, ok := s.functions.Version(st.App, st.Name)
-		if !is(v, ok) {
+		if !ok || v.Dialect != dialect || Name(&v.Spec) != ask.name || Namespace(&v.Spec) != ask.namespace {
 			continue
 		}
-		if v.App == app {
-			return v, nil
+		if v.App == ask.app {
+			return v
 		}
 		other = cmp.Or(other, v)
 	}
-	if other == nil {
-		return nil, sluice.Errorf(sluice.Missing, "no function %s in namespace %s", name, namespace)
-	}
-	return other, nil
+	return other
 }
 
 // invocation is a call in the function room's terms.
@@ -173,7 +197,7 @@ func (s *SCF) invocation(c Call) (*function.Version, sluice.Invocation, error) {
 	if err != nil {
 		return nil, sluice.Invocation{}, err
 	}
-	if !extraOf(&v.Spec).has(c.Qualifier) {
+	if !has(&v.Spec, c.Qualifier) {
 		return nil, sluice.Invocation{}, &qualifierError{c.Name, c.Qualifier}
 	}
 	inv := sluice.Invocation{App: v.App, Function: v.Spec.Name, Qualifier: c.Qualifier, RequestID: c.RequestID, Payload: c.Payload, Conn: c.Conn}
@@ -204,6 +228,7 @@ func (s *SCF) write(v *function.Version, id, text string) {
 func (s *SCF) frame(v *function.Version, id string, res *sluice.Result, err error) {
 	end := "END RequestId: " + id
 	if err != nil {
+		s.log.Warn("a call has not reached its function", "app", v.App, "function", v.Spec.Name, "request", id, "err", err)
 		s.write(v, id, end+" ("+err.Error()+")")
 		return
 	}
@@ -241,7 +266,7 @@ func Namespace(f *sluice.Function) string { return cmp.Or(f.Group, DefaultNamesp
 // NewRequestID makes a request id: a UUID v4 in lower case (section 0).
 func NewRequestID() string { return uuid.NewString() }
 
-// has reports whether a qualifier names a version or alias.
-func (e *Extra) has(qualifier string) bool {
-	return qualifier == "" || qualifier == Latest || qualifier == Default || slices.Contains(e.Aliases, qualifier)
+// has reports whether a qualifier names a version or alias of a function.
+func has(f *sluice.Function, qualifier string) bool {
+	return qualifier == "" || qualifier == Latest || qualifier == Default || slices.Contains(extraOf(f).Aliases, qualifier)
 }

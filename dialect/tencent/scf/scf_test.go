@@ -93,6 +93,30 @@ func TestFunctionsAreFoundByTheirNamesOnTheCloud(t *testing.T) {
 			t.Errorf("%+v: %d %s", c, out.Status, out.Payload)
 		}
 	}
+	f := room(echo)
+	s = NewSCF(f, nil, nil)
+	for range 2 { // the second time it is known
+		if v, err := s.Find("app", "ns", "Mine"); err != nil || v != f.all[4] {
+			t.Errorf("%+v %v", v, err)
+		}
+	}
+	again := *f.all[4]
+	f.all[4] = &again // deployed anew
+	if v, err := s.Find("app", "ns", "Mine"); err != nil || v != &again {
+		t.Errorf("%+v %v", v, err)
+	}
+	if v, err := s.Find("app", "", "Theirs"); err != nil || v.App != "other" {
+		t.Errorf("%+v %v", v, err)
+	}
+	f.all = append(f.all, deployed("app", sluice.Function{Name: "Theirs"}))
+	if v, err := s.Find("app", "", "Theirs"); err != nil || v.App != "app" {
+		t.Errorf("its own go first: %+v %v", v, err)
+	}
+	f.all = f.all[:4]
+	if v, err := s.Find("app", "ns", "Mine"); err == nil {
+		t.Errorf("what is gone: %+v", v)
+	}
+
 	for q, want := range map[string]int{"": 200, "$LATEST": 200, "$DEFAULT": 200, "live": 200, "dead": StatusNoQualifier} {
 		if out, err := s.Invoke(t.Context(), Call{App: "app", Name: "Mine", Qualifier: q}); err != nil || out.Status != want {
 			t.Errorf("%s: %+v %v", q, out, err)
