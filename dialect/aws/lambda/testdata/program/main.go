@@ -34,7 +34,7 @@ func main() {
 		fmt.Println("cannot go on")
 		os.Exit(3)
 	case "hang":
-		select {}
+		time.Sleep(time.Hour)
 	}
 	var last string
 	for {
