@@ -1,5 +1,6 @@
-// Package aws puts Amazon Web Services together from its parts: the template readers (sam), WebSocket
-// APIs (websocket), HTTP APIs and function URLs (httpapi), Lambda (lambda), DynamoDB (dynamodb) and S3 (s3).
+// Package aws puts Amazon Web Services together from its parts: the template readers (sam, sls), WebSocket
+// APIs (websocket), HTTP APIs and function URLs (httpapi), what makes them without a template (control),
+// Lambda (lambda), DynamoDB (dynamodb) and S3 (s3).
 package aws
 
 import (

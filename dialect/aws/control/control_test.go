@@ -414,3 +414,31 @@ func TestGetCallerIdentity(t *testing.T) {
 		t.Errorf("status %d: %s", rec.Code, rec.Body)
 	}
 }
+
+// Whatever a client says, the control plane's own failure is never the answer.
+func FuzzRequests(f *testing.F) {
+	f.Add("POST", "routes", `{"routeKey":"x","target":"integrations/a"}`)
+	f.Add("POST", "integrations", `{"integrationType":"MOCK","requestTemplates":{"a":"b"},"timeoutInMillis":50.5}`)
+	f.Add("POST", "authorizers", `{"name":"a","authorizerType":"REQUEST","authorizerUri":"x","identitySource":[1,{}]}`)
+	f.Add("POST", "stages", `{"stageName":"a","routeSettings":{"a":1},"autoDeploy":true,"defaultRouteSettings":{"throttlingRateLimit":"x"}}`)
+	f.Add("PATCH", "", `{"name":"","corsConfiguration":{"allowOrigins":[1]},"tags":{"a":1}}`)
+	f.Add("POST", "deployments", `{"stageName":"nope"}`)
+	f.Add("DELETE", "routes/%zz", ``)
+	f.Fuzz(func(t *testing.T, method, path, body string) {
+		w := newWorld(t)
+		base, _, _ := w.chat()
+		r, err := http.NewRequestWithContext(t.Context(), method, "http://apigateway.us-east-1.amazonaws.com"+base+"/"+path, strings.NewReader(body))
+		if err != nil {
+			t.Skip()
+		}
+		sigv4.Sign(r, []byte(body), w.operator, "us-east-1", "apigateway", time.Now())
+		rec := httptest.NewRecorder()
+		w.control.ServeHTTP(rec, r)
+		if rec.Code >= 500 {
+			t.Errorf("status %d: %s", rec.Code, rec.Body)
+		}
+		if rec := w.as(w.operator, "apigateway", "GET", "/v2/apis", ""); rec.Code != 200 {
+			t.Errorf("afterwards: status %d: %s", rec.Code, rec.Body)
+		}
+	})
+}

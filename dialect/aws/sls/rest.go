@@ -144,7 +144,12 @@ func (s *service) restAuthorizer(r restRoute, api *cfn.Value) (kind string, id, 
 	if ttl == nil {
 		ttl = number(a.At, 300)
 	}
-	logicalID := title(logical(name)) + "ApiGatewayAuthorizer"
+	// One function may be asked in several ways: each is an authorizer of its own.
+	logicalID, way := title(logical(name))+"ApiGatewayAuthorizer", typ+sources.JSON()+ttl.Str()
+	for n := 2; s.ways[logicalID] != "" && s.ways[logicalID] != way; n++ {
+		logicalID = title(logical(name)) + "ApiGatewayAuthorizer" + number(a.At, n).Str()
+	}
+	s.ways[logicalID] = way
 	s.add(a.At, logicalID, "AWS::ApiGatewayV2::Authorizer", "ApiId", api, "Name", name, "AuthorizerType", typ, "AuthorizerUri", invocation(arn), "IdentitySource", sources,
 		"AuthorizerPayloadFormatVersion", "1.0", "AuthorizerResultTtlInSeconds", ttl)
 	return "CUSTOM", cfn.Ref(a.At, logicalID), nil

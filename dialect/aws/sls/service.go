@@ -33,6 +33,7 @@ type service struct {
 
 	socket   []socketRoute
 	rest     []restRoute
+	ways     map[string]string // authorizer of a REST API, by logical id → how it asks
 	http     []httpRoute
 	objects  map[string][]sluice.ObjectEvents // function → of buckets that are no resources
 	notified []cfn.Field                      // bucket → notification to add to it
@@ -49,7 +50,7 @@ type fn struct {
 }
 
 func newService(root *cfn.Value, in deploy.Input) *service {
-	s := &service{v: newVars(root, in), in: in, objects: map[string][]sluice.ObjectEvents{}, made: map[string]sluice.Place{}}
+	s := &service{v: newVars(root, in), in: in, objects: map[string][]sluice.ObjectEvents{}, made: map[string]sluice.Place{}, ways: map[string]string{}}
 	name := s.v.self("service")
 	if name.IsMap() {
 		name = s.v.shallow(name.Get("name"))

@@ -49,9 +49,11 @@ func (*Reader) Recognize(dir string) string {
 }
 
 // Names reports whether a file is called as a template of the framework: serverless.yml,
-// serverless.prod.yml.
+// serverless.prod.yml. The serverless.template of AWS's tools for .NET is none.
 func Names(file string) bool {
-	return strings.HasPrefix(file, "serverless.") || strings.HasPrefix(file, "serverless-")
+	ending := filepath.Ext(file)
+	return (strings.HasPrefix(file, "serverless.") || strings.HasPrefix(file, "serverless-")) &&
+		(ending == ".yml" || ending == ".yaml" || ending == ".json" || isProgram(file))
 }
 
 // nameIsAWS finds the provider in what cannot be parsed.

@@ -258,6 +258,15 @@ func TestOnlyTemplatesForAWSAreRecognized(t *testing.T) {
 	}
 }
 
+func TestNamesOfTemplates(t *testing.T) {
+	for name, want := range map[string]bool{"serverless.yml": true, "serverless.prod.yaml": true, "serverless-api.yml": true, "serverless.ts": true,
+		"serverless.template": false, "template.yaml": false, "my-serverless.yml": false} {
+		if Names(name) != want {
+			t.Errorf("%s: %v", name, !want)
+		}
+	}
+}
+
 func TestAProgramIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "serverless.ts"), []byte("export default { provider: { name: 'aws' } }"), 0o644); err != nil {
