@@ -180,19 +180,16 @@ const modified = "2006-01-02T15:04:05.000-0700"
 func (a *API) configure(f *Function, qualifier string) *configuration {
 	s, e := &f.Spec, f.Extra
 	c := &configuration{FunctionName: f.Name, FunctionArn: f.ARN, Runtime: s.Runtime, Role: e.Role, Handler: s.Handler, CodeSize: e.Size, Description: s.Description,
-		Timeout: int(s.Timeout / time.Second), MemorySize: s.MemoryMB, LastModified: e.Modified.UTC().Format(modified), CodeSha256: e.Sum, Version: f.version(qualifier),
+		Timeout: int(s.Timeout / time.Second), MemorySize: s.MemoryMB, LastModified: f.changed(e.Modified).UTC().Format(modified), CodeSha256: e.Sum, Version: f.version(qualifier),
 		RevisionId: cmp.Or(e.Revision, f.Revision), State: "Active", LastUpdateStatus: "Successful", PackageType: "Zip", Architectures: []string{cmp.Or(e.Arch, "x86_64")},
 		VpcConfig: e.Settings["VpcConfig"], DeadLetterConfig: e.Settings["DeadLetterConfig"], KMSKeyArn: e.Settings["KMSKeyArn"], FileSystemConfigs: e.Settings["FileSystemConfigs"],
 		ImageConfig: e.Settings["ImageConfig"], TracingConfig: orJSON(e.Settings["TracingConfig"], `{"Mode":"PassThrough"}`),
 		EphemeralStorage: orJSON(e.Settings["EphemeralStorage"], `{"Size":512}`), SnapStart: snapStart(e.Settings["SnapStart"]),
 		LoggingConfig:        logging(e.Settings["LoggingConfig"], f.Name),
 		RuntimeVersionConfig: map[string]string{"RuntimeVersionArn": "arn:aws:lambda:" + cmp.Or(f.Env["AWS_REGION"], DefaultRegion) + "::runtime:" + s.Runtime}}
-	if e.Sum == "" { // a template's: its folder says when it was made, its revision of what
+	if e.Sum == "" { // a template's: its revision stands for its code
 		sum := sha256.Sum256([]byte(f.Revision))
 		c.CodeSha256 = base64.StdEncoding.EncodeToString(sum[:])
-		if info, err := os.Stat(f.Root); err == nil {
-			c.LastModified = info.ModTime().UTC().Format(modified)
-		}
 	}
 	if len(s.Env) > 0 {
 		c.Environment = &environmentView{s.Env}
@@ -212,6 +209,18 @@ func (a *API) configure(f *Function, qualifier string) *configuration {
 		c.Description, c.LastModified, c.CodeSha256 = cmp.Or(v.Description, c.Description), v.Modified.UTC().Format(modified), cmp.Or(v.Sum, c.CodeSha256)
 	}
 	return c
+}
+
+// changed is when something of a function was changed: at t, or, of a template's, when its code was copied.
+func (f *Function) changed(t time.Time) time.Time {
+	if !t.IsZero() {
+		return t
+	}
+	info, err := os.Stat(f.Root)
+	if err != nil {
+		return time.Unix(0, 0)
+	}
+	return info.ModTime()
 }
 
 func orJSON(v json.RawMessage, otherwise string) json.RawMessage {

@@ -68,7 +68,7 @@ func mappingID(f *Function, table string) string {
 // mapping shows a mapping. state goes before what it is in.
 func (a *API) mapping(ctx context.Context, f *Function, c *sluice.Changes, state string) mappingView {
 	v := mappingView{UUID: mappingID(f, c.Table), StartingPosition: "TRIM_HORIZON", BatchSize: cmp.Or(c.Batch, mappingBatch), MaximumBatchingWindowInSeconds: int(c.Window / time.Second),
-		ParallelizationFactor: 1, EventSourceArn: a.streamARN(ctx, f, c.Table), FunctionArn: f.ARN, LastModified: unix(f.Extra.Mapped[c.Table]), LastProcessingResult: "No records processed",
+		ParallelizationFactor: 1, EventSourceArn: a.streamARN(ctx, f, c.Table), FunctionArn: f.ARN, LastModified: unix(f.changed(f.Extra.Mapped[c.Table])), LastProcessingResult: "No records processed",
 		State: "Enabled", StateTransitionReason: "User action", DestinationConfig: destinations{OnFailure: destinationOf(c.OnFailure)}, MaximumRecordAgeInSeconds: -1,
 		BisectBatchOnFunctionError: c.Bisect, MaximumRetryAttempts: c.Retries, FunctionResponseTypes: []string{}}
 	if c.Latest {

@@ -44,7 +44,7 @@ type urlView struct {
 func urlOf(f *Function) urlView {
 	s := URLOf(f.App, &f.Spec)
 	v := urlView{FunctionUrl: "https://" + s.ID + ".lambda-url." + cmp.Or(f.Env["AWS_REGION"], DefaultRegion) + ".on.aws/", FunctionArn: f.ARN, AuthType: "NONE", InvokeMode: f.Extra.invokeMode(),
-		CreationTime: f.Extra.URLCreated.UTC().Format(urlTime), LastModifiedTime: f.Extra.URLModified.UTC().Format(urlTime)}
+		CreationTime: f.changed(f.Extra.URLCreated).UTC().Format(urlTime), LastModifiedTime: f.changed(f.Extra.URLModified).UTC().Format(urlTime)}
 	if s.IAM {
 		v.AuthType = "AWS_IAM"
 	}
@@ -223,7 +223,7 @@ type invokeConfigView struct {
 
 func showInvokeConfig(f *Function) invokeConfigView {
 	c := f.Spec.Async
-	v := invokeConfigView{LastModified: unix(f.Extra.AsyncModified), FunctionArn: f.ARN + ":" + Latest, MaximumRetryAttempts: &c.Retries,
+	v := invokeConfigView{LastModified: unix(f.changed(f.Extra.AsyncModified)), FunctionArn: f.ARN + ":" + Latest, MaximumRetryAttempts: &c.Retries,
 		DestinationConfig: destinations{destinationOf(c.OnSuccess), destinationOf(c.OnFailure)}}
 	if c.MaxAge > 0 {
 		seconds := int(c.MaxAge / time.Second)
@@ -233,12 +233,7 @@ func showInvokeConfig(f *Function) invokeConfigView {
 }
 
 // unix is a moment as JSON has it where the API wants numbers.
-func unix(t time.Time) float64 {
-	if t.IsZero() {
-		return 0
-	}
-	return float64(t.UnixMilli()) / 1000
-}
+func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 // apply writes what is said into a function.
 func (d *invokeConfig) apply(c *sluice.AsyncCalls) error {

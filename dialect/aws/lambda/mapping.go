@@ -79,6 +79,7 @@ func (m *Mappings) Run(ctx context.Context) error {
 		done   chan struct{}
 	}
 	all := map[source]*running{}
+	known := map[source]bool{} // those that are switched off among them
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	look := time.NewTicker(min(mappingLook, 4*m.o.Poll))
@@ -93,13 +94,19 @@ func (m *Mappings) Run(ctx context.Context) error {
 			r.cancel()
 			<-r.done
 			delete(all, s)
-			if !there && ctx.Err() == nil {
-				if err := m.forget(ctx, s); err != nil {
-					m.o.Log.Error("forget an event source mapping", "app", s.app, "function", s.function, "table", s.table, "err", err)
-				}
+		}
+		for s := range known {
+			if _, there := wanted[s]; there || ctx.Err() != nil {
+				continue
 			}
+			if err := m.forget(ctx, s); err != nil {
+				m.o.Log.Error("forget an event source mapping", "app", s.app, "function", s.function, "table", s.table, "err", err)
+				continue
+			}
+			delete(known, s)
 		}
 		for s, c := range wanted {
+			known[s] = true
 			if all[s] != nil || c.Disabled {
 				continue
 			}
@@ -167,6 +174,7 @@ type reader struct {
 	log     *slog.Logger
 	at      progress
 	row     []byte // at, as it is in the store; nil when it is not
+	refused int    // how often in a row the function could not be called
 }
 
 // progress is how far a mapping has come.
@@ -242,8 +250,10 @@ func (r *reader) step(ctx context.Context) (time.Duration, error) {
 	}
 	if err != nil {
 		r.log.Warn("a batch of a stream could not be handed over: it is tried again", "request", id, "err", err)
-		return r.retry(), r.save(ctx, progress{r.at.Stream, r.at.Next, r.at.Tries + 1, r.at.Most}, nil)
+		r.refused++
+		return r.pause(r.refused), nil
 	}
+	r.refused = 0
 	done, ok := len(batch), res.Failure == nil
 	if ok && r.c.Partial {
 		done, ok = handled(res.Payload, batch)
@@ -265,8 +275,7 @@ func (r *reader) step(ctx context.Context) (time.Duration, error) {
 		r.at.Tries = at.Tries
 		return 0, r.skip(ctx, batch, &res, "RetryAttemptsExhausted")
 	}
-	pause := r.retry()
-	return pause, r.save(ctx, at, nil)
+	return r.pause(at.Tries), r.save(ctx, at, nil)
 }
 
 // countFunc is how many records at the beginning of a batch are such.
@@ -278,9 +287,9 @@ func countFunc(batch []dynamodb.Record, is func(dynamodb.Record) bool) int {
 	return n
 }
 
-// retry is how long to wait before a batch that failed is tried again.
-func (r *reader) retry() time.Duration {
-	return min(r.o.Pause<<min(r.at.Tries, 16), max(mappingLongest, r.o.Pause))
+// pause is how long to wait before a batch is tried again that has failed so often.
+func (r *reader) pause(tries int) time.Duration {
+	return min(r.o.Pause<<min(max(tries-1, 0), 16), max(mappingLongest, r.o.Pause))
 }
 
 // begin finds out where to go on: where the row says, unless the table has another stream by now.

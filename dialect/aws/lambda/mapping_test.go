@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aws/dynamodb"
+	"github.com/sluicehq/sluice/kv"
 	"github.com/sluicehq/sluice/kv/memory"
 )
 
@@ -227,6 +228,33 @@ func TestFailingBatches(t *testing.T) {
 			w.until("it is told what was given up", func() bool { st, _ := w.functions.Status("chat", "told"); return st.Stats.Invocations >= 1 })
 		})
 	}
+}
+
+func TestThrottledBatchesWait(t *testing.T) {
+	url, all := heard(t, nil)
+	w, s := newWorld(t), &stream{arn: "A"}
+	s.put("a")
+	w.serve(s)
+	none := 0
+	f := sluice.Function{Name: "f", Env: map[string]string{"EAR": url}, Changes: []sluice.Changes{{Table: "T", Retries: 0}}, Extra: (&Extra{Reserved: &none}).Marshal()}
+	w.deploy("chat", f)
+	w.until("it has begun", func() bool {
+		var there bool
+		w.store.View(t.Context(), func(r kv.Reader) (err error) {
+			_, there, err = r.Get(source{"chat", "f", "T"}.key())
+			return err
+		})
+		return there
+	})
+	f.Extra = nil
+	w.deploy("chat", f)
+	if got := next(t, all); got != "a" {
+		t.Error(got)
+	}
+	f.Changes = []sluice.Changes{{Table: "T", Disabled: true}}
+	w.deploy("chat", f)
+	w.functions.Remove(t.Context(), "chat", "f")
+	w.until("what was switched off is forgotten", func() bool { return w.come("f") == 0 })
 }
 
 func TestWhatIsToldOfRecordsThatAreGivenUp(t *testing.T) {

@@ -255,3 +255,13 @@ func TestProgramsOfLayersAndOfGo1(t *testing.T) {
 	in, _ = started(t, func(v *function.Version) { v.Root, v.Spec.Runtime, v.Spec.Handler = opt, "go1.x", "main" })
 	invoke(t, in, `{}`)
 }
+
+func FuzzUnstream(f *testing.F) {
+	f.Add([]byte(`{"statusCode":200,"cookies":["a"]}` + "\x00\x00\x00\x00\x00\x00\x00\x00body"))
+	f.Add([]byte("null\x00\x00\x00\x00\x00\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if out := unstream(b); string(out) != string(b) && !json.Valid(out) {
+			t.Errorf("%q", out)
+		}
+	})
+}
