@@ -77,6 +77,7 @@ func (s *Server) openFunctions() error {
 		Keys:      s.keys,
 		Store:     s.store,
 		Log:       s.log,
+		Logs:      logSink{s},
 		Admin:     "http://" + reach(s.admin.Addr()),
 		Public:    s.publicHost,
 
@@ -96,7 +97,6 @@ func (s *Server) openFunctions() error {
 	return nil
 }
 
-// logSink keeps function logs, and shows them to who runs sluice dev.
 // notify tells every dialect of an object that has come or gone.
 func (s *Server) notify(tx kv.Txn, c *object.Change) (func(), error) {
 	var committed []func()
@@ -119,6 +119,7 @@ func (s *Server) notify(tx kv.Txn, c *object.Change) (func(), error) {
 	}, nil
 }
 
+// logSink keeps function logs, and shows them to who runs sluice dev.
 type logSink struct{ s *Server }
 
 // Log takes one line.
