@@ -32,9 +32,9 @@ type Streams interface {
 const (
 	mappingBatch   = 100 // records in one call that says nothing itself
 	mappingPoll    = 250 * time.Millisecond
-	mappingLook    = time.Second     // how late a deploy may be noticed
-	mappingMissing = 5 * time.Second // between looks for a stream that is not there
-	mappingPause   = time.Second     // before a failed batch is tried again; doubles each time
+	mappingLook    = 250 * time.Millisecond // how late a deploy may be noticed
+	mappingMissing = 5 * time.Second        // between looks for a stream that is not there
+	mappingPause   = time.Second            // before a failed batch is tried again; doubles each time
 	mappingLongest = time.Minute
 )
 
@@ -82,7 +82,7 @@ func (m *Mappings) Run(ctx context.Context) error {
 	known := map[source]bool{} // those that are switched off among them
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	look := time.NewTicker(min(mappingLook, 4*m.o.Poll))
+	look := time.NewTicker(min(mappingLook, m.o.Poll))
 	defer look.Stop()
 	for {
 		wanted := m.wanted()
