@@ -290,20 +290,23 @@ func TestAfterACrashCleanupRunsForWhoWasLost(t *testing.T) {
 	again.none(t, "clean")
 }
 
-func TestCleanupIsTriedAgainWhenNobodyCouldTakeIt(t *testing.T) {
+// No instance took the call: it is made again. The function's own failure is its own.
+func TestCallsThatReachNobodyAreMadeAgain(t *testing.T) {
 	t.Parallel()
-	f := newFunctions()
-	var tries atomic.Int64
-	f.answers(func(context.Context, scf.Call) (scf.Outcome, error) {
-		if tries.Add(1) == 1 {
-			return scf.Outcome{Status: scf.StatusBusy}, nil
+	for _, kind := range []sluice.EventKind{sluice.Open, sluice.Message, sluice.Close} {
+		f := newFunctions()
+		var tries atomic.Int64
+		f.answers(func(context.Context, scf.Call) (scf.Outcome, error) {
+			if tries.Add(1) == 1 {
+				return scf.Outcome{Status: scf.StatusBusy}, nil
+			}
+			return scf.Outcome{Status: scf.StatusException}, nil
+		})
+		ev := handshake(nil)
+		ev.Kind, ev.Cause = kind, sluice.PeerLost
+		if socketOf(t, f, chat()).Handle(t.Context(), ev); tries.Load() != 2 {
+			t.Errorf("%v: tried %d times", kind, tries.Load())
 		}
-		return scf.Outcome{Status: scf.StatusException}, nil // its own failure is its own
-	})
-	s := socketOf(t, f, chat())
-	s.Handle(t.Context(), &sluice.Event{Kind: sluice.Close, Cause: sluice.PeerLost})
-	if tries.Load() != 2 {
-		t.Fatalf("tried %d times", tries.Load())
 	}
 }
 

@@ -124,18 +124,23 @@ func TestARegisterFunctionThatFailsRefuses(t *testing.T) {
 		name   string
 		out    scf.Outcome
 		err    error
+		stops  bool
 		status int
 		body   string
 	}{
 		{name: "an exception", out: scf.Outcome{Status: scf.StatusException, Payload: []byte(`{"errNo":0}`)}, status: 502, body: `{"errNo":502,"errMsg":"register function failed"}`},
 		{name: "no function", out: scf.Outcome{Status: scf.StatusNoFunction}, status: 502, body: `{"errNo":502,"errMsg":"register function failed"}`},
-		{name: "too many calls", out: scf.Outcome{Status: scf.StatusBusy}, status: 502, body: `{"errNo":502,"errMsg":"register function failed"}`},
 		{name: "a timeout", out: scf.Outcome{Status: scf.StatusTimeout}, status: 504, body: `{"errNo":504,"errMsg":"register function timeout"}`},
-		{name: "a server that stops", err: context.Canceled, status: 502, body: `{"errNo":502,"errMsg":"register function failed"}`},
+		{name: "a server that stops", err: context.Canceled, stops: true, status: 502, body: `{"errNo":502,"errMsg":"register function failed"}`},
 	} {
 		f := newFunctions()
 		f.answers(func(context.Context, scf.Call) (scf.Outcome, error) { return c.out, c.err })
-		got := socketOf(t, f, chat()).Handle(t.Context(), handshake(nil))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		if c.stops {
+			cancel()
+		}
+		got := socketOf(t, f, chat()).Handle(ctx, handshake(nil))
 		if got.Refuse == nil || got.Refuse.Status != c.status || string(got.Refuse.Body) != c.body {
 			t.Errorf("%s: got %+v", c.name, got.Refuse)
 		}

@@ -25,6 +25,8 @@ const (
 	failedCode     = 1011
 	// reach is how long an event may take to get to its function, besides its run.
 	reach = 2 * time.Minute
+	// again is the pause before a call is made again that no instance has taken.
+	again = 100 * time.Millisecond
 	// What functions have when their template is not at hand.
 	longestRun  = 900 * time.Second
 	longestInit = 300 * time.Second
@@ -37,6 +39,7 @@ type socket struct {
 	apis     *APIs
 	log      *slog.Logger
 	endpoint *gateway.Endpoint
+	starts   struct{ register, transport, cleanup time.Duration } // how long instances may take to start
 }
 
 func newSocket(c *call, app *sluice.App) *socket {
@@ -47,12 +50,13 @@ func newSocket(c *call, app *sluice.App) *socket {
 	if message <= 0 {
 		message = defaultMessage
 	}
-	open, init := limits(app, c.Roles.Register)
-	run, start := limits(app, c.Roles.Transport)
-	last, lastStart := limits(app, c.Roles.Cleanup)
+	var open, run, last time.Duration
+	open, s.starts.register = limits(app, c.Roles.Register)
+	run, s.starts.transport = limits(app, c.Roles.Transport)
+	last, s.starts.cleanup = limits(app, c.Roles.Cleanup)
 	s.endpoint = &gateway.Endpoint{App: app.Name, Name: c.ID, Handler: s, Policy: gateway.Policy{
-		OpenTimeout:  min(open+time.Second, seconds(c.Timeout)) + init, // a second, so that the function's own timeout is told first
-		EventTimeout: max(run+start, last+lastStart) + reach,
+		OpenTimeout:  min(open+time.Second, seconds(c.Timeout)) + s.starts.register, // a second, so that the function's own timeout is told first
+		EventTimeout: max(run+s.starts.transport, last+s.starts.cleanup) + reach,
 		Idle:         seconds(c.Timeout),
 		Activity:     gateway.Messages,
 		Ping:         pingEvery,
@@ -111,12 +115,23 @@ func (s *socket) duty() sluice.Duty {
 	return sluice.KeepDuty
 }
 
-// invoke calls the function of a role.
-func (s *socket) invoke(ctx context.Context, ev *sluice.Event, f apispec.Function, payload []byte) (scf.Outcome, error) {
-	return s.apis.o.Functions.Invoke(ctx, scf.Call{
-		App: s.svc.app.name, Namespace: f.Namespace, Name: f.Name, Qualifier: f.Qualifier,
-		RequestID: strings.ToLower(ev.ID), Payload: payload, Conn: ev.Conn.ID,
-	})
+// invoke calls the function of a role. While no instance takes the call it is made again, for so long as an
+// instance may need to start, which is not the function's own time (section 1.8).
+func (s *socket) invoke(ctx context.Context, ev *sluice.Event, f apispec.Function, patience time.Duration, payload []byte) (scf.Outcome, error) {
+	for end := time.Now().Add(patience); ; {
+		out, err := s.apis.o.Functions.Invoke(ctx, scf.Call{
+			App: s.svc.app.name, Namespace: f.Namespace, Name: f.Name, Qualifier: f.Qualifier,
+			RequestID: strings.ToLower(ev.ID), Payload: payload, Conn: ev.Conn.ID,
+		})
+		if err == nil && out.Status != scf.StatusBusy || time.Now().After(end) {
+			return out, err
+		}
+		select {
+		case <-time.After(again):
+		case <-ctx.Done():
+			return out, errors.Join(err, ctx.Err())
+		}
+	}
 }
 
 // open answers a handshake (section 1.4).
@@ -128,7 +143,7 @@ func (s *socket) open(ctx context.Context, ev *sluice.Event) sluice.Reply {
 	if s.Roles.Register.Name == "" {
 		return sluice.Reply{Duty: s.duty()}
 	}
-	out, err := s.invoke(ctx, ev, s.Roles.Register, s.register(ev))
+	out, err := s.invoke(ctx, ev, s.Roles.Register, s.starts.register, s.register(ev))
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded), err == nil && out.Status == scf.StatusTimeout:
 		return s.refuse(ev, &fault{http.StatusGatewayTimeout, errno{http.StatusGatewayTimeout, "register function timeout"}}, err)
@@ -172,7 +187,7 @@ func (s *socket) message(ctx context.Context, ev *sluice.Event) sluice.Reply {
 	if s.Roles.Transport.Name == "" {
 		return reply
 	}
-	out, err := s.invoke(ctx, ev, s.Roles.Transport, s.upload(ev))
+	out, err := s.invoke(ctx, ev, s.Roles.Transport, s.starts.transport, s.upload(ev))
 	if errors.Is(ctx.Err(), context.Canceled) { // this server stops
 		return reply
 	}
@@ -185,28 +200,13 @@ func (s *socket) message(ctx context.Context, ev *sluice.Event) sluice.Reply {
 	return reply
 }
 
-// retries are the pauses before a cleanup is tried again that has reached no instance.
-var retries = [...]time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second}
-
-// close calls the cleanup function (section 1.6). Its failure is its own; but when no instance has got the
-// call it is made again.
+// close calls the cleanup function (section 1.6). Its failure is its own.
 func (s *socket) close(ctx context.Context, ev *sluice.Event) {
 	if s.Roles.Cleanup.Name == "" || s.Settings.CleanupOnClient && ev.Cause != sluice.ClientClose {
 		return
 	}
-	for try := 0; ; try++ {
-		out, err := s.invoke(ctx, ev, s.Roles.Cleanup, s.closing(ev))
-		if err = errors.Join(err, failure(out)); err == nil {
-			return
-		}
+	out, err := s.invoke(ctx, ev, s.Roles.Cleanup, reach/2+s.starts.cleanup, s.closing(ev))
+	if err = errors.Join(err, failure(out)); err != nil {
 		s.log.Warn("cleanup function failed", "conn", ev.Conn.ID.String(), "request", ev.ID, "err", err)
-		if out.Status != scf.StatusBusy && out.Status != 0 || try == len(retries) {
-			return
-		}
-		select {
-		case <-time.After(retries[try]):
-		case <-ctx.Done():
-			return
-		}
 	}
 }
