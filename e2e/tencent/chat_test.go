@@ -48,8 +48,11 @@ type client struct {
 	in   *bufio.Reader
 }
 
-// join opens a socket, as a browser does.
-func join(s *live.Server) (*client, error) {
+// join opens a socket of the chat.
+func join(s *live.Server) (*client, error) { return open(s, "/release/") }
+
+// open opens a socket.
+func open(s *live.Server, path string) (*client, error) {
 	addr := strings.TrimPrefix(s.Public[0], "http://")
 	conn, err := net.DialTimeout("tcp", strings.Replace(addr, "localhost", "127.0.0.1", 1), 20*time.Second)
 	if err != nil {
@@ -57,7 +60,7 @@ func join(s *live.Server) (*client, error) {
 	}
 	c := &client{conn.(*net.TCPConn), bufio.NewReaderSize(conn, 512)}
 	conn.SetDeadline(time.Now().Add(2 * time.Minute))
-	fmt.Fprintf(conn, "GET /release/ HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", addr)
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path, addr)
 	res, err := http.ReadResponse(c.in, nil)
 	if err != nil {
 		conn.Close()
