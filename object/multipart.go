@@ -26,6 +26,14 @@ type Upload struct {
 	Started     time.Time         `json:"started"`
 }
 
+// Upload is the id of the upload that a multipart object was made by; "" for any other object.
+func (o *Object) Upload() string {
+	if o.Kind != Multipart {
+		return ""
+	}
+	return o.Body
+}
+
 // Part is one part of an upload.
 type Part struct {
 	Number   int

@@ -45,7 +45,7 @@ func (c *Call) encoder() (kind string, encode func(string) string, err error) {
 	case "":
 		return "", func(s string) string { return s }, nil
 	case "url":
-		return kind, func(s string) string { return Escape(s, false) }, nil
+		return kind, func(s string) string { return Escape(s, c.Slashes) }, nil
 	}
 	return "", nil, Invalid("encoding-type", kind, "Invalid Encoding Method specified in Request.")
 }

@@ -145,7 +145,13 @@ func (c *Call) CompleteUpload() error {
 	if !in.All && (len(in.Parts) == 0 || len(in.Parts) > object.MaxParts) {
 		return Malformed()
 	}
-	o, err := c.Objects.Complete(c.Ctx, c.Bucket, c.Key, uploadID(c.Query.Get("uploadId")), in)
+	id := uploadID(c.Query.Get("uploadId"))
+	o, err := c.Objects.Complete(c.Ctx, c.Bucket, c.Key, id, in)
+	if object.ReasonOf(err) == object.NoSuchUpload { // asked again, by who has not got the answer
+		if made, missing := c.Objects.Head(c.Ctx, c.Bucket, c.Key); missing == nil && id != "" && made.Upload() == id {
+			o, err = made, nil
+		}
+	}
 	if err != nil {
 		return err
 	}

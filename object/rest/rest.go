@@ -38,6 +38,7 @@ type Front struct {
 	Storage   string // the class of every object: "STANDARD"
 	Upper     bool   // ETags and upload ids are shown in upper case
 	CRC       bool   // answers have the CRC-64 of the bytes
+	Slashes   bool   // names that are encoded keep their slashes
 	Clamp     bool   // numbers of elements beyond their limits are taken as the limits, and 0 is one
 	MaxKeys   int    // elements of a page of a listing, unless the request says another number
 	MinPart   int64  // bytes of every part but the last

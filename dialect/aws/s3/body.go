@@ -102,7 +102,7 @@ func unchunk(h http.Header) {
 		h.Del("Content-Encoding")
 		return
 	}
-	h.Set("Content-Encoding", strings.Join(kept, ","))
+	h.Set("Content-Encoding", strings.Join(kept, ", "))
 }
 
 // body is a request's body, whose checksums are compared at its end.

@@ -1,9 +1,12 @@
 package s3
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
+	"maps"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -21,7 +24,7 @@ var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 func (h *Handler) words() rest.Front {
 	return rest.Front{
 		Objects: h.Objects, Log: h.Log, Name: "s3", Prefix: "x-amz-", Server: "AmazonS3", Namespace: namespace, Storage: "STANDARD",
-		Home: DefaultRegion, ObjectACL: "acl", Clamp: true, MaxKeys: 1000, MinPart: 5 << 20, Rules: true, Groups: "http://acs.amazonaws.com", Parts: true, Names: bucketName,
+		Home: DefaultRegion, ObjectACL: "acl", Clamp: true, Slashes: true, MaxKeys: 1000, MinPart: 5 << 20, Rules: true, Groups: "http://acs.amazonaws.com", Parts: true, Names: bucketName,
 		Service: serviceOps, Buckets: bucketOps, Keys: objectOps, Subs: subResources,
 		NewID: newID, Identify: h.identify, Region: region, Again: again, ACL: cannedACL, Type: contentType, Public: public,
 		Input: input, Complete: complete, Stored: stored, Described: described, Explain: explain,
@@ -69,7 +72,7 @@ var bucketOps = map[string]rest.Operation{
 	"GET versions":             {Run: listVersions, Need: rest.Lister},
 	"GET website":              {Run: (*rest.Call).GetWebsite},
 	"HEAD":                     {Run: (*rest.Call).HeadBucket, Need: rest.Lister},
-	"DELETE":                   {Run: (*rest.Call).DeleteBucket},
+	"DELETE":                   {Run: deleteBucket},
 	"DELETE cors":              {Run: (*rest.Call).DeleteCORS},
 	"DELETE encryption":        {Run: encryption.Delete},
 	"DELETE lifecycle":         {Run: lifecycle.Delete},
@@ -85,7 +88,7 @@ var objectOps = map[string]rest.Operation{
 	"PUT":             {Run: putObject, Need: rest.Writer},
 	"PUT acl":         {Run: (*rest.Call).PutGrants},
 	"PUT tagging":     {Run: putTags},
-	"PUT uploadId":    {Run: (*rest.Call).PutPart, Need: rest.Writer},
+	"PUT uploadId":    {Run: putPart, Need: rest.Writer},
 	"GET":             {Run: (*rest.Call).GetObject, Need: rest.Reader},
 	"GET acl":         {Run: (*rest.Call).GetGrants},
 	"GET tagging":     {Run: getTags},
@@ -175,6 +178,7 @@ func input(c *rest.Call, in *object.PutInput) error {
 			return rest.Refuse(400, "InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
 		}
 		c.Set("x-amz-checksum-algorithm", a)
+		c.Set("x-amz-checksum-type", cmp.Or(c.Header("checksum-type"), "COMPOSITE"))
 	}
 	return nil
 }
@@ -198,7 +202,17 @@ func putObject(c *rest.Call) error {
 		(from == c.Bucket+"/"+c.Key || from == c.Bucket+"/"+rest.Escape(c.Key, true)) {
 		return rest.Refuse(400, "InvalidRequest", "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}
-	return c.PutObject()
+	return unmet(c.PutObject())
+}
+
+func putPart(c *rest.Call) error { return unmet(c.PutPart()) }
+
+// unmet is what a copy's conditions that do not hold are called: never that nothing is modified.
+func unmet(err error) error {
+	if f := new(rest.Fault); errors.As(err, &f) && f.Status == http.StatusNotModified {
+		return &object.Error{Reason: object.ConditionFailed}
+	}
+	return err
 }
 
 // complete makes the object's checksum of those of the parts: the checksum of them, and their number.
@@ -275,6 +289,9 @@ func described(c *rest.Call, o *object.Object) {
 }
 
 func explain(c *rest.Call, f *rest.Fault) []rest.Field {
+	if f.Status == http.StatusNotModified { // a checksum would be taken for that of the empty body
+		maps.DeleteFunc(c.W.Header(), func(name string, _ []string) bool { return strings.HasPrefix(name, checksum) })
+	}
 	fields := append([]rest.Field{{Name: "Code", Value: f.Code}, {Name: "Message", Value: f.Message}}, f.Fields...)
 	if c.Key != "" && f.Code != "NoSuchKey" {
 		fields = append(fields, rest.Field{Name: "Resource", Value: "/" + c.Bucket + "/" + c.Key})

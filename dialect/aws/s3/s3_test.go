@@ -204,12 +204,12 @@ func TestVersion2(t *testing.T) {
 	r := httptest.NewRequest("GET", "/?prefix=photos&max-keys=50&marker=puppy", nil)
 	r.Host = "awsexamplebucket1.s3.us-west-1.amazonaws.com"
 	want := "GET\n\n\nTue, 27 Mar 2007 19:42:41 +0000\n/awsexamplebucket1/"
-	if got := h.toSignV2(r, r.URL.Query(), "Tue, 27 Mar 2007 19:42:41 +0000"); got != want {
+	if got := h.toSignV2(r, r.URL.Query(), "Tue, 27 Mar 2007 19:42:41 +0000", ""); got != want {
 		t.Errorf("signed is %q", got)
 	}
 	r = httptest.NewRequest("PUT", "/b/a%20b?acl&x-amz-meta-a=1&content-type=text%2Fx&Expires=9&response-expires=c%20d", nil)
 	want = "PUT\n\ntext/x\n9\nx-amz-meta-a:1\n/b/a%20b?acl&response-expires=c d"
-	if got := h.toSignV2(r, r.URL.Query(), "9"); got != want {
+	if got := h.toSignV2(r, r.URL.Query(), "9", ""); got != want {
 		t.Errorf("signed is %q", got)
 	}
 }
@@ -430,6 +430,8 @@ func TestPartsOfObjects(t *testing.T) {
 		list += fmt.Sprintf("<Part><PartNumber>%d</PartNumber><ETag>%s</ETag></Part>", 3*i+1, w.Header()["ETag"][0])
 	}
 	g.ok(t, "app", "POST", "/box/k?uploadId="+up.UploadId, list+"</CompleteMultipartUpload>")
+	// A client that has not got the answer asks again.
+	g.ok(t, "app", "POST", "/box/k?uploadId="+up.UploadId, list+"</CompleteMultipartUpload>")
 	w := g.ok(t, "app", "GET", "/box/k?partNumber=2", "")
 	if w.Code != 206 || w.Body.String() != "tail" || w.Header().Get("Content-Range") != "bytes 5242880-5242883/5242884" || w.Header()["x-amz-mp-parts-count"][0] != "2" {
 		t.Errorf("%d %q %v", w.Code, w.Body, w.Header())
@@ -437,6 +439,31 @@ func TestPartsOfObjects(t *testing.T) {
 	if got := code(g.do(t, "app", "GET", "/box/k?partNumber=3", "")); got != "416 InvalidPartNumber" {
 		t.Error(got)
 	}
+}
+
+func TestConditionsOfCopiesFailAsS3Says(t *testing.T) {
+	g := newRig(t)
+	g.ok(t, "app", "PUT", "/box", "")
+	tag := g.ok(t, "app", "PUT", "/box/k", "text").Header()["ETag"][0]
+	if got := code(g.do(t, "app", "PUT", "/box/l", "", "x-amz-copy-source: /box/k", "x-amz-copy-source-if-none-match: "+tag)); got != "412 PreconditionFailed" {
+		t.Error(got)
+	}
+	w := g.do(t, "app", "GET", "/box/k", "", "If-None-Match: "+tag, "x-amz-checksum-mode: ENABLED")
+	if w.Code != 304 || w.Body.Len() > 0 || w.Header()["ETag"][0] != tag {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}
+
+func TestUploadsDoNotKeepABucket(t *testing.T) {
+	g := newRig(t)
+	g.ok(t, "app", "PUT", "/box", "")
+	g.ok(t, "app", "POST", "/box/k?uploads", "")
+	g.ok(t, "app", "PUT", "/box/k", "text")
+	if got := code(g.do(t, "app", "DELETE", "/box", "")); got != "409 BucketNotEmpty" {
+		t.Error(got)
+	}
+	g.ok(t, "app", "DELETE", "/box/k", "")
+	g.ok(t, "app", "DELETE", "/box", "")
 }
 
 func FuzzChunks(f *testing.F) {

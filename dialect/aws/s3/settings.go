@@ -108,6 +108,29 @@ func listBuckets(c *rest.Call) error {
 	return c.Answer(out)
 }
 
+// deleteBucket removes a bucket that has no objects. Uploads under way do not keep it.
+func deleteBucket(c *rest.Call) error {
+	if page, err := c.Objects.List(c.Ctx, c.Bucket, object.ListInput{Max: 1}); err != nil || len(page.Objects) > 0 {
+		if err == nil {
+			err = &object.Error{Reason: object.BucketNotEmpty, Bucket: c.Bucket}
+		}
+		return err
+	}
+	for more := true; more; {
+		page, err := c.Objects.ListUploads(c.Ctx, c.Bucket, object.ListInput{Max: 1000}, "")
+		if err != nil {
+			return err
+		}
+		for _, u := range page.Uploads {
+			if err := c.Objects.Abort(c.Ctx, c.Bucket, u.Key, u.ID); err != nil && object.ReasonOf(err) != object.NoSuchUpload {
+				return err
+			}
+		}
+		more = page.Truncated
+	}
+	return c.DeleteBucket()
+}
+
 // listVersions lists the one version that each object has.
 func listVersions(c *rest.Call) error {
 	limit, err := c.Count("max-keys", 1000, 1000)
@@ -122,7 +145,7 @@ func listVersions(c *rest.Call) error {
 	}
 	name := func(s string) string { return s }
 	if q.Get("encoding-type") == "url" {
-		name = func(s string) string { return rest.Escape(s, false) }
+		name = func(s string) string { return rest.Escape(s, true) }
 	}
 	type version struct {
 		Key, VersionId     string

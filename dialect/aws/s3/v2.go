@@ -59,17 +59,20 @@ func (h *Handler) identifyV2(c *rest.Call, query url.Values) error {
 	case err != nil:
 		return err
 	}
-	mac := hmac.New(sha1.New, []byte(secret))
-	mac.Write([]byte(h.toSignV2(r, query, date)))
-	if !hmac.Equal([]byte(base64.StdEncoding.EncodeToString(mac.Sum(nil))), []byte(given)) {
-		return mismatch
+	for _, slash := range []string{"", "/"} { // botocore signs /bucket/ for what it sends as /bucket
+		mac := hmac.New(sha1.New, []byte(secret))
+		mac.Write([]byte(h.toSignV2(r, query, date, slash)))
+		if hmac.Equal([]byte(base64.StdEncoding.EncodeToString(mac.Sum(nil))), []byte(given)) {
+			c.Who = &rest.Who{App: who.App}
+			return nil
+		}
 	}
-	c.Who = &rest.Who{App: who.App}
-	return nil
+	return mismatch
 }
 
-// toSignV2 is the text that is signed. Headers of a presigned request are in its query.
-func (h *Handler) toSignV2(r *http.Request, query url.Values, date string) string {
+// toSignV2 is the text that is signed, the path with slash at its end. Headers of a presigned request are
+// in its query.
+func (h *Handler) toSignV2(r *http.Request, query url.Values, date, slash string) string {
 	amz := map[string]string{}
 	var subs []string
 	for name, v := range r.Header {
@@ -112,7 +115,7 @@ func (h *Handler) toSignV2(r *http.Request, query url.Values, date string) strin
 	if bucket, _ := h.hostBucket(bare(r.Host)); bucket != "" {
 		path = "/" + bucket + path
 	}
-	b.WriteString(path)
+	b.WriteString(path + slash)
 	slices.Sort(subs)
 	if len(subs) > 0 {
 		b.WriteString("?" + strings.Join(subs, "&"))

@@ -224,7 +224,7 @@ func TestAnswersAreSaidAsCOSSaysThem(t *testing.T) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	list := g.ok(t, "app", "GET", "/?prefix=dir%2F&encoding-type=url", "").Body.String()
-	if !strings.Contains(list, "<Key>dir%2Fk</Key>") || strings.Contains(list, "xmlns") || strings.Contains(list, "<NextMarker>") {
+	if !strings.Contains(list, "<Key>dir/k</Key>") || strings.Contains(list, "xmlns") || strings.Contains(list, "<NextMarker>") {
 		t.Error(list)
 	}
 	if empty := g.ok(t, "app", "GET", "/?prefix=x", "").Body.String(); strings.Contains(empty, "Contents") {

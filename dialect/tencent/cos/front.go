@@ -23,7 +23,7 @@ var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,58}[a-z0-9]$`)
 func (h *Handler) words() rest.Front {
 	return rest.Front{
 		Objects: h.Objects, Log: h.Log, Name: "cos", Prefix: "x-cos-", Server: "tencent-cos", Storage: "STANDARD", Home: DefaultRegion,
-		ObjectACL: "acl", AppendSum: "content-sha1", CRC: true, Clamp: true, MaxKeys: 1000, MinPart: 1 << 20, Rules: true, Groups: "http://cam.qcloud.com",
+		ObjectACL: "acl", AppendSum: "content-sha1", CRC: true, Clamp: true, Slashes: true, MaxKeys: 1000, MinPart: 1 << 20, Rules: true, Groups: "http://cam.qcloud.com",
 		Names: bucketName, Words: wording,
 		Service: map[string]rest.Operation{"GET": {Run: h.listBuckets, Need: rest.Signed}}, Buckets: bucketOps, Keys: objectOps, Subs: subResources,
 		NewID: newID, Identify: h.identify, Region: region, Again: again, ACL: cannedACL, CheckKey: checkKey, Input: input, Complete: complete,
