@@ -15,13 +15,14 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/sluicehq/sluice/bench/endtoend"
 	"github.com/sluicehq/sluice/bench/functions"
 	"github.com/sluicehq/sluice/bench/gateway"
 	"github.com/sluicehq/sluice/bench/measure"
 	"github.com/sluicehq/sluice/bench/push"
 )
 
-var areas = []measure.Area{gateway.Area, functions.Area, push.Area}
+var areas = []measure.Area{gateway.Area, functions.Area, push.Area, endtoend.Area}
 
 // servers are the bare references that are processes of their own, and sluice's rooms alone.
 var servers = map[string]func() error{
@@ -29,6 +30,7 @@ var servers = map[string]func() error{
 	"gateway/bare":   gateway.ServeBare,
 	"gateway/gws":    gateway.ServeGWS,
 	"push/empty":     push.ServeEmpty,
+	"endtoend/floor": endtoend.ServeFloor,
 }
 
 func main() {

@@ -83,7 +83,7 @@ func (r *room) call(v *function.Version, payload []byte) error {
 // warm is the median time of a call in µs.
 func (r *room) warm(v *function.Version, payload []byte) measure.Side {
 	return measure.Side{Name: "sluice", Take: func() (float64, error) {
-		return typical(500, time.Second, func() error { return r.call(v, payload) })
+		return typical(300, time.Second, func() error { return r.call(v, payload) })
 	}}
 }
 
@@ -120,7 +120,7 @@ func (r *room) fromZero(v *function.Version, payload []byte, pause time.Duration
 
 // typical is the median time of one of n calls in µs, of those that fit into the time.
 func typical(n int, within time.Duration, call func() error) (float64, error) {
-	for range 100 {
+	for range 50 {
 		if err := call(); err != nil {
 			return 0, err
 		}
