@@ -210,6 +210,8 @@ func (r *reading) code(f *functionInput, fn *sluice.Function, src view) {
 	switch low := strings.ToLower(fn.Runtime); {
 	case low == "go1" && has("*.go"):
 		fn.Build = &sluice.Build{Kind: "go", Dir: fn.Code, Package: ".", Output: fn.Handler}
+	case low == "customruntime" && has("*.go") && !has("bootstrap"):
+		fn.Build = &sluice.Build{Kind: "go", Dir: fn.Code, Package: ".", Output: "bootstrap"}
 	case strings.HasPrefix(low, "node") && has("package.json") && (install || !has("node_modules")):
 		fn.Build = &sluice.Build{Kind: "npm", Dir: fn.Code}
 	case strings.HasPrefix(low, "python") && has("requirements.txt") && install:
