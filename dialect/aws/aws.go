@@ -88,7 +88,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 			return g.Wait()
 		}
 	}
-	plane := control.Options{Dir: filepath.Join(r.Dir, "aws-apis"), Keys: r.Keys, Log: r.Log}
+	plane := control.Options{Dir: filepath.Join(r.Dir, "aws-apis"), Keys: r.Keys, Objects: r.Objects, Log: r.Log}
 	if r.Dir != "" && r.Apps != nil {
 		plane.Apps = r.Apps
 	}

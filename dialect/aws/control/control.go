@@ -1,11 +1,13 @@
 // Package control serves the control planes that make and describe APIs without a template: API Gateway
-// v2 (aws.md 1.1), so that the AWS CLI and SDKs can create a WebSocket or HTTP API and use it at once, and
-// the identity of who asks (STS).
+// v2 (aws.md 1.1), so that the AWS CLI and SDKs can create a WebSocket or HTTP API and use it at once;
+// CloudFormation (7.4), so that tools which deploy by it find a cloud here; and the identity of who asks
+// (STS).
 //
 // An API that is made here is an app of its own with one endpoint. What clients said of it stands in the
 // endpoint's description as records (book.go), beside what the data plane serves: each change compiles the
 // records and deploys the app, so that everything survives a restart and a failed change changes nothing.
-// APIs of templates can be read, and nothing of them changed: their template says what they are.
+// APIs of templates can be read, and nothing of them changed: their template says what they are. Domain
+// names and stacks are known by one app each, which has nothing but its Spec.
 package control
 
 import (
@@ -47,11 +49,15 @@ type Apps interface {
 
 // Options are what a Control is made of. Keys is needed.
 type Options struct {
-	Apps Apps // nil: nothing can be managed
-	Dir  string
+	Apps Apps   // nil: nothing can be managed
+	Dir  string // where the code of stacks is kept, absolute; "": there are no stacks
 	Keys sigv4.Keys
-	Now  func() time.Time // nil is time.Now
-	Log  *slog.Logger
+	// Objects has the templates and the code of stacks; nil: they come within requests only.
+	Objects Objects
+	// Installed is sam.Options.Installed.
+	Installed func(ctx context.Context, program string) string
+	Now       func() time.Time // nil is time.Now
+	Log       *slog.Logger
 }
 
 // Control is an http.Handler. It has no state but a lock.
@@ -59,6 +65,7 @@ type Control struct {
 	o        Options
 	gateway  *sigv4.Verifier
 	sts      *sigv4.Verifier
+	stacks   *sigv4.Verifier
 	changing chan struct{} // held while what is deployed is read, altered and deployed again
 }
 
@@ -70,13 +77,14 @@ func New(o Options) *Control {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Control{o: o, gateway: sigv4.New(o.Keys, "apigateway").At(o.Now), sts: sigv4.New(o.Keys, "sts").At(o.Now), changing: make(chan struct{}, 1)}
+	return &Control{o: o, gateway: sigv4.New(o.Keys, "apigateway").At(o.Now), sts: sigv4.New(o.Keys, "sts").At(o.Now),
+		stacks: sigv4.New(o.Keys, "cloudformation").At(o.Now), changing: make(chan struct{}, 1)}
 }
 
 // service is which of ours a request on a shared listener is for, by its host or by the scope of its
 // signature (aws.md 0); "" is none.
 func service(r *http.Request) string {
-	for _, s := range []string{"apigateway", "sts"} {
+	for _, s := range []string{"apigateway", "sts", "cloudformation"} {
 		if strings.HasPrefix(r.Host, s+".") || strings.Contains(r.Header.Get("Authorization"), "/"+s+"/aws4_request") || strings.Contains(r.URL.RawQuery, "%2F"+s+"%2Faws4_request") {
 			return s
 		}
@@ -97,8 +105,11 @@ func (c *Control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := uuid.NewString()
 	w.Header().Set("X-Amzn-Requestid", id)
 	serve, refuse := c.serveGateway, refuseGateway
-	if service(r) == "sts" {
-		serve, refuse = c.serveSTS, refuseSTS
+	switch service(r) {
+	case "sts":
+		serve, refuse = c.serveSTS, refuseQuery(stsNamespace)
+	case "cloudformation":
+		serve, refuse = c.serveStacks, refuseQuery(cfnNamespace)
 	}
 	if err := serve(w, r, id); err != nil {
 		f := faultOf(err)

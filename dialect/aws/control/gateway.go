@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -378,10 +377,8 @@ func (c *Control) createAPI(ctx context.Context, q *query) (int, any, error) {
 		b.Shelves["routes"] = []record{fill(&routes, record{"routeId": newID(7), "routeKey": key, "target": "integrations/" + in.text("integrationId")})}
 		b.Shelves["stages"] = []record{fill(&stages, record{"stageName": "$default", "autoDeploy": true, "createdDate": c.now(), "lastUpdatedDate": c.now()})}
 	}
-	if c.o.Dir != "" {
-		if err := os.MkdirAll(c.o.Dir, 0o700); err != nil {
-			return 0, nil, err
-		}
+	if err := c.folder(); err != nil {
+		return 0, nil, err
 	}
 	app := &sluice.App{Name: sluice.AppName("api-" + id), Dialect: "aws", Region: q.region, Dir: c.o.Dir, Spec: []byte(madeSpec)}
 	if err := c.deploy(ctx, &api{app: app, book: b, made: true}, true); err != nil {

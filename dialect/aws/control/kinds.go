@@ -24,17 +24,17 @@ type kind struct {
 
 // The types of fields.
 const (
-	text   = 's'
-	truth  = 't'
-	number = 'n'
-	object = 'm'
-	list   = 'l'
+	text     = 's'
+	truth    = 't'
+	number   = 'n'
+	fieldMap = 'm'
+	list     = 'l'
 )
 
 var (
 	apis = kind{name: "API", path: "apis", id: "apiId",
 		fields: map[string]byte{"name": text, "protocolType": text, "routeSelectionExpression": text, "apiKeySelectionExpression": text, "description": text, "disableExecuteApiEndpoint": truth,
-			"disableSchemaValidation": truth, "ipAddressType": text, "version": text, "tags": object, "corsConfiguration": object, "target": text, "routeKey": text, "credentialsArn": text},
+			"disableSchemaValidation": truth, "ipAddressType": text, "version": text, "tags": fieldMap, "corsConfiguration": fieldMap, "target": text, "routeKey": text, "credentialsArn": text},
 		required: []string{"name", "protocolType"},
 		defaults: record{"apiKeySelectionExpression": "$request.header.x-api-key", "disableExecuteApiEndpoint": false, "ipAddressType": "ipv4"},
 		check:    checkAPI,
@@ -42,14 +42,14 @@ var (
 
 	routes = kind{name: "Route", path: "routes", id: "routeId",
 		fields: map[string]byte{"routeKey": text, "target": text, "authorizationType": text, "authorizerId": text, "apiKeyRequired": truth, "operationName": text, "modelSelectionExpression": text,
-			"requestModels": object, "requestParameters": object, "routeResponseSelectionExpression": text, "authorizationScopes": list},
+			"requestModels": fieldMap, "requestParameters": fieldMap, "routeResponseSelectionExpression": text, "authorizationScopes": list},
 		required: []string{"routeKey"},
 		defaults: record{"authorizationType": "NONE", "apiKeyRequired": false},
 		check:    checkRoute,
 		below:    []*kind{&routeResponses}}
 
 	routeResponses = kind{name: "RouteResponse", path: "routeresponses", id: "routeResponseId",
-		fields:   map[string]byte{"routeResponseKey": text, "responseModels": object, "responseParameters": object, "modelSelectionExpression": text},
+		fields:   map[string]byte{"routeResponseKey": text, "responseModels": fieldMap, "responseParameters": fieldMap, "modelSelectionExpression": text},
 		required: []string{"routeResponseKey"},
 		check: func(_ *book, r record) error {
 			if r.text("routeResponseKey") != "$default" {
@@ -60,8 +60,8 @@ var (
 
 	integrations = kind{name: "Integration", path: "integrations", id: "integrationId",
 		fields: map[string]byte{"integrationType": text, "integrationUri": text, "integrationMethod": text, "integrationSubtype": text, "connectionType": text, "connectionId": text,
-			"contentHandlingStrategy": text, "credentialsArn": text, "description": text, "passthroughBehavior": text, "requestParameters": object, "responseParameters": object, "requestTemplates": object,
-			"templateSelectionExpression": text, "timeoutInMillis": number, "payloadFormatVersion": text, "tlsConfig": object},
+			"contentHandlingStrategy": text, "credentialsArn": text, "description": text, "passthroughBehavior": text, "requestParameters": fieldMap, "responseParameters": fieldMap, "requestTemplates": fieldMap,
+			"templateSelectionExpression": text, "timeoutInMillis": number, "payloadFormatVersion": text, "tlsConfig": fieldMap},
 		required: []string{"integrationType"},
 		defaults: record{"connectionType": "INTERNET"},
 		check:    checkIntegration,
@@ -76,13 +76,13 @@ var (
 		below: []*kind{&integrationResponses}}
 
 	integrationResponses = kind{name: "IntegrationResponse", path: "integrationresponses", id: "integrationResponseId",
-		fields: map[string]byte{"integrationResponseKey": text, "contentHandlingStrategy": text, "responseParameters": object, "responseTemplates": object, "templateSelectionExpression": text},
+		fields: map[string]byte{"integrationResponseKey": text, "contentHandlingStrategy": text, "responseParameters": fieldMap, "responseTemplates": fieldMap, "templateSelectionExpression": text},
 
 		required: []string{"integrationResponseKey"}}
 
 	authorizers = kind{name: "Authorizer", path: "authorizers", id: "authorizerId",
 		fields: map[string]byte{"authorizerType": text, "authorizerUri": text, "identitySource": list, "name": text, "authorizerCredentialsArn": text, "authorizerResultTtlInSeconds": number,
-			"authorizerPayloadFormatVersion": text, "enableSimpleResponses": truth, "identityValidationExpression": text, "jwtConfiguration": object},
+			"authorizerPayloadFormatVersion": text, "enableSimpleResponses": truth, "identityValidationExpression": text, "jwtConfiguration": fieldMap},
 		required: []string{"authorizerType", "name", "identitySource"},
 		check:    checkAuthorizer,
 		used: func(b *book, id string) error {
@@ -111,8 +111,8 @@ var (
 		}}
 
 	stages = kind{name: "Stage", path: "stages", id: "stageName", own: true,
-		fields: map[string]byte{"stageName": text, "deploymentId": text, "autoDeploy": truth, "description": text, "stageVariables": object, "defaultRouteSettings": object, "routeSettings": object,
-			"accessLogSettings": object, "clientCertificateId": text, "tags": object},
+		fields: map[string]byte{"stageName": text, "deploymentId": text, "autoDeploy": truth, "description": text, "stageVariables": fieldMap, "defaultRouteSettings": fieldMap, "routeSettings": fieldMap,
+			"accessLogSettings": fieldMap, "clientCertificateId": text, "tags": fieldMap},
 		required: []string{"stageName"},
 		defaults: record{"defaultRouteSettings": map[string]any{"detailedMetricsEnabled": false}, "routeSettings": map[string]any{}, "stageVariables": map[string]any{}, "tags": map[string]any{}},
 		check:    checkStage,
@@ -130,7 +130,7 @@ var (
 		required: []string{"apiId", "stage"}}
 
 	domains = kind{name: "DomainName", path: "domainnames", id: "domainName", own: true,
-		fields:   map[string]byte{"domainName": text, "domainNameConfigurations": list, "mutualTlsAuthentication": object, "routingMode": text, "tags": object},
+		fields:   map[string]byte{"domainName": text, "domainNameConfigurations": list, "mutualTlsAuthentication": fieldMap, "routingMode": text, "tags": fieldMap},
 		required: []string{"domainName"},
 		defaults: record{"apiMappingSelectionExpression": "$request.basepath"}}
 )
@@ -150,7 +150,7 @@ func (k *kind) apply(r, sent record) error {
 			_, ok = v.(bool)
 		case number:
 			_, ok = v.(float64)
-		case object:
+		case fieldMap:
 			_, ok = v.(map[string]any)
 		case list:
 			_, ok = v.([]any)

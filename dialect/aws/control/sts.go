@@ -57,7 +57,8 @@ func callerOf(p access.Principal) (arn, user string) {
 	return "arn:aws:sts::" + account + ":assumed-role/" + string(p.App) + "/" + session, "AROA" + account + ":" + session
 }
 
-type stsError struct {
+// queryError is an error of the Query protocol.
+type queryError struct {
 	XMLName xml.Name `xml:"ErrorResponse"`
 	NS      string   `xml:"xmlns,attr"`
 	Type    string   `xml:"Error>Type"`
@@ -71,15 +72,18 @@ var queryCodes = map[string]string{"InvalidSignatureException": "SignatureDoesNo
 	"MissingAuthenticationTokenException": "MissingAuthenticationToken", "IncompleteSignatureException": "IncompleteSignature", "ExpiredTokenException": "ExpiredToken",
 	"InternalServerException": "InternalFailure"}
 
-func refuseSTS(w http.ResponseWriter, f *fault, id string) {
-	e := stsError{NS: stsNamespace, Type: "Sender", Code: f.kind, Message: f.msg, Request: id}
-	if f.status >= 500 {
-		e.Type = "Receiver"
+// refuseQuery answers with an error of a service.
+func refuseQuery(namespace string) func(http.ResponseWriter, *fault, string) {
+	return func(w http.ResponseWriter, f *fault, id string) {
+		e := queryError{NS: namespace, Type: "Sender", Code: f.kind, Message: f.msg, Request: id}
+		if f.status >= 500 {
+			e.Type = "Receiver"
+		}
+		if code := queryCodes[f.kind]; code != "" {
+			e.Code = code
+		}
+		writeXML(w, f.status, e)
 	}
-	if code := queryCodes[f.kind]; code != "" {
-		e.Code = code
-	}
-	writeXML(w, f.status, e)
 }
 
 func writeXML(w http.ResponseWriter, status int, v any) error {

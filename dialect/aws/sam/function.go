@@ -301,19 +301,28 @@ func (b *builder) layer(r *cfn.Resource) (sluice.Layer, bool) {
 
 // folder is the path of local code: a folder or a zip.
 func (b *builder) folder(r *cfn.Resource, w view, what string) (string, bool) {
+	var bucket, key, s string
 	if w.v.IsMap() {
-		if w.at("S3Bucket").str() != "" || w.at("Bucket").str() != "" {
-			b.fail(w.place(), "put it into a folder and name that", "code of %s %q is in a bucket of the cloud", what, r.ID)
-		} else {
+		if bucket, key = w.at("S3Bucket").str()+w.at("Bucket").str(), w.at("S3Key").str()+w.at("Key").str(); bucket == "" {
 			w.wrong("a path")
+			return "", false
 		}
+	} else if s = w.str(); s == "" {
 		return "", false
+	} else if rest, ok := strings.CutPrefix(s, "s3://"); ok {
+		bucket, key, _ = strings.Cut(rest, "/")
 	}
-	s := w.str()
-	if s == "" {
+	switch {
+	case bucket != "" && b.o.Object != nil:
+		path, err := b.o.Object(b.ctx, bucket, key)
+		if err != nil {
+			b.fail(w.place(), "", "code of %s %q: %v", what, r.ID, err)
+		}
+		return path, err == nil
+	case bucket != "" && s == "":
+		b.fail(w.place(), "put it into a folder and name that", "code of %s %q is in a bucket of the cloud", what, r.ID)
 		return "", false
-	}
-	if strings.Contains(s, "://") {
+	case strings.Contains(s, "://"):
 		b.fail(w.place(), "put it into a folder and name that", "code of %s %q is at %s", what, r.ID, s)
 		return "", false
 	}

@@ -30,6 +30,9 @@ type Options struct {
 	// Installed is the version of an interpreter of this machine: "20.11.1" for "node", "3.12.1" for
 	// "python", "" when there is none. nil asks the programs.
 	Installed func(ctx context.Context, program string) string
+	// Object makes a file of an object, whose path it returns: code may be in a bucket of ours. nil: there
+	// are no buckets.
+	Object func(ctx context.Context, bucket, key string) (path string, err error)
 }
 
 // Reader reads template.yaml. It implements deploy.Reader and is safe for concurrent use.
