@@ -1,5 +1,6 @@
 # make run   the barrage wall, on this machine        make test   everything that proves sluice works
 # make web   rebuild the pages (needs Node)            make bench  how fast, beside bare limits and peers
+# make codes the activation codes, coupons and gifts
 # make lint  format, vet, staticcheck, arrows          make soak   10,000 sockets, kills, long runs
 # make chat  the chat for AWS, on this machine
 
@@ -8,13 +9,16 @@ ADMIN  ?= 127.0.0.1:4566
 GO     ?= go
 export CGO_ENABLED ?= 0
 
-.PHONY: run chat test race build tools lint web bench soak fuzz clean
+.PHONY: run chat codes test race build tools lint web bench soak fuzz clean
 
 run: build
 	@bin/sluice dev apps/barrage --listen $(LISTEN) --admin $(ADMIN) --qr /player/
 
 chat: build
 	@bin/sluice dev apps/chat --listen $(LISTEN) --admin $(ADMIN) --qr /
+
+codes: build
+	@bin/sluice dev apps/codes --listen $(LISTEN) --admin $(ADMIN)
 
 build: go.sum
 	@command -v $(GO) >/dev/null || { echo "sluice needs Go 1.26 or newer: https://go.dev/dl"; exit 1; }
@@ -31,6 +35,7 @@ tools:
 test: tools build lint
 	$(GO) test -timeout 8m ./...
 	cd apps/barrage && $(GO) vet ./... && $(GO) test ./...
+	cd apps/codes && $(GO) vet ./... && $(GO) test ./...
 	cd apps/chat && $(GO) vet ./... && $(GO) test ./...
 	@for d in e2e/testdata/*/; do [ ! -f $$d/package.json ] || (cd $$d && npm ci --no-audit --no-fund --silent); done
 	@.ci/python

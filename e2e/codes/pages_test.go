@@ -22,7 +22,7 @@ func TestAdministrationInABrowser(t *testing.T) {
 	p.Do(chromedp.WaitVisible("#password"), chromedp.SendKeys("#password", "a guess"), chromedp.Click("form button.primary"))
 	p.Shows("[role=alert]", "Wrong password")
 	p.Picture("codes-login-laptop", 1440, 900)
-	p.Do(chromedp.SetValue("#password", ""), chromedp.SendKeys("#password", adminPassword), chromedp.Click("form button.primary"))
+	p.Do(chromedp.Reload(), chromedp.WaitVisible("#password"), chromedp.SendKeys("#password", adminPassword), chromedp.Click("form button.primary"))
 	p.Do(chromedp.WaitVisible(".desk"))
 
 	p.Click("button", "New campaign")
@@ -33,13 +33,13 @@ func TestAdministrationInABrowser(t *testing.T) {
 	p.Shows(".title h2", "Summer sale")
 
 	p.Click(".tabs button", "Make codes")
-	p.Do(chromedp.WaitVisible("input[name=num]"), chromedp.SetValue("input[name=num]", "30000"), chromedp.Click("form button.primary"))
+	p.Do(chromedp.WaitVisible("input[name=num]"), chromedp.SetValue("input[name=num]", "60000"), chromedp.Click("form button.primary"))
 	p.Do(chromedp.WaitVisible("[role=progressbar]"))
 	p.Wait("the bar moves", func() bool {
 		return p.Eval("document.querySelector('[role=progressbar]')?.getAttribute('aria-valuenow') ?? '100'") > "0"
 	})
 	p.Picture("codes-progress-laptop", 1440, 900)
-	p.Shows(".tiles", "30,000")
+	p.Shows(".tiles", "60,000")
 
 	file := filepath.Join(t.TempDir(), "old.csv")
 	var text strings.Builder
@@ -56,9 +56,9 @@ func TestAdministrationInABrowser(t *testing.T) {
 	p.Click("form button", "Import")
 	p.Shows(".result", "3,000 codes added, 1 lines left out")
 	p.Shows("li", "Line 3002")
-	p.Shows(".tiles", "33,000")
+	p.Shows(".tiles", "63,000")
 	p.Click(".card button", "Export")
-	p.Shows(".result", "33,000 codes exported")
+	p.Shows(".result", "63,000 codes exported")
 	p.Picture("codes-transfer-laptop", 1440, 900)
 
 	// Somebody uses one.
@@ -78,8 +78,8 @@ func TestAdministrationInABrowser(t *testing.T) {
 	phone.Picture("codes-redeem-laptop", 1280, 800)
 
 	list := s.codes("/api/campaigns/"+id, 100)
-	for i := range 60 { // a week's life, for the pictures
-		if _, _, err := s.send(http.DefaultClient, "POST", "/api/use", map[string]string{"code": list[i], "user": fmt.Sprint("user-", i, "@example.org")}, ""); err != nil {
+	for i := range 45 { // a week's life, for the pictures
+		if _, _, err := s.send(http.DefaultClient, "POST", "/api/use", map[string]string{"code": list[2*i+1], "user": fmt.Sprint("user-", i, "@example.org")}, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -89,6 +89,9 @@ func TestAdministrationInABrowser(t *testing.T) {
 	p.Shows(".tag", "revoked")
 	p.Picture("codes-admin-laptop", 1440, 900)
 	p.Picture("codes-admin-phone", 390, 844)
+	p.Eval("document.documentElement.style.colorScheme = 'dark'")
+	p.Picture("codes-dark-laptop", 1440, 900)
+	p.Eval("document.documentElement.style.colorScheme = ''")
 	p.Click(".tabs button", "Settings")
 	p.Do(chromedp.WaitVisible("input[name=total]"))
 	p.Picture("codes-settings-phone", 390, 844)

@@ -44,8 +44,8 @@ export function campaignForm(desk) {
       h('div', { class: 'grid' },
         field('Name', text('name', { required: true, maxlength: 80, placeholder: 'Summer sale' })),
         field('Type', select('type', { coupon: 'Coupon', activation: 'Activation code', gift: 'Gift' })),
-        field('Codes', select('format', { short: 'Short: SUMMER-7K3M-9QXD-2FTW', uuid: 'UUIDs' })),
-        field('Prefix', text('prefix', { maxlength: 8, placeholder: 'SUMMER' }), 'Of short codes. Letters and digits, without I, L and O.'),
+        field('Codes', select('format', { short: 'Short ones, easy to type', uuid: 'UUIDs' })),
+        field('Prefix', text('prefix', { maxlength: 8, placeholder: 'SUMMER' }), 'SUMMER makes SUMMER-7K3M-9QXD-2FTW. No I, L and O.'),
         rules({})),
       h('div', { class: 'row' }, h('button', { class: 'btn primary' }, 'Create campaign'))));
 }
@@ -54,7 +54,7 @@ export function campaignView(c, desk) {
   const at = `/campaigns/${c.id}`;
   const tiles = h('dl', { class: 'tiles' });
   const chart = h('div', { class: 'chart', role: 'img', 'aria-label': 'Codes used on each of the last 14 days' });
-  const body = h('div', { style: 'display:grid;gap:18px;min-width:0' });
+  const body = h('div', { class: 'stack-of' });
   let stats = { codes: 0 };
   let stopped = false;
 
@@ -101,7 +101,7 @@ export function campaignView(c, desk) {
     await figures();
     open(bar.querySelector('[aria-selected=true]').textContent);
   }
-  const running = h('div', { class: 'running', style: 'display:grid;gap:10px' });
+  const running = h('div', { class: 'running' });
   const verbs = { generate: 'Made', revoke: 'Revoked' };
 
   function codesTab() {
@@ -288,7 +288,7 @@ export function campaignView(c, desk) {
   }
 
   function settingsTab() {
-    return h('div', { style: 'display:grid;gap:18px' },
+    return h('div', { class: 'stack-of' },
       h('form', { class: 'card', submit: (e) => (e.preventDefault(), change(read(e.target))) },
         h('div', { class: 'grid' }, field('Name', text('name', { value: c.name, required: true, maxlength: 80 })), rules(c)),
         h('div', { class: 'row' }, h('button', { class: 'btn primary' }, 'Save'), h('span', { class: 'muted' }, 'A period here is for codes made from now on; codes keep theirs.'))),
