@@ -107,3 +107,34 @@ func TestWebSocketAPIMadeByTheTool(t *testing.T) {
 	ann.leave()
 	gw("", "delete-api", "--api-id", id)
 }
+
+// A template is packaged into a bucket and deployed as a stack by AWS's own tool.
+func TestStackDeployedByTheTool(t *testing.T) {
+	s := live.Launch(t, "", "serve")
+	a := awsTool(t, s)
+	packaged := filepath.Join(t.TempDir(), "packaged.yaml")
+	a.silently("s3", "mb", "s3://artifacts")
+	a.silently("cloudformation", "package", "--template-file", "../testdata/aws-chat/template.yaml", "--s3-bucket", "artifacts", "--output-template-file", packaged)
+	deploy := []string{"cloudformation", "deploy", "--template-file", packaged, "--stack-name", "Chat", "--capabilities", "CAPABILITY_IAM", "--parameter-overrides", "TableName=simplechat_connections"}
+	a.silently(deploy...)
+	a.silently(append(deploy, "--no-fail-on-empty-changeset")...)
+	id := a.run("StackId", "cloudformation", "describe-stack-resource", "--stack-name", "Chat", "--logical-resource-id", "Chat", "--query", "{StackId: StackResourceDetail.PhysicalResourceId}")
+	ann := wscat(t, "ws"+strings.TrimPrefix(s.Public[0], "http")+"/Prod", "--host", id+".execute-api.localhost")
+	connected(t, s, 1)
+	rows(t, s).become(1)
+	ann.say(`{"action":"sendmessage","data":"hello"}`)
+	ann.hears("hello")
+	ann.leave()
+	a.silently("cloudformation", "delete-stack", "--stack-name", "Chat")
+	a.silently("cloudformation", "wait", "stack-delete-complete", "--stack-name", "Chat")
+}
+
+// silently runs a command whose answer is for people.
+func (a *tool) silently(args ...string) {
+	a.t.Helper()
+	cmd := exec.CommandContext(a.t.Context(), a.bin, args...)
+	cmd.Env = a.env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		a.t.Fatalf("aws %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
