@@ -14,23 +14,28 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/sluicehq/sluice/bench/endtoend"
 	"github.com/sluicehq/sluice/bench/functions"
 	"github.com/sluicehq/sluice/bench/gateway"
 	"github.com/sluicehq/sluice/bench/measure"
 	"github.com/sluicehq/sluice/bench/push"
+	"github.com/sluicehq/sluice/bench/startup"
+	"github.com/sluicehq/sluice/bench/tables"
 )
 
-var areas = []measure.Area{gateway.Area, functions.Area, push.Area, endtoend.Area}
+var areas = []measure.Area{gateway.Area, functions.Area, push.Area, endtoend.Area, tables.Area, startup.Area}
 
 // servers are the bare references that are processes of their own, and sluice's rooms alone.
 var servers = map[string]func() error{
-	"gateway/sluice": gateway.ServeSluice,
-	"gateway/bare":   gateway.ServeBare,
-	"gateway/gws":    gateway.ServeGWS,
-	"push/empty":     push.ServeEmpty,
-	"endtoend/floor": endtoend.ServeFloor,
+	"gateway/sluice":  gateway.ServeSluice,
+	"gateway/bare":    gateway.ServeBare,
+	"gateway/gws":     gateway.ServeGWS,
+	"push/empty":      push.ServeEmpty,
+	"endtoend/floor":  endtoend.ServeFloor,
+	"tables/null":     tables.ServeNull,
+	"tables/dynamodb": tables.ServeDynamoDB,
 }
 
 func main() {
@@ -76,6 +81,10 @@ func run() error {
 	defer os.RemoveAll(w.Temp)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, func() { // what waits for a server that says nothing does not look at ctx
+		time.Sleep(3 * time.Second)
+		os.Exit(1)
+	})
 	fmt.Println(measure.Machine())
 	var chapters []*measure.Chapter
 	for _, a := range areas {
