@@ -22,10 +22,9 @@ const (
 
 // What answers an API.
 const (
-	SCF    = "SCF"    // a function; of a WebSocket API up to three
-	Server = "HTTP"   // another server
-	Mock   = "MOCK"   // a fixed text
-	Socket = "SOCKET" // a web function that takes WebSockets itself
+	SCF    = "SCF"  // a function; of a WebSocket API up to three
+	Server = "HTTP" // another server
+	Mock   = "MOCK" // a fixed text
 )
 
 // What a client's message is called in the event that the transport function gets (section 1.5).

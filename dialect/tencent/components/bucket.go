@@ -150,7 +150,7 @@ func (r *reading) website(in *instance) {
 	}
 	if hook == "" {
 		r.folder(where, dir)
-	} else if !r.in.NoBuild {
+	} else if !r.in.NoBuild && !r.in.SkipActions {
 		r.app.Actions = append(r.app.Actions, sluice.Action{When: "pre", Module: in.name, Run: hook, Dir: root, At: in.at})
 	}
 	r.pageEnv(in, w.at("env"), cmpView(src.at("envPath"), w.at("env")), root, dir)
@@ -161,7 +161,7 @@ func (r *reading) website(in *instance) {
 // pageEnv leaves env.js in a page's folder: window.env with what the page has to know, as the component
 // does.
 func (r *reading) pageEnv(in *instance, env, path view, root, dir string) {
-	if env.missing() {
+	if env.missing() || r.in.SkipActions {
 		return
 	}
 	vars := map[string]string{}

@@ -142,6 +142,9 @@ func (r *reading) endpoint(in *instance, service string, w view, fn *sluice.Func
 	if path := strings.TrimPrefix(a.Path, "="); !strings.HasPrefix(path, "/") {
 		a.Path = "/" + path
 	}
+	if a.Protocol == apispec.WebSocket {
+		a.Method = "GET"
+	}
 	a.ID = apiOf(w.at("apiId"), service, a.Path, a.Method)
 	a.Name = cmp.Or(w.at("apiName").str(), "index")
 	if slices.ContainsFunc(s.APIs, func(o apispec.API) bool { return o.ID == a.ID }) {
@@ -172,8 +175,6 @@ func (r *reading) endpoint(in *instance, service string, w view, fn *sluice.Func
 			r.unsupported(w.at("serviceType").place(), "%s: WebSocket APIs in front of %s are not served", in.name, a.Type)
 			return
 		}
-		a.Method = "GET"
-		a.ID = apiOf(w.at("apiId"), service, a.Path, a.Method)
 		r.roles(in, w, &a, fn)
 	default:
 		r.fail(w.at("protocol").place(), "HTTP or WEBSOCKET", "protocol %q is not known", a.Protocol)
