@@ -129,7 +129,11 @@ func (b *Book) begin(ctx context.Context, j Job, key string) (Job, error) {
 	if err != nil {
 		return Job{}, err
 	}
-	return j, b.Note(ctx, j.By, j.Kind, j.Campaign, fmt.Sprintf("job %s, %d codes", j.ID, j.Num))
+	detail := "job " + j.ID
+	if j.Num > 0 {
+		detail += fmt.Sprintf(", %d codes", j.Num)
+	}
+	return j, b.Note(ctx, j.By, j.Kind, j.Campaign, detail)
 }
 
 // Job reads a job.
