@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -288,12 +289,25 @@ func (a api) list(r *http.Request) (any, error) {
 	return map[string]any{"codes": list, "more": more}, err
 }
 
-// export streams CSV. With a limit it is one part, and the header X-Next tells what the next one's after
-// is; that is known only at the end, so a part is held in memory and has at most 100,000 codes.
+// maxExport is how many codes one answer holds: functions answer with 32 MB at most.
+const maxExport = 100_000
+
+// export answers with CSV. With a limit it is one part, and the header X-Next tells what the next one's
+// after is. Without one it is everything, and refused where that does not fit: nobody is to take a part
+// for the whole.
 func (a api) export(rw http.ResponseWriter, r *http.Request) {
 	q, limit, err := a.filter(r)
-	if err == nil && limit > 100_000 {
-		err = invalid("limit is at most 100,000 codes; without it all are sent")
+	whole := limit == 0
+	if limit > maxExport {
+		err = invalid("limit is at most %d codes", maxExport)
+	}
+	var file strings.Builder
+	next := ""
+	if err == nil {
+		next, err = a.book.Export(r.Context(), &file, q, cmp.Or(limit, maxExport))
+	}
+	if err == nil && whole && next != "" {
+		err = invalid("there are more than %d codes: ask for parts with limit=%d, then with after= what the header X-Next tells", maxExport, maxExport)
 	}
 	if err == nil && q.After == "" {
 		err = a.book.Note(r.Context(), admin, "export", q.Campaign, string(q.State))
@@ -306,21 +320,8 @@ func (a api) export(rw http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "text/csv; charset=utf-8")
 	h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="codes-%s.csv"`, q.Campaign))
 	h.Set("Cache-Control", "no-store")
-	if limit == 0 {
-		if _, err := a.book.Export(r.Context(), rw, q, 0); err != nil {
-			panic(http.ErrAbortHandler) // the client sees that the file is not whole
-		}
-		return
-	}
-	var part strings.Builder
-	next, err := a.book.Export(r.Context(), &part, q, limit)
-	if err != nil {
-		h.Del("Content-Disposition")
-		codes.WriteError(rw, err)
-		return
-	}
 	h.Set("X-Next", next)
-	io.WriteString(rw, part.String())
+	io.WriteString(rw, file.String())
 }
 
 // begun answers with a job after some work on it: a small one is done then.

@@ -63,9 +63,9 @@ func (b *Book) Export(ctx context.Context, w io.Writer, q Filter, limit int) (la
 	if q.After == "" {
 		out.Write(columnsCSV)
 	}
-	n := 0
+	n, more := 0, false
 	err = b.Walk(ctx, q, func(c Code) (bool, error) {
-		if limit > 0 && n == limit {
+		if more = limit > 0 && n == limit; more {
 			return false, nil
 		}
 		n++
@@ -77,7 +77,7 @@ func (b *Book) Export(ctx context.Context, w io.Writer, q Filter, limit int) (la
 	if err == nil {
 		err = out.Error()
 	}
-	if n < limit || limit == 0 {
+	if !more {
 		last = ""
 	}
 	return last, err
