@@ -2,7 +2,7 @@
 # make web   rebuild the pages (needs Node)            make bench  how fast, beside bare limits and peers
 # make codes the activation codes, coupons and gifts
 # make lint  format, vet, staticcheck, arrows          make soak   10,000 sockets, kills, long runs
-# make chat  the chat for AWS, on this machine
+# make chat  the chat for AWS, on this machine        make tencent-chat  the one for Tencent
 
 LISTEN ?= 0.0.0.0:8080
 ADMIN  ?= 127.0.0.1:4566
@@ -16,6 +16,9 @@ run: build
 
 chat: build
 	@bin/sluice dev apps/chat --listen $(LISTEN) --admin $(ADMIN) --qr /
+
+tencent-chat: build
+	@bin/sluice dev apps/tencent-chat --listen $(LISTEN) --admin $(ADMIN) --qr /
 
 codes: build
 	@bin/sluice dev apps/codes --listen $(LISTEN) --admin $(ADMIN)
@@ -37,6 +40,7 @@ test: tools build lint
 	cd apps/barrage && $(GO) vet ./... && $(GO) test ./...
 	cd apps/codes && $(GO) vet ./... && $(GO) test ./...
 	cd apps/chat && $(GO) vet ./... && $(GO) test ./...
+	cd apps/tencent-chat && $(GO) vet ./... && $(GO) test ./...
 	@for d in e2e/testdata/*/; do [ ! -f $$d/package.json ] || (cd $$d && npm ci --no-audit --no-fund --silent); done
 	@.ci/python
 	cd e2e && $(GO) vet ./... && $(GO) test -timeout 10m ./...

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"sync"
@@ -187,33 +188,53 @@ func become(t *testing.T, s *live.Server, prefix string, n int) {
 	}
 }
 
-var cleanedUp = regexp.MustCompile(`cleaned up\\*" conn=([A-Za-z0-9=]+)`)
+// log is what the cleanup function says, of all servers of a test.
+type log struct {
+	mu   sync.Mutex
+	runs map[string]int // by connection
+}
 
-// cleaned waits until the function has cleaned up behind n connections, by what it logs itself, and makes
-// sure that it did so once for each. before are those of earlier servers.
-func cleaned(t *testing.T, s *live.Server, before map[string]int, n int) map[string]int {
+var cleanedUp = regexp.MustCompile(`msg=\\*"cleaned up\\*" conn=([A-Za-z0-9=]+)`)
+
+// follow reads the log of a server until that ends.
+func (l *log) follow(t *testing.T, s *live.Server) {
+	t.Helper()
+	cmd := exec.Command(s.Cmd.Path, "logs", "tencent-chat-cleanup", "--follow", "--json", "--admin", s.Admin)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	go func() { // ends with the process
+		for sc := bufio.NewScanner(out); sc.Scan(); {
+			if m := cleanedUp.FindStringSubmatch(sc.Text()); m != nil {
+				l.mu.Lock()
+				l.runs[m[1]]++
+				l.mu.Unlock()
+			}
+		}
+	}()
+}
+
+// become waits until n connections were cleaned up, and makes sure that each was once.
+func (l *log) become(t *testing.T, n int) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
-		runs := map[string]int{}
-		for id, k := range before {
-			runs[id] = k
-		}
-		for _, m := range cleanedUp.FindAllStringSubmatch(s.Said(), -1) {
-			runs[m[1]]++
-		}
-		if len(runs) >= n {
-			for id, k := range runs {
-				if k != 1 {
-					t.Fatalf("%s was cleaned up %d times", id, k)
-				}
+		l.mu.Lock()
+		got, twice := len(l.runs), 0
+		for _, k := range l.runs {
+			if k > 1 {
+				twice++
 			}
-			if len(runs) > n {
-				t.Fatalf("%d connections were cleaned up, want %d", len(runs), n)
-			}
-			return runs
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d connections were cleaned up, want %d", len(runs), n)
+		l.mu.Unlock()
+		if got > n || twice > 0 || got < n && time.Now().After(deadline) {
+			t.Fatalf("%d connections were cleaned up, %d of them more than once; want %d", got, twice, n)
+		}
+		if got == n {
+			return
 		}
 	}
 }
@@ -222,6 +243,8 @@ func TestAThousandChat(t *testing.T) {
 	const all, lost = 1000, 100
 	data := t.TempDir()
 	s := launch(t, data)
+	cleanups := &log{runs: map[string]int{}}
+	cleanups.follow(t, s)
 	crowd := make([]*client, all)
 	t.Cleanup(func() {
 		for _, c := range crowd {
@@ -257,15 +280,16 @@ func TestAThousandChat(t *testing.T) {
 	}
 	become(t, s, "people/", all-lost)
 	become(t, s, "names/", all-lost)
-	runs := cleaned(t, s, nil, lost)
+	cleanups.become(t, lost)
 	must(t, crowd[0].say("four", "four"))
 	each(t, all-lost, func(i int) error { return crowd[i].hears("four") })
 
 	s.Kill()
 	s = launch(t, data)
+	cleanups.follow(t, s)
 	become(t, s, "people/", 0)
 	become(t, s, "names/", 0)
-	cleaned(t, s, runs, all)
+	cleanups.become(t, all)
 	late := named(t, s, "late")
 	must(t, late.send(`{"action":"hello"}`))
 	if f, err := late.next("hello"); err != nil || f.People != 1 || len(f.Entries) != 4 || f.Entries[3].Text != "four" {
