@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +17,9 @@ import (
 	"github.com/sluicehq/sluice/e2e/browser"
 )
 
-// TestCrowdHearsEachMessageOnceAndInOrder has 200 clients in one room, who all speak at once.
+// TestCrowdHearsEachMessageOnceAndInOrder has 200 clients in one room, who all speak at once. A push that
+// fails on a busy machine leaves a hole in the numbers: like a page, its client asks for what is missing. That
+// has to be rare.
 func TestCrowdHearsEachMessageOnceAndInOrder(t *testing.T) {
 	s := start(t, "", "")
 	const n, each = 200, 3
@@ -36,22 +39,35 @@ func TestCrowdHearsEachMessageOnceAndInOrder(t *testing.T) {
 	}
 	begin := time.Now()
 	heard := make([][]entry, n)
+	var healed atomic.Int32
 	for i, c := range crowd {
 		wg.Go(func() {
 			said, last := 0, int64(0)
 			seen := map[string]bool{}
+			look := time.NewTicker(5 * time.Second)
+			defer look.Stop()
+			fill := func() {
+				healed.Add(1)
+				c.send(map[string]any{"action": "history", "room": "hall", "id": "fill", "after": last, "limit": 100})
+			}
 			for deadline := time.After(2 * time.Minute); len(heard[i]) < n*each; {
 				select {
+				case <-look.C:
+					c.send(map[string]any{"action": "ping", "id": "ping"})
 				case f, ok := <-c.frames:
 					if !ok {
 						t.Errorf("p%d was cut off", i)
 						return
 					}
 					for _, e := range f.Entries {
-						if f.Type != "log" || e.Seq <= 0 {
+						if f.Type != "log" && f.ID != "fill" || e.Seq <= 0 || f.ID == "fill" && e.Seq <= last {
 							continue
 						}
-						if last != 0 && e.Seq != last+1 {
+						if last != 0 && e.Seq > last+1 {
+							fill()
+							break
+						}
+						if last != 0 && e.Seq <= last {
 							t.Errorf("p%d: number %d follows %d", i, e.Seq, last)
 							return
 						}
@@ -68,6 +84,8 @@ func TestCrowdHearsEachMessageOnceAndInOrder(t *testing.T) {
 					case f.Type == "error":
 						t.Errorf("p%d: %s %s", i, f.Code, f.Message)
 						return
+					case f.Type == "pong" && f.Rooms["hall"] > last, f.ID == "fill" && f.More:
+						fill()
 					case f.Type == "joined", f.Type == "ack":
 						if said++; said <= each {
 							c.send(map[string]any{"action": "say", "room": "hall", "id": fmt.Sprintf("p%d-%d", i, said), "text": fmt.Sprintf("%d", said)})
@@ -81,7 +99,10 @@ func TestCrowdHearsEachMessageOnceAndInOrder(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	t.Logf("%d clients heard %d messages each in %v", n, n*each, time.Since(begin).Round(time.Millisecond))
+	t.Logf("%d clients heard %d messages each in %v, %d of them with help", n, n*each, time.Since(begin).Round(time.Millisecond), healed.Load())
+	if healed.Load() > n/10 {
+		t.Errorf("%d pushes failed", healed.Load())
+	}
 	for i := range heard {
 		said := map[string]string{}
 		for _, e := range heard[i] {
