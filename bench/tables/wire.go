@@ -70,7 +70,7 @@ func (x *wire) call(operation, body string) error {
 
 // prepare makes the tables and their rows: single ones, and a hundred under one key.
 func (x *wire) prepare() error {
-	if err := x.call("CreateTable", `{"TableName":"t","AttributeDefinitions":[{"AttributeName":"p","AttributeType":"S"},{"AttributeName":"c","AttributeType":"N"}],"KeySchema":[{"AttributeName":"p","KeyType":"HASH"},{"AttributeName":"c","KeyType":"RANGE"}],"BillingMode":"PAY_PER_REQUEST"}`); err != nil {
+	if err := x.call("CreateTable", `{"TableName":"bench","AttributeDefinitions":[{"AttributeName":"p","AttributeType":"S"},{"AttributeName":"c","AttributeType":"N"}],"KeySchema":[{"AttributeName":"p","KeyType":"HASH"},{"AttributeName":"c","KeyType":"RANGE"}],"BillingMode":"PAY_PER_REQUEST"}`); err != nil {
 		return err
 	}
 	time.Sleep(time.Second) // until it is active
@@ -88,7 +88,7 @@ func (x *wire) prepare() error {
 }
 
 func item(p string, c int) string {
-	return fmt.Sprintf(`{"TableName":"t","Item":{"p":{"S":%q},"c":{"N":"%d"},"v":{"S":"%s"},"n":{"N":"1"}}}`, p, c, value)
+	return fmt.Sprintf(`{"TableName":"bench","Item":{"p":{"S":%q},"c":{"N":"%d"},"v":{"S":"%s"},"n":{"N":"1"}}}`, p, c, value)
 }
 
 func (x *wire) side(workers int, do func(*rand.Rand) error) measure.Side {
@@ -106,12 +106,12 @@ func (x *wire) puts() measure.Side {
 
 func (x *wire) gets() measure.Side {
 	return x.side(writers, func(rnd *rand.Rand) error {
-		return x.call("GetItem", fmt.Sprintf(`{"TableName":"t","Key":{"p":{"S":"r%d"},"c":{"N":"0"}}}`, rnd.IntN(2000)))
+		return x.call("GetItem", fmt.Sprintf(`{"TableName":"bench","Key":{"p":{"S":"r%d"},"c":{"N":"0"}}}`, rnd.IntN(2000)))
 	})
 }
 
 func (x *wire) queries() measure.Side {
 	return x.side(4, func(*rand.Rand) error {
-		return x.call("Query", `{"TableName":"t","KeyConditionExpression":"p = :p","ExpressionAttributeValues":{":p":{"S":"q"}}}`)
+		return x.call("Query", `{"TableName":"bench","KeyConditionExpression":"p = :p","ExpressionAttributeValues":{":p":{"S":"q"}}}`)
 	})
 }
