@@ -3,6 +3,8 @@ package socket
 
 import (
 	"bufio"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -50,7 +52,10 @@ func dial(addr, path string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path, addr)
+	var key [16]byte // serverless-offline names connections by it
+	rand.Read(key[:])
+	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
+		path, addr, base64.StdEncoding.EncodeToString(key[:]))
 	c.SetReadDeadline(time.Now().Add(60 * time.Second))
 	r := bufio.NewReaderSize(c, 1024)
 	resp, err := http.ReadResponse(r, nil)
