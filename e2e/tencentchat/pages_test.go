@@ -87,7 +87,7 @@ func TestTwoPeopleChat(t *testing.T) {
 			t.Errorf("the page shows %q", got)
 		}
 	}
-	late := open(t, b, wire.address, "Ada", 1000, 700) // a tab of its own
+	late := browser.Open(t, b, "http://"+wire.address+"/", 1000, 700) // another tab of the same browser
 	late.Shows(".bubble", "Good morning, Grace!")
 	late.Shows("#me", "Ada 2")
 	ada.Shows("#count", "3 here")

@@ -72,7 +72,7 @@ function came(f, here) {
   if (here) names.set(f.name, true);
   else names.delete(f.name);
   const last = [...entries.values()].reduce((a, e) => (e.key > a ? e.key : a), '');
-  notes.push({ key: `${last}~${String(seq++).padStart(6, '0')}`, text: `${f.name} ${here ? 'came in' : 'left'}` });
+  notes.push({ key: `${last || ' '}~${String(seq++).padStart(6, '0')}`, text: `${f.name} ${here ? 'came in' : 'left'}` });
   if (notes.length > 100) notes.shift();
 }
 
