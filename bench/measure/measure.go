@@ -131,10 +131,10 @@ func (c *Case) torn(ratios []float64) bool {
 	return (hi-lo)/Median(ratios) > noise && (c.Goal == 0 || c.reaches(lo) != c.reaches(hi))
 }
 
-// Median is the middle value; of an even number of values the upper one of the two.
+// Median is the middle value, or the mean of the two in the middle.
 func Median(v []float64) float64 {
 	s := slices.Sorted(slices.Values(v))
-	return s[len(s)/2]
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
 // Settings are what a run is asked for.
