@@ -220,8 +220,10 @@ function typed() {
 }
 
 $('text').oninput = typed;
-$('text').onkeydown = (e) => {
-  if (e.key !== 'Enter' || e.shiftKey || e.isComposing) return;
+let shift = false; // Enter sends; with Shift, or on a phone, it makes a new line
+$('text').onkeydown = (e) => (shift = e.shiftKey);
+$('text').onbeforeinput = (e) => {
+  if (e.inputType !== 'insertLineBreak' || shift || matchMedia('(pointer: coarse)').matches) return;
   e.preventDefault();
   say();
 };
