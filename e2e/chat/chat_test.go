@@ -39,7 +39,8 @@ func TestCrowdHearsEachMessageOnceAndInOrder(t *testing.T) {
 	}
 	begin := time.Now()
 	heard := make([][]entry, n)
-	var healed atomic.Int32
+	var healed, joined atomic.Int32
+	all := make(chan struct{}) // closed when everybody has joined: who joins later has no claim to what was said before
 	for i, c := range crowd {
 		wg.Go(func() {
 			said, last := 0, int64(0)
@@ -50,8 +51,17 @@ func TestCrowdHearsEachMessageOnceAndInOrder(t *testing.T) {
 				healed.Add(1)
 				c.send(map[string]any{"action": "history", "room": "hall", "id": "fill", "after": last, "limit": 100})
 			}
+			say := func() {
+				if said++; said <= each {
+					c.send(map[string]any{"action": "say", "room": "hall", "id": fmt.Sprintf("p%d-%d", i, said), "text": fmt.Sprintf("%d", said)})
+				}
+			}
+			begun := all
 			for deadline := time.After(2 * time.Minute); len(heard[i]) < n*each; {
 				select {
+				case <-begun:
+					begun = nil
+					say()
 				case <-look.C:
 					c.send(map[string]any{"action": "ping", "id": "ping"})
 				case f, ok := <-c.frames:
@@ -86,10 +96,12 @@ func TestCrowdHearsEachMessageOnceAndInOrder(t *testing.T) {
 						return
 					case f.Type == "pong" && f.Rooms["hall"] > last, f.ID == "fill" && f.More:
 						fill()
-					case f.Type == "joined", f.Type == "ack":
-						if said++; said <= each {
-							c.send(map[string]any{"action": "say", "room": "hall", "id": fmt.Sprintf("p%d-%d", i, said), "text": fmt.Sprintf("%d", said)})
+					case f.Type == "joined":
+						if joined.Add(1) == n {
+							close(all)
 						}
+					case f.Type == "ack":
+						say()
 					}
 				case <-deadline:
 					t.Errorf("p%d heard %d of %d", i, len(heard[i]), n*each)
