@@ -169,7 +169,7 @@ func TestIDsStayThroughEveryDeploy(t *testing.T) {
 		}
 		return string(app.Endpoints[0].Spec)
 	}
-	if read("a") != read("a") || read("a") == read("b") {
+	if first, again := read("a"), read("a"); first != again || first == read("b") {
 		t.Fatal("ids are those of the app")
 	}
 }
