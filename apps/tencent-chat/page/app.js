@@ -27,8 +27,8 @@ const line = new Line(() => ({ name: localStorage.name, session }), {
     draw();
   },
   frame(f) {
-    if (f.people) count(f.people);
     frames[f.type]?.(f);
+    if (f.people) count(f.people);
     draw();
   },
 });
