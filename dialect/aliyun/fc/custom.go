@@ -20,6 +20,7 @@ import (
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/access"
 	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/internal/ports"
 )
 
 const (
@@ -150,7 +151,7 @@ func (c *Custom) await(ctx context.Context, in *instance, port, fixed int) error
 			in.address = address(port)
 			return nil
 		}
-		if fixed != 0 && (listens(in.proc.Pid(), fixed) || time.Since(began) > strayAfter) && accepts(ctx, fixed) {
+		if fixed != 0 && (ports.Listens(in.proc.Pid(), fixed) || time.Since(began) > strayAfter) && accepts(ctx, fixed) {
 			if c.Log != nil {
 				c.Log.Warn("function does not listen on FC_SERVER_PORT; only one instance of it can run",
 					"app", in.v.App, "function", in.v.Spec.Name, "port", fixed)

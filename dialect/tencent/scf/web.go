@@ -18,6 +18,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/internal/ports"
 )
 
 // webPort is where servers of web functions listen on the cloud.
@@ -92,7 +93,7 @@ func (w *Web) start(ctx context.Context, v *function.Version, s function.Spawner
 			in.address = address(port)
 			return true
 		}
-		if fixed && (listens(p.proc.Pid(), webPort) || time.Since(began) > strayAfter) && accepts(ctx, webPort) {
+		if fixed && (ports.Listens(p.proc.Pid(), webPort) || time.Since(began) > strayAfter) && accepts(ctx, webPort) {
 			if w.Log != nil {
 				w.Log.Warn("web function listens on port 9000 and does not look at PORT; only one instance of it can run", "app", v.App, "function", v.Spec.Name)
 			}

@@ -1,4 +1,4 @@
-package scf
+package ports
 
 import (
 	"os"
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// listens reports whether a process of a group listens on a TCP port, as far as that can be told.
-func listens(group, port int) bool {
+// Listens reports whether a process of a group listens on a TCP port, as far as that can be told.
+func Listens(group, port int) bool {
 	sockets := listening(group, port)
 	if len(sockets) == 0 {
 		return false
