@@ -332,8 +332,13 @@ func (c *child) MemoryMB() int {
 	return mb
 }
 
-// PeakMB is the highest resident size that MemoryMB or the watchdog saw.
-func (c *child) PeakMB() int { return int(c.peakMB.Load()) }
+// PeakMB is the highest resident size that MemoryMB or the watchdog saw; it looks when neither has yet.
+func (c *child) PeakMB() int {
+	if mb := c.peakMB.Load(); mb > 0 {
+		return int(mb)
+	}
+	return c.MemoryMB()
+}
 
 // lookPath finds a program as the child's shell would.
 func lookPath(name, dir string, env []string) (string, error) {
