@@ -196,7 +196,9 @@ type Bucket struct {
 	ACL     string   `json:"acl,omitempty"`   // private, public-read, public-read-write; "" leaves it
 	Hosts   []string `json:"hosts,omitempty"` // custom domains that show it as a website
 	Website *Website `json:"website,omitempty"`
-	At      Place    `json:"at"`
+	// Docs are settings that only the dialect understands, by its own names for them.
+	Docs map[string][]byte `json:"docs,omitempty"`
+	At   Place             `json:"at"`
 }
 
 // Website is how a bucket (or one folder of it) answers browsers.
@@ -220,7 +222,7 @@ type Site struct {
 
 // Action is a command that the template runs around a deploy.
 type Action struct {
-	When   string `json:"when"` // "pre" or "post"
+	When   string `json:"when"` // "pre", "post", or "fail": after a deploy that failed
 	Module string `json:"module,omitempty"`
 	Run    string `json:"run"` // for sh -c
 	Dir    string `json:"dir"` // absolute

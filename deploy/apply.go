@@ -73,7 +73,7 @@ func (a *apply) hush(v Verb) *apply {
 //
 // When Apply fails the former revision serves as before. The one exception is an action that runs
 // after: the new revision serves by then, and comes back together with the error.
-func (d *Deployer) Apply(ctx context.Context, p *Plan, progress func(Progress)) (*Revision, error) {
+func (d *Deployer) Apply(ctx context.Context, p *Plan, progress func(Progress)) (rev *Revision, err error) {
 	app := p.App
 	if err := d.can(app); err != nil {
 		return nil, err
@@ -92,6 +92,11 @@ func (d *Deployer) Apply(ctx context.Context, p *Plan, progress func(Progress)) 
 			Msg: fmt.Sprintf("app %q changed since the plan was made: its revision is %q, not %q", app.Name, is, p.Previous)}
 	}
 	a := &apply{d: d, progress: progress}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.failed(context.WithoutCancel(ctx), app))
+		}
+	}()
 	old := prev
 	if p.Force {
 		old = nil
@@ -160,7 +165,7 @@ func idOf(r *Revision) string {
 func (a *apply) before(ctx context.Context, app *sluice.App, old *Revision) error {
 	for i := range app.Actions {
 		act := &app.Actions[i]
-		if act.When == "post" {
+		if act.When != "pre" {
 			continue
 		}
 		if old != nil {
@@ -429,6 +434,17 @@ func (a *apply) removeGone(ctx context.Context, from, to *Revision) error {
 			}
 			return err
 		}))
+	}
+	return errors.Join(errs...)
+}
+
+// failed runs the actions of a deploy that failed, all of them.
+func (a *apply) failed(ctx context.Context, app *sluice.App) error {
+	var errs []error
+	for i := range app.Actions {
+		if act := &app.Actions[i]; act.When == "fail" {
+			errs = append(errs, a.run(ctx, app, act))
+		}
 	}
 	return errors.Join(errs...)
 }

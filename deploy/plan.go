@@ -166,7 +166,7 @@ func diff(prev, next *Revision) []Step {
 	}
 	app := next.App
 	for i := range app.Actions {
-		if a := &app.Actions[i]; a.When != "post" {
+		if a := &app.Actions[i]; a.When == "pre" {
 			add(actionKey(i, a), "action", a.Run, a.At)
 		}
 	}

@@ -373,6 +373,26 @@ func TestFailedActionAfterIsTriedAgain(t *testing.T) {
 	}
 }
 
+func TestADeployThatFailsRunsItsActionsForThat(t *testing.T) {
+	w := newWorld(t)
+	app, src := chat(t)
+	sign := filepath.Join(t.TempDir(), "sign")
+	app.Actions = []sluice.Action{{When: "fail", Run: "echo told >> " + sign, Dir: src}, {When: "pre", Run: "exit 3", Dir: src}}
+	if _, err := w.try(app, nil); err == nil {
+		t.Fatal("no error")
+	}
+	if b, err := os.ReadFile(sign); err != nil || string(b) != "told\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+	app.Actions = app.Actions[:1]
+	if _, err := w.try(app, nil); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile(sign); string(b) != "told\n" {
+		t.Errorf("a deploy that works ran it, too: %q", b)
+	}
+}
+
 func TestCancelledActionDiesWithItsChildren(t *testing.T) {
 	w := newWorld(t)
 	app, src := chat(t)

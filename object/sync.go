@@ -21,7 +21,7 @@ import (
 // line: its ACL when the template names one, its website when it has one. A bucket that no app owns
 // becomes the app's; that of another app is refused with Reason NotOwned.
 func (s *Store) EnsureBucket(ctx context.Context, app sluice.AppName, want *sluice.Bucket) error {
-	b, err := s.CreateBucket(ctx, Bucket{Name: want.Name, App: app, ACL: want.ACL, Website: want.Website})
+	b, err := s.CreateBucket(ctx, Bucket{Name: want.Name, App: app, ACL: want.ACL, Website: want.Website, Docs: want.Docs})
 	if ReasonOf(err) != BucketExists {
 		return err
 	}
@@ -35,6 +35,14 @@ func (s *Store) EnsureBucket(ctx context.Context, app sluice.AppName, want *slui
 		}
 		if want.Website != nil {
 			b.Website = want.Website
+		}
+		if len(want.Docs) > 0 {
+			docs := maps.Clone(b.Docs)
+			if docs == nil {
+				docs = map[string][]byte{}
+			}
+			maps.Copy(docs, want.Docs)
+			b.Docs = docs
 		}
 		return nil
 	}

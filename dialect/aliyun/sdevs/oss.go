@@ -68,11 +68,7 @@ func (r *reading) oss(m *module) {
 	} else if m.kind == website && b.ACL == "" {
 		b.ACL = "public-read"
 	}
-	for _, key := range []string{"cors", "referer"} {
-		if c := p.at(key); !c.v.isNull() {
-			r.warn(c.place(), "%s of module %q is not set by a deploy here; OSS's own API sets the rules of bucket %q", key, m.name, name)
-		}
-	}
+	r.rules(p, b)
 	if prefix == "" && site != nil {
 		b.Website = site
 	}

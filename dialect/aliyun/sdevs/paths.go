@@ -132,15 +132,8 @@ func (r *reading) actionItems(block *value, m *module) []action {
 		if !ok || !forDeploy(cmd) {
 			continue
 		}
-		when := "post"
-		switch stage {
-		case "pre":
-			when = "pre"
-		case "post", "success", "complete":
-		case "fail":
-			r.note(f.at, "%s does not run here: a deploy that fails says why, and changes nothing", f.key)
-			continue
-		default:
+		whens := map[string][]string{"pre": {"pre"}, "post": {"post"}, "success": {"post"}, "fail": {"fail"}, "complete": {"post", "fail"}}[stage]
+		if whens == nil {
 			continue
 		}
 		items := r.vars.see(f.val, m)
@@ -149,7 +142,7 @@ func (r *reading) actionItems(block *value, m *module) []action {
 		}
 		for _, it := range items.list {
 			it = r.vars.see(it, m)
-			a := action{when: when, at: it.at}
+			a := action{when: whens[0], at: it.at}
 			if run := it.get("run"); run != nil {
 				a.run = r.vars.shellText(run, m)
 				a.at = run.at
@@ -168,7 +161,9 @@ func (r *reading) actionItems(block *value, m *module) []action {
 				}
 				continue
 			}
-			list = append(list, a)
+			for _, a.when = range whens {
+				list = append(list, a)
+			}
 		}
 	}
 	return list
