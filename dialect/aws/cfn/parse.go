@@ -16,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/internal/yamlvalue"
 )
 
 // Limits of a template. CloudFormation takes 1 MB; aliases count each time that they are used.
@@ -119,7 +120,7 @@ func (p *parser) node(n *yaml.Node, depth int) *Value {
 		p.mapping(v, n, depth)
 	case yaml.ScalarNode:
 		if v.Text, v.Data = n.Value, any(n.Value); !short {
-			v.Data = typed(n)
+			v.Data = yamlvalue.Typed(n)
 		}
 	}
 	if !short {
@@ -194,30 +195,6 @@ func overlay(v, over *Value) *Value {
 		}
 	}
 	return out
-}
-
-// typed is a scalar's value; dates and the like stay text.
-func typed(n *yaml.Node) any {
-	switch n.ShortTag() {
-	case "!!null":
-		return nil
-	case "!!bool":
-		var b bool
-		if n.Decode(&b) == nil {
-			return b
-		}
-	case "!!int":
-		var i int64
-		if n.Decode(&i) == nil {
-			return i
-		}
-	case "!!float":
-		var f float64
-		if n.Decode(&f) == nil && f-f == 0 { // neither infinite nor not a number, which JSON lacks
-			return f
-		}
-	}
-	return n.Value
 }
 
 // json reads a template in JSON, which begins after skip bytes.

@@ -219,9 +219,13 @@ func (t *Template) meant(name string) string {
 
 func (t *Template) ids() []string { return slices.Sorted(maps.Keys(t.byID)) }
 
-// Stack, Region and Account are what the pseudo parameters say.
-func (t *Template) Stack() string   { return t.o.Stack }
-func (t *Template) Region() string  { return t.o.Region }
+// Stack is what AWS::StackName says.
+func (t *Template) Stack() string { return t.o.Stack }
+
+// Region is what AWS::Region says.
+func (t *Template) Region() string { return t.o.Region }
+
+// Account is what AWS::AccountId says.
 func (t *Template) Account() string { return t.o.Account }
 
 // Dir is the template's folder.

@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/internal/yamlvalue"
 )
 
 // Limits of a template, far above any real one. Aliases count each time that they are used.
@@ -174,7 +175,7 @@ func (p *parser) node(n *yaml.Node, depth int) *value {
 	case yaml.MappingNode:
 		p.mapping(v, n, depth)
 	case yaml.ScalarNode:
-		v.text, v.data = n.Value, typed(n)
+		v.text, v.data = n.Value, yamlvalue.Typed(n)
 	}
 	return v
 }
@@ -210,30 +211,6 @@ func (p *parser) mapping(v *value, n *yaml.Node, depth int) {
 			}
 		}
 	}
-}
-
-// typed is a scalar's value; dates and the like stay text.
-func typed(n *yaml.Node) any {
-	switch n.ShortTag() {
-	case "!!null":
-		return nil
-	case "!!bool":
-		var b bool
-		if n.Decode(&b) == nil {
-			return b
-		}
-	case "!!int":
-		var i int64
-		if n.Decode(&i) == nil {
-			return i
-		}
-	case "!!float":
-		var f float64
-		if n.Decode(&f) == nil && f-f == 0 { // neither infinite nor not a number
-			return f
-		}
-	}
-	return n.Value
 }
 
 // orNull is v, or an empty value.
