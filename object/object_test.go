@@ -452,7 +452,8 @@ func TestSite(t *testing.T) {
 func TestEnsureBucket(t *testing.T) {
 	f := open(t)
 	ctx := t.Context()
-	want := &sluice.Bucket{Name: "site", ACL: object.PublicRead, Website: &sluice.Website{Index: "i.html"}}
+	want := &sluice.Bucket{Name: "site", ACL: object.PublicRead, Website: &sluice.Website{Index: "i.html"},
+		Docs: map[string][]byte{"s3.cors": []byte("<CORSConfiguration/>"), "s3.policy": {}}}
 	for range 2 {
 		if err := f.EnsureBucket(ctx, "app", want); err != nil {
 			t.Fatal(err)
@@ -462,8 +463,14 @@ func TestEnsureBucket(t *testing.T) {
 		t.Fatal(err)
 	}
 	b, err := f.Bucket(ctx, "site")
-	if err != nil || b.App != "app" || b.ACL != object.PublicRead || b.Website == nil {
+	if err != nil || b.App != "app" || b.ACL != object.PublicRead || b.Website == nil || len(b.Docs) != 1 {
 		t.Errorf("bucket is %+v, %v: what a template leaves out stays", b, err)
+	}
+	if err := f.EnsureBucket(ctx, "app", &sluice.Bucket{Name: "site", Docs: map[string][]byte{"s3.cors": nil}}); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := f.Bucket(ctx, "site"); len(b.Docs) != 0 {
+		t.Errorf("the documents are %q after an empty one", b.Docs)
 	}
 	if err := f.EnsureBucket(ctx, "other", want); object.ReasonOf(err) != object.NotOwned || sluice.KindOf(err) != sluice.Denied {
 		t.Errorf("another app's bucket: %v", err)

@@ -18,10 +18,13 @@ import (
 )
 
 // EnsureBucket makes a bucket as an app's template declares it, or brings the one that is there into
-// line: its ACL when the template names one, its website when it has one. A bucket that no app owns
-// becomes the app's; that of another app is refused with Reason NotOwned.
+// line: its ACL when the template names one, its website when it has one, the documents that it has; an
+// empty document drops the one that is kept. A bucket that no app owns becomes the app's; that of another
+// app is refused with Reason NotOwned.
 func (s *Store) EnsureBucket(ctx context.Context, app sluice.AppName, want *sluice.Bucket) error {
-	b, err := s.CreateBucket(ctx, Bucket{Name: want.Name, App: app, ACL: want.ACL, Website: want.Website, Docs: want.Docs})
+	docs := maps.Clone(want.Docs)
+	maps.DeleteFunc(docs, func(_ string, doc []byte) bool { return len(doc) == 0 })
+	b, err := s.CreateBucket(ctx, Bucket{Name: want.Name, App: app, ACL: want.ACL, Website: want.Website, Docs: docs})
 	if ReasonOf(err) != BucketExists {
 		return err
 	}
@@ -41,7 +44,11 @@ func (s *Store) EnsureBucket(ctx context.Context, app sluice.AppName, want *slui
 			if docs == nil {
 				docs = map[string][]byte{}
 			}
-			maps.Copy(docs, want.Docs)
+			for name, doc := range want.Docs {
+				if docs[name] = doc; len(doc) == 0 {
+					delete(docs, name)
+				}
+			}
 			b.Docs = docs
 		}
 		return nil

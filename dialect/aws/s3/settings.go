@@ -21,6 +21,34 @@ func empty(root, content string) string {
 	return xml.Header + "<" + root + ` xmlns="` + namespace + `">` + content + "</" + root + ">"
 }
 
+// The names of a bucket's settings among its Docs, for who reads templates. Each document is what the API
+// takes as the body of the Put operation beside it: XML, with or without the namespace of S3, but for the
+// policy, which is JSON. Nothing checks those of templates again. An empty document drops the setting.
+//
+//	DocCORS          PutBucketCors                     <CORSConfiguration><CORSRule><ID/>? <AllowedOrigin/>+ <AllowedMethod/>+ <AllowedHeader/>* <ExposeHeader/>* <MaxAgeSeconds/>?
+//	DocWebsite       PutBucketWebsite                  <WebsiteConfiguration><IndexDocument><Suffix/> <ErrorDocument><Key/> <RedirectAllRequestsTo><HostName/> <Protocol/>? <RoutingRules><RoutingRule>…
+//	DocLifecycle     PutBucketLifecycleConfiguration   <LifecycleConfiguration><Rule><ID/> <Filter/> <Status/> <Expiration/> …
+//	DocNotification  PutBucketNotificationConfiguration <NotificationConfiguration><CloudFunctionConfiguration>…: told again, acted upon by nobody
+//	DocEncryption    PutBucketEncryption               <ServerSideEncryptionConfiguration>…
+//	DocOwnership     PutBucketOwnershipControls        <OwnershipControls><Rule><ObjectOwnership/>
+//	DocAccessBlock   PutPublicAccessBlock              <PublicAccessBlockConfiguration><BlockPublicAcls/> …
+//	DocTags          PutBucketTagging                  <Tagging><TagSet><Tag><Key/> <Value/>
+//	DocPolicy        PutBucketPolicy                   {"Version": …, "Statement": […]}
+//
+// A website's document goes before the bucket's Website, which has no rules: a template that has a website
+// writes both, the document always. A website that redirects all has a Website, too, an empty one.
+const (
+	DocCORS         = "s3.cors"
+	DocWebsite      = "s3.website"
+	DocLifecycle    = "s3.lifecycle"
+	DocNotification = "s3.notification"
+	DocEncryption   = "s3.encryption"
+	DocOwnership    = "s3.ownershipControls"
+	DocAccessBlock  = "s3.publicAccessBlock"
+	DocTags         = "s3.tagging"
+	DocPolicy       = "s3.policy"
+)
+
 // The settings that are only told again. Those that would have to be acted upon can be asked for, as
 // tools do, but not made.
 var (
