@@ -16,6 +16,12 @@ type Endpoint struct {
 	Name    string
 	Policy  Policy
 	Handler Handler
+
+	// Tunnel, when it is not nil, stands for Policy and Handler: it gets each handshake as net/http has it,
+	// and may take the connection over (http.Hijacker). The gateway holds nothing of such a connection, so
+	// it has no id, events or pushes. The request's context ends when the gateway drains, and Tunnel has
+	// then a moment to say goodbye.
+	Tunnel http.Handler
 }
 
 // Handler is a dialect's side of an endpoint. It keeps nothing about a connection that the gateway

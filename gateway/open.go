@@ -29,7 +29,7 @@ func (s *shard) greet(c *conn, b []byte) {
 		if len(b) > req.Size {
 			c.busy().rest = slices.Clone(b[req.Size:])
 		}
-		s.route(c, req)
+		s.route(c, req, b)
 	}
 }
 
@@ -47,12 +47,18 @@ func (s *shard) handOver(c *conn, head []byte) {
 	})
 }
 
-// route finds the endpoint of a handshake and asks it, unless it takes everybody.
-func (s *shard) route(c *conn, req *wire.Request) {
-	h := &sluice.Handshake{
+// handshakeOf is a client's handshake as routers see it.
+func handshakeOf(req *wire.Request, remote netip.AddrPort, isTLS bool) *sluice.Handshake {
+	return &sluice.Handshake{
 		Method: req.Method, Path: req.Path, RawQuery: req.RawQuery, Host: req.Host, Header: req.Header,
-		Remote: c.remote(), TLS: c.is(overTLS), Subprotocols: req.Subprotocols,
+		Remote: remote, TLS: isTLS, Subprotocols: req.Subprotocols,
 	}
+}
+
+// route finds the endpoint of a handshake and asks it, unless it takes everybody. head is all that has been
+// read of the connection; nil when net/http has read it, which has looked for tunnels itself.
+func (s *shard) route(c *conn, req *wire.Request, head []byte) {
+	h := handshakeOf(req, c.remote(), c.is(overTLS))
 	ep, refusal := s.g.opt.Router.Route(h)
 	if s.g.isDraining() {
 		ep, refusal = nil, &sluice.Refusal{Status: http.StatusServiceUnavailable}
@@ -62,6 +68,14 @@ func (s *shard) route(c *conn, req *wire.Request) {
 			refusal = &sluice.Refusal{Status: http.StatusNotFound}
 		}
 		s.refuse(c, refusal)
+		return
+	}
+	if ep.Tunnel != nil {
+		if head == nil { // it has become a tunnel in this moment
+			s.refuse(c, &sluice.Refusal{Status: http.StatusServiceUnavailable})
+			return
+		}
+		s.handOver(c, slices.Clone(head))
 		return
 	}
 	c.ep.Store(ep)

@@ -22,6 +22,9 @@ type plainServer struct {
 	conns chan net.Conn
 	done  chan struct{}
 	once  sync.Once
+
+	tunnels context.Context // ends when they have to
+	leave   context.CancelFunc
 }
 
 // connKey finds the connection in a request's context.
@@ -29,6 +32,7 @@ type connKey struct{}
 
 func newPlainServer(g *Gateway) *plainServer {
 	p := &plainServer{g: g, conns: make(chan net.Conn), done: make(chan struct{})}
+	p.tunnels, p.leave = context.WithCancel(context.Background())
 	p.srv = http.Server{
 		Handler:           p,
 		MaxHeaderBytes:    wire.MaxHeader,
@@ -49,10 +53,14 @@ func (p *plainServer) run() {
 	}
 }
 
-func (p *plainServer) stop() { p.srv.Close() }
+func (p *plainServer) stop() {
+	p.leave()
+	p.srv.Close()
+}
 
 // shutdown lets requests end, until ctx does.
 func (p *plainServer) shutdown(ctx context.Context) {
+	p.leave()
 	if err := p.srv.Shutdown(ctx); err != nil {
 		p.g.log.Warn("HTTP requests did not end in time", "err", err)
 	}
@@ -86,7 +94,8 @@ func (p *plainServer) Close() error {
 // Addr is of net.Listener.
 func (p *plainServer) Addr() net.Addr { return &net.TCPAddr{} }
 
-// ServeHTTP serves one request. One that upgrades a connection that was kept alive takes it over.
+// ServeHTTP serves one request. One that upgrades a connection that was kept alive goes to a shard with it,
+// unless it is for a tunnel.
 func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c, _ := r.Context().Value(connKey{}).(*replayed)
 	if c != nil {
@@ -98,6 +107,11 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req, verdict := wire.FromHTTP(r)
 	switch {
 	case verdict == wire.Upgrade && c != nil:
+		h := handshakeOf(req, addrPort(c.RemoteAddr()), c.tls)
+		if ep, _ := p.g.opt.Router.Route(h); ep != nil && ep.Tunnel != nil && !p.g.isDraining() {
+			p.tunnel(w, r, ep)
+			return
+		}
 		p.takeOver(w, c, req)
 	case verdict == wire.Bad:
 		if req.Status == http.StatusUpgradeRequired {
@@ -107,6 +121,14 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		p.g.opt.Plain.ServeHTTP(w, r)
 	}
+}
+
+// tunnel serves a handshake whose connection is nobody's but the endpoint's.
+func (p *plainServer) tunnel(w http.ResponseWriter, r *http.Request, ep *Endpoint) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(p.tunnels, cancel)()
+	ep.Tunnel.ServeHTTP(w, r.WithContext(ctx))
 }
 
 // takeOver brings a connection back to a shard, with what came behind the request.

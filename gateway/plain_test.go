@@ -184,3 +184,47 @@ func TestConnectionsMoveToANewDeploy(t *testing.T) {
 		c.want("new deploy")
 	})
 }
+
+func TestTunnelsGetTheConnectionItself(t *testing.T) {
+	both(t, func(t *testing.T, streams bool) {
+		s := start(t, streams, Policy{}, &handler{}, tells)
+		s.router.ep.Store(&Endpoint{App: "app", Name: "ws", Tunnel: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			conn, rw, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			fmt.Fprintf(rw, "HTTP/1.1 101 Switching Protocols\r\n\r\n%s %s\n", r.URL, r.Header.Get("Sec-Websocket-Version"))
+			line, _ := rw.ReadString('\n')
+			rw.WriteString(line)
+			rw.Flush()
+			<-r.Context().Done()
+			io.WriteString(conn, "goodbye")
+		})})
+		kept := s.connect()
+		kept.write([]byte("GET /one HTTP/1.1\r\nHost: h\r\n\r\n"))
+		io.ReadAll(kept.response().Body)
+		clients := []*client{s.connect(), kept}
+		for _, c := range clients {
+			c.write([]byte(handshake + "\r\nno frame, after the handshake\n"))
+			resp := c.response()
+			for _, want := range []string{"/path?q=1 13\n", "no frame, after the handshake\n"} {
+				if got, err := c.r.ReadString('\n'); resp.StatusCode != 101 || got != want {
+					t.Fatalf("%d %q (%v), want %q", resp.StatusCode, got, err, want)
+				}
+			}
+		}
+		if n := s.Stats().Live; n != 0 {
+			t.Errorf("the gateway holds %d connections of tunnels", n)
+		}
+		if err := s.Drain(t.Context(), 0); err != nil {
+			t.Error(err)
+		}
+		for _, c := range clients {
+			if got, _ := io.ReadAll(c.r); string(got) != "goodbye" {
+				t.Errorf("at the end: %q", got)
+			}
+		}
+	})
+}

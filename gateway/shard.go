@@ -163,7 +163,7 @@ func (s *shard) admit(sock reactor.Socket, remote netip.AddrPort, isTLS bool, re
 		if len(rest) > 0 {
 			c.busy().rest = rest
 		}
-		s.route(c, req)
+		s.route(c, req, nil)
 	}
 }
 
