@@ -25,6 +25,7 @@ MORE = 1  # flag: CHUNKs of the same id follow
 HEAD = struct.Struct('<IBBHI')
 PIECE, LINE, META = 1 << 20, 64 << 10, 60000
 HERE = os.path.dirname(os.path.abspath(__file__))
+parse = json.JSONDecoder().raw_decode
 
 
 def private(name):
@@ -50,6 +51,17 @@ class Call:
 
     def __init__(self, id, meta, body):
         self.id, self.rid, self.meta, self.body = id, meta.get('rid', ''), meta, body
+
+    def event(self):
+        """The body as json.loads reads it, in half the time when it is plain UTF-8 with nothing around it."""
+        try:
+            text = self.body.decode()
+            value, end = parse(text)
+            if end == len(text):
+                return value
+        except ValueError:
+            pass
+        return json.loads(self.body or b'{}')
 
 
 # --- writing ---------------------------------------------------------------------------------------
@@ -284,7 +296,7 @@ def start(load):
 
 # --- calls -----------------------------------------------------------------------------------------
 
-def run(call, work):
+def run(call, work, *args):
     """Runs work, which returns (status, headers, body), and answers the call."""
     global running
     many = spec['conc'] > 1
@@ -293,7 +305,7 @@ def run(call, work):
     else:
         running = call
     try:
-        status, headers, body = work()
+        status, headers, body = work(*args)
         meta = json.dumps({'status': status, 'headers': headers}).encode() if status else b''
         if len(body) > spec['max']:
             out = (ERROR, call.id) + failure('big', ValueError('the answer has %d bytes, more than %d' % (len(body), spec['max'])))
@@ -321,7 +333,7 @@ def run(call, work):
 
 
 def invoke(call):
-    run(call, lambda: dialect.invoke(handler, call))
+    run(call, dialect.invoke, handler, call)
 
 
 todo, idle = queue.SimpleQueue(), threading.Semaphore(0)
@@ -355,7 +367,7 @@ def serve():
         data = read(n)
         if len(data) < n:
             return
-        meta, body = json.loads(data[:m]) if m else {}, data[m:]
+        meta, body = parse(data[:m].decode())[0] if m else {}, data[m:]
         if kind == INVOKE:
             if flags & MORE:
                 parts[id] = (meta, [body])
@@ -368,7 +380,7 @@ def serve():
                 dispatch(Call(id, meta, b''.join(bodies)))
         elif kind == HOOK:
             call = Call(id, meta, b'')
-            run(call, lambda: dialect.hook(meta['which'], hooks[meta['which']], call))
+            run(call, dialect.hook, meta['which'], hooks[meta['which']], call)
         elif kind == LOAD:
             start(json.loads(body))
         elif kind == CANCEL:

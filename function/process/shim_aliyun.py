@@ -11,12 +11,28 @@ LEVEL = logging.INFO  # of the root logger
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 spec = None
+fixed = None  # the context, but for what a call brings
 
 
 def setup(load):
-    global spec
+    global spec, fixed
     spec = load
-    os.environ['FC_INSTANCE_ID'] = load['instance']
+    e = os.environ
+    e['FC_INSTANCE_ID'] = load['instance']
+
+    def either(name):
+        return e.get('FC_' + name) or e.get('ALIBABA_CLOUD_' + name) or ''
+
+    fixed = Record(
+        request_id='',
+        credentials=Record(access_key_id=either('ACCESS_KEY_ID'), access_key_secret=either('ACCESS_KEY_SECRET'),
+                           security_token=either('SECURITY_TOKEN')),
+        function=Record(name=spec['name'], handler=spec['handler'], memory=spec['memMB'], timeout=-(-spec['timeoutMs'] // 1000),
+                        initializer=spec['hooks'].get('initialize', ''), initialization_timeout=-(-spec['initMs'] // 1000)),
+        service=Record(name=spec['group'], log_project=e.get('FC_SERVICE_LOG_PROJECT', ''), log_store=e.get('FC_SERVICE_LOG_STORE', ''),
+                       qualifier=e.get('FC_QUALIFIER') or 'LATEST', version_id=''),
+        region=e.get('FC_REGION', ''), account_id=e.get('FC_ACCOUNT_ID', ''), retry_count=0,
+    )
 
 
 def prefix(now, rid, level):
@@ -36,23 +52,17 @@ class Record:
     def __repr__(self):
         return json.dumps(self.__dict__, default=lambda o: o.__dict__)
 
+    def copy(self):
+        same = Record()
+        same.__dict__.update(self.__dict__)
+        return same
+
 
 def context(call):
-    e = os.environ
-
-    def either(name):
-        return e.get('FC_' + name) or e.get('ALIBABA_CLOUD_' + name) or ''
-
-    return Record(
-        request_id=call.rid,
-        credentials=Record(access_key_id=either('ACCESS_KEY_ID'), access_key_secret=either('ACCESS_KEY_SECRET'),
-                           security_token=either('SECURITY_TOKEN')),
-        function=Record(name=spec['name'], handler=spec['handler'], memory=spec['memMB'], timeout=-(-spec['timeoutMs'] // 1000),
-                        initializer=spec['hooks'].get('initialize', ''), initialization_timeout=-(-spec['initMs'] // 1000)),
-        service=Record(name=spec['group'], log_project=e.get('FC_SERVICE_LOG_PROJECT', ''), log_store=e.get('FC_SERVICE_LOG_STORE', ''),
-                       qualifier=e.get('FC_QUALIFIER') or 'LATEST', version_id=''),
-        region=e.get('FC_REGION', ''), account_id=e.get('FC_ACCOUNT_ID', ''), retry_count=0,
-    )
+    c = fixed.copy()
+    c.request_id = c.requestId = call.rid
+    c.credentials, c.function, c.service = c.credentials.copy(), c.function.copy(), c.service.copy()
+    return c
 
 
 def data(value):

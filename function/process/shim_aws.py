@@ -11,11 +11,21 @@ LEVEL = logging.WARNING  # of the root logger
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 spec = None
+fixed = {}   # what every context says
+traced = None  # the trace that the environment names
 
 
 def setup(load):
     global spec
     spec = load
+    e = os.environ
+    fixed.update(
+        function_name=e.get('AWS_LAMBDA_FUNCTION_NAME') or spec['name'],
+        function_version=e.get('AWS_LAMBDA_FUNCTION_VERSION') or '$LATEST',
+        memory_limit_in_mb=str(spec['memMB']),
+        log_group_name=e.get('AWS_LAMBDA_LOG_GROUP_NAME') or '/aws/lambda/' + spec['name'],
+        log_stream_name=e.get('AWS_LAMBDA_LOG_STREAM_NAME') or '',
+    )
 
 
 def prefix(now, rid, level):
@@ -34,34 +44,45 @@ def plain(value):
     raise TypeError('Object of type %s is not JSON serializable' % type(value).__name__)
 
 
+encode = json.JSONEncoder(default=plain).encode
+
+
+class LambdaContext(SimpleNamespace):
+    """A handler's second argument."""
+
+    def get_remaining_time_in_millis(self):
+        return max(0, self._epoch_deadline_time_in_ms - int(time.time() * 1000))
+
+    def log(self, message):
+        sys.stdout.write(str(message))
+
+
 def context(call):
-    e, attrs = os.environ, call.meta.get('attrs') or {}
-    deadline = call.meta.get('deadline', 0)
-    client, identity = json.loads(attrs.get('client') or 'null'), json.loads(attrs.get('identity') or '{}')
+    attrs = call.meta.get('attrs') or {}
+    client, identity = attrs.get('client'), attrs.get('identity')
+    client = json.loads(client) if client else None
+    identity = json.loads(identity) if identity else {}
     if client is not None:
         client = SimpleNamespace(custom=client.get('custom'), env=client.get('env'), client=SimpleNamespace(**client.get('client') or {}))
-    return SimpleNamespace(
+    return LambdaContext(
         aws_request_id=call.rid,
-        function_name=e.get('AWS_LAMBDA_FUNCTION_NAME') or spec['name'],
-        function_version=e.get('AWS_LAMBDA_FUNCTION_VERSION') or '$LATEST',
         invoked_function_arn=attrs.get('arn', ''),
-        memory_limit_in_mb=str(spec['memMB']),
-        log_group_name=e.get('AWS_LAMBDA_LOG_GROUP_NAME') or '/aws/lambda/' + spec['name'],
-        log_stream_name=e.get('AWS_LAMBDA_LOG_STREAM_NAME') or '',
         identity=SimpleNamespace(cognito_identity_id=identity.get('cognitoIdentityId'), cognito_identity_pool_id=identity.get('cognitoIdentityPoolId')),
         client_context=client,
         tenant_id=attrs.get('tenant'),
-        log=sys.stdout.write,
-        get_remaining_time_in_millis=lambda: max(0, deadline - int(time.time() * 1000)),
+        _epoch_deadline_time_in_ms=call.meta.get('deadline', 0),
+        **fixed
     )
 
 
 def invoke(fn, call):
-    if spec['conc'] == 1:
-        os.environ['_X_AMZN_TRACE_ID'] = (call.meta.get('attrs') or {}).get('trace', '')
-    value = fn(json.loads(call.body or b'{}'), context(call))
+    global traced
+    trace = (call.meta.get('attrs') or {}).get('trace', '')
+    if spec['conc'] == 1 and (trace or traced != ''):
+        os.environ['_X_AMZN_TRACE_ID'] = traced = trace
+    value = fn(call.event(), context(call))
     try:
-        return 0, None, json.dumps(value, default=plain).encode()
+        return 0, None, encode(value).encode()
     except (TypeError, ValueError) as err:
         raise MarshalError('Unable to marshal response: %s' % err) from None
 

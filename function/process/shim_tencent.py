@@ -12,17 +12,30 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MAX = 6 << 20  # bytes of an answer
 
 spec = None
-environment = '{}'  # of contexts: the function's own variables as JSON
-environ = ''  # the same as k=v;k=v
+fixed = {}  # the context, but for its request
+triggered = ''  # by the last call's trigger
 
 
 def setup(load):
-    global spec, environment, environ
+    global spec
     spec = load
     load['max'] = min(load['max'], MAX)
-    environment = os.environ.pop('SLUICE_SCF_ENVIRONMENT', environment)
+    e = os.environ
+    environment = e.pop('SLUICE_SCF_ENVIRONMENT', '{}')  # the function's own variables as JSON
     own = ['%s=%s' % pair for pair in json.loads(environment).items()]
-    environ = ';'.join(['SCF_NAMESPACE=%s' % os.environ.get('SCF_NAMESPACE', '')] + own)
+    fixed.update(
+        memory_limit_in_mb=spec['memMB'],
+        time_limit_in_ms=spec['timeoutMs'],
+        request_id='',
+        environment=environment,
+        environ=';'.join(['SCF_NAMESPACE=%s' % e.get('SCF_NAMESPACE', '')] + own),
+        function_version=e.get('SCF_FUNCTIONVERSION') or '$LATEST',
+        function_name=e.get('SCF_FUNCTIONNAME') or spec['name'],
+        namespace=e.get('SCF_NAMESPACE') or spec['group'],
+        tencentcloud_region=e.get('TENCENTCLOUD_REGION', ''),
+        tencentcloud_appid=e.get('TENCENTCLOUD_APPID', ''),
+        tencentcloud_uin=e.get('TENCENTCLOUD_UIN', ''),
+    )
     sys.meta_path.insert(0, CosV5())
 
 
@@ -60,25 +73,14 @@ class CosV5:
 
 
 def context(call):
-    e = os.environ
+    global triggered
     trigger = (call.meta.get('attrs') or {}).get('trigger')
     if trigger:
-        e['TRIGGER_SRC'] = trigger
-    else:
-        e.pop('TRIGGER_SRC', None)
-    return {
-        'memory_limit_in_mb': spec['memMB'],
-        'time_limit_in_ms': spec['timeoutMs'],
-        'request_id': call.rid,
-        'environment': environment,
-        'environ': environ,
-        'function_version': e.get('SCF_FUNCTIONVERSION') or '$LATEST',
-        'function_name': e.get('SCF_FUNCTIONNAME') or spec['name'],
-        'namespace': e.get('SCF_NAMESPACE') or spec['group'],
-        'tencentcloud_region': e.get('TENCENTCLOUD_REGION', ''),
-        'tencentcloud_appid': e.get('TENCENTCLOUD_APPID', ''),
-        'tencentcloud_uin': e.get('TENCENTCLOUD_UIN', ''),
-    }
+        os.environ['TRIGGER_SRC'] = trigger
+    elif triggered != trigger:
+        os.environ.pop('TRIGGER_SRC', None)
+    triggered = trigger
+    return dict(fixed, request_id=call.rid)
 
 
 def plain(value):
@@ -88,10 +90,13 @@ def plain(value):
     raise TypeError('Object of type %s is not JSON serializable' % type(value).__name__)
 
 
+encode = json.JSONEncoder(ensure_ascii=False, default=plain).encode
+
+
 def invoke(fn, call):
-    value = fn(json.loads(call.body or b'{}'), context(call))
+    value = fn(call.event(), context(call))
     try:
-        return 0, None, json.dumps(value, ensure_ascii=False, default=plain).encode()
+        return 0, None, encode(value).encode()
     except UnicodeEncodeError:  # half a character
         return 0, None, json.dumps(value, default=plain).encode()
 
