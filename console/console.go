@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"net/netip"
 	"strings"
 
@@ -67,7 +68,8 @@ var page []byte
 // api is the console's handler.
 type api struct{ Options }
 
-// New makes the handler for /_sluice/.
+// New makes the handler for /_sluice/: the page, the admin API, and Go's profiles of this process
+// under /_sluice/debug/pprof/.
 func New(o Options) http.Handler {
 	a := &api{o}
 	m := http.NewServeMux()
@@ -104,6 +106,10 @@ func New(o Options) http.Handler {
 	handle("POST objects/sync", a.syncObjects)
 	handle("GET object", a.getObject)
 	handle("PUT object", a.putObject)
+	const profiles = "/_sluice/debug/pprof/"
+	for path, h := range map[string]http.HandlerFunc{"": pprof.Index, "profile": pprof.Profile, "trace": pprof.Trace} {
+		m.Handle("GET "+profiles+path, http.StripPrefix("/_sluice", h))
+	}
 	return a.guard(m)
 }
 

@@ -15,6 +15,7 @@ const (
 	aliveFor  = 10 * time.Second       // an instance so old ends the back-off
 	maxDelay  = 10 * time.Second       // of the back-off
 	bootShare = 250 * time.Millisecond // a boot is bound by the processor only at its beginning
+	bootCost  = 40 * time.Millisecond  // of processor for an instance, or its successor in a pool of booted ones
 )
 
 // health is how a version's starts have gone. It says when the next may be made.
@@ -80,10 +81,11 @@ func (p *pool) grow(now time.Time) {
 			return
 		}
 		if live > 0 && p.service.value > 0 && p.start.value > 0 {
+			worth := max(p.start.value, bootCost)
 			drained := p.service.value * time.Duration(q) / time.Duration(live*p.conc)
 			waited := now.Sub(p.queue[0].at)
-			if drained <= p.start.value && waited < p.start.value {
-				p.lookAgain(now, p.start.value-waited)
+			if drained <= worth && waited < worth {
+				p.lookAgain(now, worth-waited)
 				return
 			}
 		}
