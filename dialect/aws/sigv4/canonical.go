@@ -8,28 +8,18 @@ import (
 	"strings"
 )
 
-// canonical is the text whose hash is signed.
-func canonical(r *http.Request, service, signed, payload string) string {
+// canonical writes the text whose hash is signed behind b.
+func canonical(b []byte, r *http.Request, service, signed, payload string) []byte {
 	path, query := target(r)
-	var b strings.Builder
-	b.Grow(512)
-	b.WriteString(r.Method)
-	b.WriteByte('\n')
-	b.WriteString(canonicalPath(path, service))
-	b.WriteByte('\n')
-	b.WriteString(canonicalQuery(query))
-	b.WriteByte('\n')
+	b = append(append(b, r.Method...), '\n')
+	b = append(appendPath(b, path, service), '\n')
+	b = append(appendQuery(b, query), '\n')
 	for name := range strings.SplitSeq(signed, ";") {
-		b.WriteString(name)
-		b.WriteByte(':')
-		writeHeader(&b, r, name)
-		b.WriteByte('\n')
+		b = append(append(b, name...), ':')
+		b = append(appendHeader(b, r, name), '\n')
 	}
-	b.WriteByte('\n')
-	b.WriteString(signed)
-	b.WriteByte('\n')
-	b.WriteString(payload)
-	return b.String()
+	b = append(append(b, '\n'), signed...)
+	return append(append(b, '\n'), payload...)
 }
 
 // target is the path and query of a request as its client wrote them.
@@ -51,18 +41,17 @@ func target(r *http.Request) (path, query string) {
 	return path, query
 }
 
-// canonicalPath is S3's as it came, and every other service's escaped once more, its dots resolved.
-func canonicalPath(path, service string) string {
-	if path == "" {
-		return "/"
-	}
-	if service == "s3" {
-		return path
-	}
-	if strings.Contains(path, "/.") || strings.Contains(path, "//") {
+// appendPath writes S3's path as it came, and every other service's escaped once more, its dots resolved.
+func appendPath(b []byte, path, service string) []byte {
+	switch {
+	case path == "":
+		return append(b, '/')
+	case service == "s3":
+		return append(b, path...)
+	case strings.Contains(path, "/.") || strings.Contains(path, "//"):
 		path = clean(path)
 	}
-	return escape(path, true)
+	return appendEscaped(b, path, true)
 }
 
 // clean resolves . and .. and drops empty segments, as RFC 3986 section 5.2.4 has it; a final slash stays.
@@ -87,9 +76,9 @@ func clean(path string) string {
 	return p
 }
 
-func canonicalQuery(raw string) string {
+func appendQuery(b []byte, raw string) []byte {
 	if raw == "" {
-		return ""
+		return b
 	}
 	type pair struct{ name, value string }
 	var pairs []pair
@@ -102,7 +91,7 @@ func canonicalQuery(raw string) string {
 		if name == "X-Amz-Signature" {
 			continue
 		}
-		pairs = append(pairs, pair{escape(name, false), escape(value, false)})
+		pairs = append(pairs, pair{string(appendEscaped(nil, name, false)), string(appendEscaped(nil, value, false))})
 	}
 	slices.SortFunc(pairs, func(a, b pair) int {
 		if c := strings.Compare(a.name, b.name); c != 0 {
@@ -110,14 +99,13 @@ func canonicalQuery(raw string) string {
 		}
 		return strings.Compare(a.value, b.value)
 	})
-	var b strings.Builder
 	for i, p := range pairs {
 		if i > 0 {
-			b.WriteByte('&')
+			b = append(b, '&')
 		}
-		b.WriteString(p.name + "=" + p.value)
+		b = append(append(append(b, p.name...), '='), p.value...)
 	}
-	return b.String()
+	return b
 }
 
 // unescape undoes percent-encoding; malformed text stays as it is.
@@ -130,53 +118,54 @@ func unescape(s string) string {
 
 const hexDigits = "0123456789ABCDEF"
 
-func escape(s string, slashes bool) string {
-	plain := func(c byte) bool {
-		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.' || c == '~' || slashes && c == '/'
-	}
-	i := 0
-	for i < len(s) && plain(s[i]) {
-		i++
-	}
-	if i == len(s) {
-		return s
-	}
-	out := append(make([]byte, 0, len(s)+16), s[:i]...)
-	for ; i < len(s); i++ {
-		if c := s[i]; plain(c) {
-			out = append(out, c)
-		} else {
-			out = append(out, '%', hexDigits[c>>4], hexDigits[c&15])
+// appendEscaped writes s with all but the unreserved characters as %XX.
+func appendEscaped(b []byte, s string, slashes bool) []byte {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.' || c == '~' || slashes && c == '/':
+			b = append(b, c)
+		default:
+			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
 		}
 	}
-	return string(out)
+	return b
 }
 
-// writeHeader writes the values of a signed header. net/http takes some headers out of the map.
-func writeHeader(b *strings.Builder, r *http.Request, name string) {
+// appendHeader writes the values of a signed header. net/http takes some headers out of the map.
+func appendHeader(b []byte, r *http.Request, name string) []byte {
 	switch name {
 	case "host":
-		b.WriteString(r.Host)
-		return
+		return append(b, r.Host...)
 	case "content-length":
 		if r.Header.Get("Content-Length") == "" {
-			b.WriteString(strconv.FormatInt(r.ContentLength, 10))
-			return
+			return strconv.AppendInt(b, r.ContentLength, 10)
 		}
 	case "transfer-encoding":
 		if len(r.TransferEncoding) > 0 {
-			b.WriteString(strings.Join(r.TransferEncoding, ","))
-			return
+			return append(b, strings.Join(r.TransferEncoding, ",")...)
 		}
 	}
-	for i, v := range r.Header[http.CanonicalHeaderKey(name)] {
+	for i, v := range values(r.Header, name) {
 		if i > 0 {
-			b.WriteByte(',')
+			b = append(b, ',')
 		}
 		v = strings.TrimSpace(v)
 		if strings.Contains(v, "  ") {
 			v = strings.Join(strings.Fields(v), " ")
 		}
-		b.WriteString(v)
+		b = append(b, v...)
 	}
+	return b
+}
+
+// values finds a header by its name in lower case, as signatures list it, without making a string of what
+// net/http calls it.
+func values(h http.Header, name string) []string {
+	key := append(make([]byte, 0, 64), name...)
+	for i, c := range key {
+		if 'a' <= c && c <= 'z' && (i == 0 || key[i-1] == '-') {
+			key[i] = c - 'a' + 'A'
+		}
+	}
+	return h[string(key)]
 }

@@ -8,7 +8,9 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
+	"hash"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,15 +72,15 @@ type Verifier struct {
 	now      func() time.Time
 
 	mu      sync.RWMutex // guards derived
-	derived map[scope][]byte
+	derived map[scope]*key
 }
 
 // scope is what a signing key is derived from.
-type scope struct{ secret, date, region, service string }
+type scope struct{ secret, date, region, service, term string }
 
 // New makes a Verifier that takes signatures scoped to any of services.
 func New(keys Keys, services ...string) *Verifier {
-	return &Verifier{keys: keys, services: services, now: time.Now, derived: map[scope][]byte{}}
+	return &Verifier{keys: keys, services: services, now: time.Now, derived: map[scope]*key{}}
 }
 
 // At sets the clock, for tests.
@@ -95,11 +97,11 @@ type Signed struct {
 	Service   string
 	Presigned bool
 	Payload   string // the hash that was signed: hex, Unsigned, or one of the STREAMING- values
-	// Time, Scope, Signature and Key go on to the signatures of chunks (aws.md 6.3).
+	// Time, Scope, Signature and the key go on to the signatures of chunks (aws.md 6.3).
 	Time      string
 	Scope     string // "20260131/us-east-1/s3/aws4_request"
 	Signature string
-	Key       []byte
+	key       *key
 }
 
 // parts are a signature as a request has it.
@@ -127,34 +129,52 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (*Signed, *Error) {
 	if fail := v.checkTime(r, p, at, now); fail != nil {
 		return nil, fail
 	}
-	c := strings.Split(p.credential, "/")
-	if len(c) < 5 {
+	id, all, sc, ok := cutCredential(p.credential)
+	if !ok {
 		return nil, &Error{Incomplete, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '" + p.credential + "'"}
 	}
-	// A key id may have slashes in it: the scope is what comes last.
-	n := len(c)
-	id, date, region, service, term := strings.Join(c[:n-4], "/"), c[n-4], c[n-3], c[n-2], c[n-1]
-	if fail := v.checkScope(date, service, term, p.date); fail != nil {
+	if fail := v.checkScope(sc.date, sc.service, sc.term, p.date); fail != nil {
 		return nil, fail
 	}
-	secret, who, err := v.keys.Lookup(r.Context(), id, p.token)
-	if err != nil {
+	var who access.Principal
+	if sc.secret, who, err = v.keys.Lookup(r.Context(), id, p.token); err != nil {
 		return nil, lookupError(err)
 	}
-	s := &Signed{Principal: who, KeyID: id, Region: region, Service: service, Presigned: p.presigned, Time: p.date,
-		Scope: date + "/" + region + "/" + service + "/" + term, Signature: p.signature, Key: v.key(scope{secret, date, region, service})}
-	s.Payload = payload(r, p.presigned, service, body)
-	want := hex.EncodeToString(mac(s.Key, toSign(s.Time, s.Scope, canonical(r, service, p.signed, s.Payload))))
-	if subtle.ConstantTimeCompare([]byte(want), []byte(p.signature)) != 1 || body != nil && wrongHash(s.Payload, body) {
+	s := &Signed{Principal: who, KeyID: id, Region: sc.region, Service: sc.service, Presigned: p.presigned, Time: p.date,
+		Scope: all, Signature: p.signature, key: v.key(sc)}
+	var own bool
+	if s.Payload, own = payload(r, p.presigned, sc.service, body); !own && body != nil && wrongHash(s.Payload, body) || !s.holds(r, p.signed) {
 		return nil, &Error{Mismatch, "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."}
 	}
 	return s, nil
 }
 
+// holds reports whether the signature is the one that the key makes of the request.
+func (s *Signed) holds(r *http.Request, signed string) bool {
+	want := s.key.sign(r, s.Service, signed, s.Payload, s.Time, s.Scope)
+	var has [len(want)]byte
+	return copy(has[:], s.Signature) == len(s.Signature) && subtle.ConstantTimeCompare(want[:], has[:]) == 1
+}
+
+// cutCredential takes a credential apart: the key's id, which may have slashes in it, and the scope behind it.
+func cutCredential(credential string) (id, all string, sc scope, ok bool) {
+	at := len(credential)
+	for range 4 {
+		if at = strings.LastIndexByte(credential[:at], '/'); at < 0 {
+			return "", "", sc, false
+		}
+	}
+	id, all = credential[:at], credential[at+1:]
+	date, rest, _ := strings.Cut(all, "/")
+	region, rest, _ := strings.Cut(rest, "/")
+	service, term, _ := strings.Cut(rest, "/")
+	return id, all, scope{date: date, region: region, service: service, term: term}, true
+}
+
 // find takes the parts of a signature from the header or the query.
 func find(r *http.Request) (parts, *Error) {
-	auth, query := r.Header.Get("Authorization"), r.URL.Query()
-	if query.Has("X-Amz-Algorithm") || query.Has("X-Amz-Signature") {
+	auth := r.Header.Get("Authorization")
+	if query := queryOf(r); query.Has("X-Amz-Algorithm") || query.Has("X-Amz-Signature") {
 		if auth != "" {
 			return parts{}, &Error{Mismatch, "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."}
 		}
@@ -257,22 +277,30 @@ func lookupError(err error) *Error {
 	return &Error{Internal, err.Error()}
 }
 
-// payload is the hash that the signature has been made with.
-func payload(r *http.Request, presigned bool, service string, body []byte) string {
-	if h := r.Header.Get("X-Amz-Content-Sha256"); h != "" {
-		return h
+// queryOf is a request's query; nil, which may be read like any, when it has none.
+func queryOf(r *http.Request) url.Values {
+	if r.URL.RawQuery == "" {
+		return nil
 	}
-	if h := r.URL.Query().Get("X-Amz-Content-Sha256"); h != "" {
-		return h
+	return r.URL.Query()
+}
+
+// payload is the hash that the signature has been made with; own says that it is the body's, as we make it.
+func payload(r *http.Request, presigned bool, service string, body []byte) (hash string, own bool) {
+	if h := r.Header.Get("X-Amz-Content-Sha256"); h != "" {
+		return h, false
+	}
+	if h := queryOf(r).Get("X-Amz-Content-Sha256"); h != "" {
+		return h, false
 	}
 	switch {
 	case presigned && service == "s3":
-		return Unsigned
+		return Unsigned, false
 	case len(body) == 0:
-		return emptyHash
+		return emptyHash, true
 	}
 	sum := sha256.Sum256(body)
-	return hex.EncodeToString(sum[:])
+	return hex.EncodeToString(sum[:]), true
 }
 
 // wrongHash reports whether a declared hash is of another body.
@@ -285,7 +313,7 @@ func wrongHash(declared string, body []byte) bool {
 }
 
 // key derives a signing key, or remembers it: a key serves a whole day.
-func (v *Verifier) key(s scope) []byte {
+func (v *Verifier) key(s scope) *key {
 	v.mu.RLock()
 	k := v.derived[s]
 	v.mu.RUnlock()
@@ -302,35 +330,65 @@ func (v *Verifier) key(s scope) []byte {
 	return k
 }
 
-func derive(s scope) []byte {
-	k := mac([]byte("AWS4"+s.secret), s.date)
-	k = mac(k, s.region)
-	k = mac(k, s.service)
-	return mac(k, "aws4_request")
+// key is a signing key. Its desks are used again: an HMAC that has been used once starts with half the work.
+type key struct {
+	secret []byte
+	desks  sync.Pool
 }
 
-func mac(key []byte, text string) []byte {
+// desk is what a signature is worked out with.
+type desk struct {
+	mac hash.Hash
+	b   []byte
+}
+
+func derive(s scope) *key {
+	k := mac([]byte("AWS4"+s.secret), []byte(s.date))
+	for _, part := range []string{s.region, s.service, s.term} {
+		k = mac(k, []byte(part))
+	}
+	return &key{secret: k}
+}
+
+func mac(key, text []byte) []byte {
 	h := hmac.New(sha256.New, key)
-	h.Write([]byte(text))
+	h.Write(text)
 	return h.Sum(nil)
 }
 
-func toSign(date, scope, canonical string) string {
-	sum := sha256.Sum256([]byte(canonical))
-	return algorithm + "\n" + date + "\n" + scope + "\n" + hex.EncodeToString(sum[:])
+// sign is the signature that the key makes of a request, in hex.
+func (k *key) sign(r *http.Request, service, signed, payload, date, scope string) (signature [2 * sha256.Size]byte) {
+	d, _ := k.desks.Get().(*desk)
+	if d == nil {
+		d = &desk{mac: hmac.New(sha256.New, k.secret), b: make([]byte, 0, 1024)} // most requests need no more
+	}
+	defer k.desks.Put(d)
+	b := canonical(d.b, r, service, signed, payload)
+	sum := sha256.Sum256(b)
+	b = append(append(b[:0], algorithm+"\n"...), date...)
+	b = append(append(append(b, '\n'), scope...), '\n')
+	b = hex.AppendEncode(b, sum[:])
+	d.mac.Reset()
+	d.mac.Write(b)
+	hex.Encode(signature[:], d.mac.Sum(b[:0]))
+	return signature
 }
 
 // ChunkSignature is the signature of one chunk of a STREAMING-AWS4-HMAC-SHA256-PAYLOAD body, which
 // follows prev (the request's own, for the first).
 func (s *Signed) ChunkSignature(prev string, chunk []byte) string {
 	sum := sha256.Sum256(chunk)
-	return hex.EncodeToString(mac(s.Key, algorithm+"-PAYLOAD\n"+s.Time+"\n"+s.Scope+"\n"+prev+"\n"+emptyHash+"\n"+hex.EncodeToString(sum[:])))
+	return s.sign("-PAYLOAD", prev+"\n"+emptyHash+"\n"+hex.EncodeToString(sum[:]))
 }
 
 // TrailerSignature is that of the trailing headers of such a body, each "name:value\n".
 func (s *Signed) TrailerSignature(prev, trailers string) string {
 	sum := sha256.Sum256([]byte(trailers))
-	return hex.EncodeToString(mac(s.Key, algorithm+"-TRAILER\n"+s.Time+"\n"+s.Scope+"\n"+prev+"\n"+hex.EncodeToString(sum[:])))
+	return s.sign("-TRAILER", prev+"\n"+hex.EncodeToString(sum[:]))
+}
+
+func (s *Signed) sign(kind, text string) string {
+	return hex.EncodeToString(mac(s.key.secret, []byte(algorithm+kind+"\n"+s.Time+"\n"+s.Scope+"\n"+text)))
 }
 
 // Sign signs a request in its headers, as the SDKs do.
@@ -352,8 +410,8 @@ func Sign(r *http.Request, body []byte, c access.Credentials, region, service st
 	}
 	slices.Sort(names)
 	signed := strings.Join(names, ";")
-	sc := scope{c.Secret, now.Format("20060102"), region, service}
-	full := sc.date + "/" + region + "/" + service + "/aws4_request"
-	sig := hex.EncodeToString(mac(derive(sc), toSign(now.Format(stamp), full, canonical(r, service, signed, r.Header.Get("X-Amz-Content-Sha256")))))
-	r.Header.Set("Authorization", algorithm+" Credential="+c.ID+"/"+full+", SignedHeaders="+signed+", Signature="+sig)
+	sc := scope{c.Secret, now.Format("20060102"), region, service, "aws4_request"}
+	full := sc.date + "/" + region + "/" + service + "/" + sc.term
+	sig := derive(sc).sign(r, service, signed, r.Header.Get("X-Amz-Content-Sha256"), now.Format(stamp), full)
+	r.Header.Set("Authorization", algorithm+" Credential="+c.ID+"/"+full+", SignedHeaders="+signed+", Signature="+string(sig[:]))
 }
