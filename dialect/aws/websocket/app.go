@@ -213,7 +213,7 @@ func trim(path []string) []string {
 // segments are the parts of a request's path, each decoded once. Empty ones do not count: the SDK for
 // Node doubles the slash of an endpoint that ends with one.
 func segments(r *http.Request) []string {
-	var parts []string
+	parts := make([]string, 0, 8)
 	for p := range strings.SplitSeq(r.URL.EscapedPath(), "/") {
 		if s, err := url.PathUnescape(p); err == nil {
 			p = s

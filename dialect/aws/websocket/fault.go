@@ -47,7 +47,8 @@ func forbidden() *fault {
 // gatewayID is an id as API Gateway writes them: 11 bytes that the name of an event decides, so that
 // logs of both can be matched. part tells several ids of one event apart.
 func gatewayID(event, part string) string {
-	sum := sha256.Sum256([]byte(part + event))
+	var room [64]byte
+	sum := sha256.Sum256(append(append(room[:0], part...), event...))
 	return base64.URLEncoding.EncodeToString(sum[:11])
 }
 
@@ -86,7 +87,8 @@ func (f *fault) frame(ev *sluice.Event) []byte {
 
 // answer is status, headers and body of the fault for the request that an event id names.
 func (f *fault) answer(connection, event string) (http.Header, []byte) {
-	h := answerHeader(event)
+	h := http.Header{}
+	answerTo(h, event)
 	if f.kind != "" {
 		h["x-amzn-ErrorType"] = []string{f.kind}
 	}
@@ -101,13 +103,10 @@ func (f *fault) answer(connection, event string) (http.Header, []byte) {
 	return h, append(append([]byte(`{"message":`), quote(f.text)...), '}')
 }
 
-// answerHeader is what all answers have.
-func answerHeader(event string) http.Header {
-	return http.Header{
-		"Content-Type":     {"application/json"},
-		"x-amzn-RequestId": {strings.ToLower(event)},
-		"x-amz-apigw-id":   {gatewayID(event, "")},
-	}
+// answerTo sets what all answers have.
+func answerTo(h http.Header, event string) {
+	v := []string{"application/json", strings.ToLower(event), gatewayID(event, "")}
+	h["Content-Type"], h["x-amzn-RequestId"], h["x-amz-apigw-id"] = v[:1:1], v[1:2:2], v[2:]
 }
 
 // refusal is the fault as the answer to a handshake.

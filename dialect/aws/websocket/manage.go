@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -218,10 +219,12 @@ func (m *management) admit() *fault {
 	if m.rest[0] == verbConnections && len(m.rest) == 1 {
 		limit = m.maxBatch()
 	}
-	body, err := io.ReadAll(io.LimitReader(m.r.Body, int64(limit)+1))
-	if err != nil {
+	var b bytes.Buffer
+	b.Grow(int(min(max(m.r.ContentLength, 0), int64(limit))) + bytes.MinRead)
+	if _, err := b.ReadFrom(io.LimitReader(m.r.Body, int64(limit)+1)); err != nil {
 		return &fault{status: http.StatusBadRequest, kind: "BadRequestException", text: "The body cannot be read", err: err}
 	}
+	body := b.Bytes()
 	if len(body) > limit {
 		return &fault{status: http.StatusRequestEntityTooLarge, kind: "PayloadTooLargeException", text: textTooLong, ids: true}
 	}
@@ -340,7 +343,7 @@ func outcome(o sluice.Outcome) *fault {
 
 // answer writes a success; SDKs want no body where there is none.
 func (m *management) answer(status int, body []byte) {
-	maps.Copy(m.w.Header(), answerHeader(m.request))
+	answerTo(m.w.Header(), m.request)
 	m.w.WriteHeader(status)
 	m.w.Write(body) // a client that is gone is no error of ours
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // managed is an app with two stages and connections 1 (of prod) and 2 (of dev).
-func managed(t *testing.T, o Options) *served {
+func managed(t testing.TB, o Options) *served {
 	t.Helper()
 	at := func(stage string) sluice.Conn {
 		return sluice.Conn{
@@ -262,5 +262,28 @@ func TestGroups(t *testing.T) {
 	}
 	if res, body := do(s.apis, request("GET", "http://127.0.0.1:4566/prod/@groups/g", "", "OPERATOR")); res.StatusCode != 200 {
 		t.Errorf("at the listener of all: %d %s", res.StatusCode, body)
+	}
+}
+
+// nobody reads an answer.
+type nobody struct{ h http.Header }
+
+func (n nobody) Header() http.Header       { return n.h }
+func (nobody) Write(b []byte) (int, error) { return len(b), nil }
+func (nobody) WriteHeader(int)             {}
+
+func BenchmarkPost(b *testing.B) {
+	const body = `{"from":"ann","text":"a message of about one hundred bytes, as people write them in a chat, most days"}`
+	s := managed(b, Options{})
+	s.rooms.push = func(sluice.ConnID, sluice.Frame) sluice.Outcome { return sluice.Queued }
+	r := request("POST", "http://127.0.0.1:8080/_aws/ws/abcd123456/prod/@connections/"+connID(1).String(), body, "")
+	in := strings.NewReader(body)
+	r.Body = io.NopCloser(in)
+	b.ReportAllocs()
+	for b.Loop() {
+		in.Reset(body)
+		if s.Claims(r) {
+			s.ServeHTTP(nobody{http.Header{}}, r)
+		}
 	}
 }
