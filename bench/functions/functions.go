@@ -45,13 +45,11 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 		}
 	}
 	python := measure.Version("python3", "-c", "import sys; print(sys.executable)") // python3 may be a slow script
-	bootstrap := filepath.Join(w.Temp, "handler")
-	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", bootstrap, "./functions/handler")
-	build.Dir, build.Env = filepath.Join(w.Source, "bench"), append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build the handler: %w: %s", err, out)
+	bootstrap, program, err := handler(w, "handler")
+	if err != nil {
+		return nil, err
 	}
-	program, err := os.ReadFile(bootstrap)
+	_, polling, err := handler(w, "polling", "-tags", "lambda.norpc") // as sam build makes it
 	if err != nil {
 		return nil, err
 	}
@@ -74,10 +72,11 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 	pyRaw := in(pool, "pyraw", "aliyun", "python3.10", "index.py", "def handler(event, context): return event", 1)
 	py := in(pool, "py", "aws", "python3.12", "index.py", pythonHandler, 1)
 	poll := in(pool, "poll", "aws", "provided.al2023", "bootstrap", longPoll, 1)
-	goes := in(pool, "goes", "aws", "provided.al2023", "bootstrap", string(program), 1)
+	goes := in(pool, "goes", "aws", "provided.al2023", "bootstrap", program, 1)
+	polls := in(pool, "polls", "aws", "provided.al2023", "bootstrap", polling, 1)
 	first := in(pool, "first", "aws", "nodejs20.x", "index.js", jsonHandler, 1)
 	firstPy := in(pool, "firstpy", "aws", "python3.12", "index.py", pythonHandler, 1)
-	firstGo := in(pool, "firstgo", "aws", "provided.al2023", "bootstrap", string(program), 1)
+	firstGo := in(pool, "firstgo", "aws", "provided.al2023", "bootstrap", program, 1)
 	ready := in(warm, "ready", "aws", "nodejs20.x", "index.js", jsonHandler, 1)
 	if err != nil {
 		return nil, err
@@ -92,7 +91,7 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 		return nil, err
 	}
 	closers = append(closers, pyEcho.close)
-	for _, v := range []*function.Version{echo, answer, many, pyRaw, py, poll, goes} { // let JITs do their work
+	for _, v := range []*function.Version{echo, answer, many, pyRaw, py, poll, goes, polls} { // let JITs do their work
 		for range 2000 {
 			if err := pool.call(v, event); err != nil {
 				return nil, err
@@ -118,6 +117,7 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 			{Name: "Node, 16 callers, one instance (G3)", Unit: "calls/s", Goal: 12, Ours: pool.rate(many, event, 16), Reference: named(pool.rate(poll, event, 16), "Runtime API in Node")},
 			{Name: "Python, warm, returns its event (G4)", Unit: "µs", Cost: true, Goal: 1.5, Ours: pool.warm(pyRaw, event), Reference: pyEcho.warm(event), Rounds: 15},
 			{Name: "Python, warm, reads and writes JSON (G4)", Unit: "µs", Cost: true, Goal: 1.5, Ours: pool.warm(py, event), Reference: pyEcho.warm(event), Rounds: 15},
+			{Name: "Go, warm, beside the Runtime API (G5)", Unit: "µs", Cost: true, Goal: 1 / 2.4, Ours: pool.warm(goes, event), Reference: named(pool.warm(polls, event), "built with lambda.norpc"), Rounds: 15},
 			{Name: "Go, warm, beside Node's warm call", Unit: "µs", Cost: true, Ours: pool.warm(goes, event), Reference: named(pool.warm(answer, event), "our Node"), Rounds: 15},
 			{Name: "Node, a boot (G6)", Unit: "ms", Cost: true, Goal: 1.05, Ours: boot(ctx, w.Temp), Reference: bareNode},
 			{Name: "Node, first answer from the pool (G7)", Unit: "ms", Cost: true, Goal: 0.04, Ours: pool.fromZero(first, event, pause), Reference: bareNode},
@@ -130,6 +130,19 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 			{Name: "the last of a queue", Of: "waiting calls", Unit: "ms", At: []int{8, 32, 128}, Take: func(n int) (float64, error) { return queued(pool, answer, n) }},
 		},
 	}, nil
+}
+
+// handler builds the function in Go and reads its program.
+func handler(w *measure.Workshop, name string, flags ...string) (path, program string, err error) {
+	path = filepath.Join(w.Temp, name)
+	args := append([]string{"build", "-ldflags", "-s -w", "-o", path}, flags...)
+	build := exec.Command("go", append(args, "./functions/handler")...)
+	build.Dir, build.Env = filepath.Join(w.Source, "bench"), append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", "", fmt.Errorf("build the handler: %w: %s", err, out)
+	}
+	b, err := os.ReadFile(path)
+	return path, string(b), err
 }
 
 // boot is the median time in ms to the first answer in a room that has nothing booted.

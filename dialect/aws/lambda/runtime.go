@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/internal/gorpc"
 )
 
 const (
@@ -48,12 +50,31 @@ func (p *Provided) Runs(d, runtime string) bool {
 	return d == dialect && (runtime == "provided" || strings.HasPrefix(runtime, "provided.") || runtime == "go1.x")
 }
 
-// Start starts the function's program and returns when it asks for a call.
+// Start starts the function's program and returns when it asks for a call, or serves calls itself.
 func (p *Provided) Start(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink) (function.Instance, error) {
 	path, err := bootstrap(v)
 	if err != nil {
 		return nil, err
 	}
+	if !servesRPC(v, path) {
+		return p.start(ctx, v, s, logs, path, 0)
+	}
+	for try := 1; ; try++ {
+		port, err := freePort()
+		if err != nil {
+			return nil, fmt.Errorf("find a port for function %q: %w", v.Spec.Name, err)
+		}
+		in, err := p.start(ctx, v, s, logs, path, port)
+		var failed *function.StartError
+		if errors.As(err, &failed) && portTaken(&failed.Failure) && try < portTries && ctx.Err() == nil {
+			continue
+		}
+		return in, err
+	}
+}
+
+// start starts a program; port is where it may serve calls, 0 is nowhere.
+func (p *Provided) start(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink, path string, port int) (function.Instance, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for function %q: %w", v.Spec.Name, err)
@@ -63,6 +84,9 @@ func (p *Provided) Start(ctx context.Context, v *function.Version, s function.Sp
 	in.lines.Line = in.line
 	env := maps.Clone(v.Env)
 	env["AWS_LAMBDA_RUNTIME_API"] = ln.Addr().String()
+	if port != 0 {
+		env[rpcPort] = strconv.Itoa(port)
+	}
 	var list []string
 	for name, val := range env {
 		list = append(list, name+"="+val)
@@ -80,12 +104,24 @@ func (p *Provided) Start(ctx context.Context, v *function.Version, s function.Sp
 		in.spoil()
 		server.Close()
 	})
+	serving := make(chan *gorpc.Client, 1)
+	if port != 0 {
+		in.wg.Go(func() {
+			if c := in.dial(port); c != nil {
+				serving <- c
+				<-in.proc.Exited()
+				c.Close()
+			}
+		})
+	}
 	limit := time.NewTimer(cmp.Or(p.Init, max(initLimit, v.Spec.Timeout)))
 	defer limit.Stop()
 	var f sluice.Failure
 	select {
 	case <-in.asked:
 		return in, nil
+	case c := <-serving:
+		return &served{in, c}, nil
 	case f = <-in.failed:
 	case <-in.proc.Exited():
 		select {
@@ -252,7 +288,12 @@ func (e *environment) late() *sluice.Failure {
 }
 
 func (e *environment) finish(res sluice.Result, started time.Time, inv *sluice.Invocation) sluice.Result {
-	res.Instance, res.Took, res.MemoryMB = e.id, time.Since(started), e.proc.MemoryMB()
+	res.Instance, res.Took = e.id, time.Since(started)
+	if p, ok := e.proc.(interface{ PeakMB() int }); ok {
+		res.MemoryMB = p.PeakMB()
+	} else {
+		res.MemoryMB = e.proc.MemoryMB()
+	}
 	if inv.Attrs[attrTail] != "" { // its last lines may still be in the pipe
 		select {
 		case <-time.After(tailWait):
@@ -312,14 +353,10 @@ func (e *environment) next(w http.ResponseWriter, r *http.Request) {
 	e.current, e.request = t, t.inv.RequestID
 	e.mu.Unlock()
 	h := w.Header()
-	deadline, ok := t.ctx.Deadline()
-	if !ok {
-		deadline = time.Now().Add(15 * time.Minute)
-	}
 	h.Set("Content-Type", "application/json")
 	h.Set("Lambda-Runtime-Aws-Request-Id", t.inv.RequestID)
-	h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(deadline.UnixMilli(), 10))
-	h.Set("Lambda-Runtime-Invoked-Function-Arn", cmp.Or(t.inv.Attrs["arn"], ARN(e.v.Env["AWS_REGION"], PhysicalName(&e.v.Spec))))
+	h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(deadline(t.ctx).UnixMilli(), 10))
+	h.Set("Lambda-Runtime-Invoked-Function-Arn", e.arn(t.inv))
 	for attr, name := range map[string]string{"trace": "Lambda-Runtime-Trace-Id", "client": "Lambda-Runtime-Client-Context"} {
 		if v := t.inv.Attrs[attr]; v != "" {
 			h.Set(name, v)
@@ -331,6 +368,19 @@ func (e *environment) next(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.Write(body)
+}
+
+// deadline is when a call's time is over; 15 minutes from now when nothing says so.
+func deadline(ctx context.Context) time.Time {
+	if d, ok := ctx.Deadline(); ok {
+		return d
+	}
+	return time.Now().Add(15 * time.Minute)
+}
+
+// arn is the name that a call was made by.
+func (e *environment) arn(inv *sluice.Invocation) string {
+	return cmp.Or(inv.Attrs["arn"], ARN(e.v.Env["AWS_REGION"], PhysicalName(&e.v.Spec)))
 }
 
 // take ends the call that the program works on; nil, and the answer given, when id is not that one.
@@ -366,7 +416,7 @@ func (e *environment) response(w http.ResponseWriter, r *http.Request) {
 		t.done <- sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Type: "Runtime.ExitError", Message: "its response broke off"}}
 		refuseRuntime(w, http.StatusBadRequest, "RequestEntityTooLarge", err.Error())
 	case len(body) > maxResponse:
-		t.done <- sluice.Result{Failure: &sluice.Failure{Kind: sluice.TooBig, Type: "Function.ResponseSizeTooLarge", Message: "the response is too large"}}
+		t.done <- sluice.Result{Failure: hugeResponse()}
 		refuseRuntime(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", fmt.Sprintf("Exceeded maximum allowed payload size (%d bytes).", maxResponse))
 	case r.Trailer.Get("Lambda-Runtime-Function-Error-Type") != "": // it failed in the midst of a stream
 		said, _ := base64.StdEncoding.DecodeString(r.Trailer.Get("Lambda-Runtime-Function-Error-Body"))
@@ -379,6 +429,10 @@ func (e *environment) response(w http.ResponseWriter, r *http.Request) {
 		t.done <- sluice.Result{Payload: body}
 		accepted(w)
 	}
+}
+
+func hugeResponse() *sluice.Failure {
+	return &sluice.Failure{Kind: sluice.TooBig, Type: "Function.ResponseSizeTooLarge", Message: "the response is too large"}
 }
 
 // streamedHTTP is the type of a response that begins with the head of an HTTP answer.

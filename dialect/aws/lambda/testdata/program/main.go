@@ -26,6 +26,9 @@ type call struct {
 }
 
 func main() {
+	if port := os.Getenv("_LAMBDA_SERVER_PORT"); port != "" {
+		serve(port)
+	}
 	switch os.Getenv("BOOT") {
 	case "error":
 		post("/2018-06-01/runtime/init/error", `{"errorMessage":"no database","errorType":"Function.NoDB","stackTrace":["a","b"]}`, "Lambda-Runtime-Function-Error-Type", "Function.NoDB")
