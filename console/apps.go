@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path"
+	"path/filepath"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -56,6 +59,10 @@ func (a *api) deploy(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer done()
+	dir = filepath.Join(dir, folderName(q.Get("folder")))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
 	if err := unpack(http.MaxBytesReader(w, r.Body, maxUpload), dir); err != nil {
 		return err
 	}
@@ -88,6 +95,14 @@ func (a *api) deploy(w http.ResponseWriter, r *http.Request) error {
 	}
 	say(client.Line{Event: "done", App: app})
 	return nil
+}
+
+// folderName is what the client's folder is called, by which an app without a name of its own is called, too.
+func folderName(told string) string {
+	if told = path.Base(path.Clean("/" + told)); told == "/" {
+		return "app"
+	}
+	return told
 }
 
 // tellErrors tells each of joined errors in its own line.

@@ -113,6 +113,7 @@ func (d *Deployer) Apply(ctx context.Context, p *Plan, progress func(Progress)) 
 		return s.Kind != "action" && s.Verb != Unchanged && s.Verb != Keep || s.Kind == "action" && s.Verb == Run && isPost(app, s)
 	})
 	if !work && prev != nil && d.whole(prev) {
+		a.say(Progress{Step: "deploy", Kind: "app", Name: string(app.Name), Status: Skipped, Text: "nothing changed: revision " + prev.ID + " serves"})
 		if maps.Equal(prev.Prints, next.Prints) {
 			return prev, nil
 		}
@@ -294,9 +295,6 @@ func (a *apply) prepare(ctx context.Context, old, next *Revision) error {
 			files, also, err := a.copyCode(gctx, c.users[0], root, c.like)
 			for _, f := range c.users {
 				note("function/"+string(f.Name), files, also)
-				if err == nil {
-					err = a.check(gctx, app, f, root, files)
-				}
 			}
 			return err
 		})
@@ -333,7 +331,11 @@ func (a *apply) prepare(ctx context.Context, old, next *Revision) error {
 		p.Files, p.Also = is.Files, is.Also
 		next.Prints[key] = p
 	}
-	return nil
+	var fresh []*sluice.Function
+	for _, c := range todo {
+		fresh = append(fresh, c.users...)
+	}
+	return a.check(ctx, next, fresh)
 }
 
 // like is the tree of a former copy, to link from; none when it cannot be read.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,67 +23,111 @@ var (
 	checkPython string
 )
 
-// checkTime bounds one look at a function's files, which takes a tenth of a second.
-const checkTime = 20 * time.Second
+// checkTime bounds one program's look at the files of checkedAtOnce functions. A start of the program
+// takes a tenth of a second, and a function hardly anything.
+const (
+	checkTime     = time.Minute
+	checkedAtOnce = 50
+)
 
 // maxChecked bounds how many codes without a fault are remembered; beyond it they are looked at again.
 const maxChecked = 10_000
 
-// check refuses the code of a function in root, whose hash is files, when the files that its handlers
-// begin with have syntax errors, or the function's own files that those load: a start would fail, and
-// the former revision would not serve any more. What cannot be told here shows when it is called.
+// suspect is a function whose code may have syntax errors.
+type suspect struct {
+	f       *sluice.Function
+	Root    string   `json:"root"`
+	Entries []string `json:"entries"` // files in Root that its handlers begin with
+	key     string   // of what is remembered
+}
+
+// checker is a program that looks for syntax errors.
+type checker struct {
+	program string
+	args    []string
+}
+
+// check refuses functions whose code, in the roots and with the hashes that next has for it, has syntax
+// errors in the files that their handlers begin with or in the functions' own files that those load: a
+// start would fail, and the former revision would not serve any more. What cannot be told here shows when
+// it is called.
 //
 // Only code of a template's folder is checked. Code that came by a cloud's API is taken as it is, for
 // the clouds take it, too.
-func (a *apply) check(ctx context.Context, app *sluice.App, f *sluice.Function, root, files string) error {
-	var program string
-	var args []string
-	var entries []string
-	switch rt := strings.ToLower(f.Runtime); {
-	case app.Template == "":
-		return nil
-	case strings.HasPrefix(rt, "nodejs"):
-		program, args = "node", []string{"--no-warnings", "--experimental-vm-modules", "-e", checkNode, "--"}
-		entries = entryFiles(f, root, ".js", ".mjs", ".cjs", "/index.js")
-	case strings.HasPrefix(rt, "python3"):
-		program, args = "python3", []string{"-I", "-W", "ignore", "-c", checkPython}
-		entries = entryFiles(f, root, ".py", "/__init__.py")
-	}
-	if len(entries) == 0 {
+func (a *apply) check(ctx context.Context, next *Revision, functions []*sluice.Function) error {
+	if next.App.Template == "" {
 		return nil
 	}
-	key := hashOf(files, program, entries, f.Files, f.Build)
-	if a.d.checked(key, false) {
-		return nil
-	}
-	err := a.step("check", "function", string(f.Name), func(log func(string)) error {
-		ctx, cancel := context.WithTimeout(ctx, checkTime)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, program, append(append(args, root), entries...)...)
-		cmd.Dir, cmd.WaitDelay = root, time.Second
-		killGroup(cmd)
-		out, err := cmd.Output()
-		var errs []error
-		for line := range bytes.Lines(out) {
-			var fault struct {
-				File string
-				Line int
-				Text string
-			}
-			if json.Unmarshal(line, &fault) == nil && fault.File != "" {
-				errs = append(errs, &sluice.Error{Code: sluice.Invalid, At: sluice.Place{File: written(app, f, fault.File), Line: fault.Line},
-					Msg: fault.Text, Hint: "function \"" + string(f.Name) + "\" would not start; what was deployed before goes on serving"})
-			}
+	node := &checker{"node", []string{"--no-warnings", "--experimental-vm-modules", "-e", checkNode}}
+	python := &checker{"python3", []string{"-I", "-W", "ignore", "-c", checkPython}}
+	todo := map[*checker][]suspect{}
+	for _, f := range functions {
+		by, endings := node, []string{".js", ".mjs", ".cjs", "/index.js"}
+		switch rt := strings.ToLower(f.Runtime); {
+		case strings.HasPrefix(rt, "nodejs"):
+		case strings.HasPrefix(rt, "python3"):
+			by, endings = python, []string{".py", "/__init__.py"}
+		default:
+			continue
 		}
-		if err != nil && len(errs) == 0 {
-			log("cannot be checked: " + err.Error()) // no such program, or too old: the start will tell
+		s := suspect{f: f, Root: a.d.abs(next.Code[f.Name].Root)}
+		if s.Entries = entryFiles(f, s.Root, endings...); len(s.Entries) == 0 {
+			continue
+		}
+		s.key = hashOf(next.Prints["function/"+string(f.Name)].Files, by.program, s.Entries, f.Files, f.Build)
+		if !a.d.checked(s.key, false) {
+			todo[by] = append(todo[by], s)
+		}
+	}
+	if len(todo) == 0 {
+		return nil
+	}
+	return a.step("check", "app", string(next.App.Name), func(log func(string)) error {
+		var errs []error
+		for _, by := range []*checker{node, python} {
+			for some := range slices.Chunk(todo[by], checkedAtOnce) {
+				found, err := by.look(ctx, next.App, some)
+				if err != nil && len(found) == 0 {
+					log("cannot be checked: " + err.Error()) // no such program, or too old: the start will tell
+				}
+				if len(found) == 0 && ctx.Err() == nil {
+					for _, s := range some {
+						a.d.checked(s.key, true)
+					}
+				}
+				errs = append(errs, found...)
+			}
 		}
 		return errors.Join(errs...)
 	})
-	if err == nil && ctx.Err() == nil {
-		a.d.checked(key, true)
+}
+
+// look returns the faults of functions' code; err is why there may be more.
+func (c *checker) look(ctx context.Context, app *sluice.App, functions []suspect) (faults []error, err error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	todo, err := json.Marshal(functions)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	cmd := exec.CommandContext(ctx, c.program, c.args...)
+	cmd.Stdin, cmd.WaitDelay = bytes.NewReader(todo), time.Second
+	killGroup(cmd)
+	out, err := cmd.Output()
+	for line := range bytes.Lines(out) {
+		fault := struct {
+			Function int
+			File     string
+			Line     int
+			Text     string
+		}{Function: -1}
+		if json.Unmarshal(line, &fault) == nil && fault.Function >= 0 && fault.Function < len(functions) {
+			f := functions[fault.Function].f
+			faults = append(faults, &sluice.Error{Code: sluice.Invalid, At: sluice.Place{File: written(app, f, fault.File), Line: fault.Line},
+				Msg: fault.Text, Hint: "function \"" + string(f.Name) + "\" would not start; what was deployed before goes on serving"})
+		}
+	}
+	return faults, err
 }
 
 // entryFiles are the files in root, relative to it, that the function's handlers begin with. A handler

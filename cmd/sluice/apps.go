@@ -77,7 +77,7 @@ func (t *tool) deployCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			q := url.Values{}
+			q := url.Values{"folder": {filepath.Base(dir)}}
 			for k, v := range params {
 				q.Add("param", k+"="+v)
 			}
