@@ -33,6 +33,7 @@ type Functions struct {
 	o     Options
 	tails *tails
 	boots chan struct{} // one token per boot
+	ahead chan struct{} // one token for boots that no call waits for
 
 	base context.Context // ends when work must stop at once
 	halt context.CancelFunc
@@ -67,6 +68,7 @@ func New(o Options) *Functions {
 		o:     o,
 		tails: &tails{next: o.Logs, open: map[string]*tail{}},
 		boots: make(chan struct{}, o.ColdParallel),
+		ahead: make(chan struct{}, 1),
 		pools: map[key]*pool{},
 
 		change: make(chan struct{}),

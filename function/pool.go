@@ -36,6 +36,7 @@ type pool struct {
 
 	ctx    context.Context // of starts; ends when the pool is retired
 	cancel context.CancelFunc
+	wanted chan struct{} // one token when a call waits
 
 	mu       sync.Mutex // guards the fields below; see the package's lock order
 	retired  bool
@@ -90,7 +91,7 @@ type grant struct {
 }
 
 func newPool(f *Functions, v *Version) *pool {
-	p := &pool{f: f, v: v, members: map[*member]struct{}{}, called: time.Now()}
+	p := &pool{f: f, v: v, members: map[*member]struct{}{}, called: time.Now(), wanted: make(chan struct{}, 1)}
 	p.conc = max(v.Spec.Concurrency, 1)
 	p.most = cmp.Or(v.Spec.MaxInstances, f.o.MaxInstances)
 	p.least = min(v.Spec.MinInstances, p.most)
@@ -145,6 +146,10 @@ func (p *pool) acquire(ctx context.Context) (*member, bool, error) {
 	w := &waiter{at: now, ready: make(chan grant, 1)}
 	w.pool.Store(p)
 	p.queue = append(p.queue, w)
+	select {
+	case p.wanted <- struct{}{}:
+	default:
+	}
 	p.grow(now)
 	p.mu.Unlock()
 

@@ -123,9 +123,10 @@ func (p *pool) prewarm(n int) {
 
 // boot starts one instance in the background; mu is held and the pool is not retired.
 func (p *pool) boot() {
+	ahead := len(p.queue) == 0 && len(p.members)+p.starting >= p.least // of any need
 	p.starting++
 	p.f.wg.Go(func() {
-		inst, took, err := p.startOne()
+		inst, took, err := p.startOne(ahead)
 		now := time.Now()
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -142,11 +143,27 @@ func (p *pool) boot() {
 
 // startOne starts an instance when it gets one of the tokens that keep boots from crowding the
 // processors. It holds the token only while a boot is bound by them: an initializer that waits for
-// a database must not keep others from starting.
-func (p *pool) startOne() (Instance, time.Duration, error) {
+// a database must not keep others from starting. One instance at a time is started ahead of any need,
+// so that the deploy of many functions leaves processors to calls; a call in the meantime is a need.
+func (p *pool) startOne(ahead bool) (Instance, time.Duration, error) {
+	if ahead {
+		select {
+		case p.f.ahead <- struct{}{}:
+		case <-p.wanted:
+			ahead = false
+		case <-p.ctx.Done():
+			return nil, 0, p.ctx.Err()
+		}
+	}
+	leave := func() {
+		if ahead {
+			<-p.f.ahead
+		}
+	}
 	select {
 	case p.f.boots <- struct{}{}:
 	case <-p.ctx.Done():
+		leave()
 		return nil, 0, p.ctx.Err()
 	}
 	began := time.Now()
@@ -159,6 +176,7 @@ func (p *pool) startOne() (Instance, time.Duration, error) {
 		case <-done:
 		}
 		<-p.f.boots
+		leave()
 	})
 	defer close(done)
 	inst, err := p.starter.Start(p.ctx, p.v, p.f.o.Spawner, p.f.tails)

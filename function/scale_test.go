@@ -281,6 +281,32 @@ func TestIdleInstancesGoAndAFreshOneStays(t *testing.T) {
 	})
 }
 
+func TestCallsComeBeforePrewarming(t *testing.T) {
+	s := &fakes{start: func(context.Context, *Version, int) error { time.Sleep(200 * time.Millisecond); return nil }}
+	room(t, s, Options{ColdParallel: 2, PrewarmMB: 1 << 20}, func(t *testing.T, f *Functions) {
+		for i := range 100 {
+			deploy(t, f, fn(fmt.Sprint(i), nil))
+		}
+		time.Sleep(time.Second)
+		if n, _ := s.count(); n > 6 {
+			t.Errorf("%d starts in a second, of one at a time", n)
+		}
+		began := time.Now()
+		for _, name := range []string{"99", "50", "98"} {
+			if res, err := call(f, name, ""); err != nil || res.Failure != nil {
+				t.Fatal(err, res.Failure)
+			}
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("three calls waited %v behind the prewarmed", took)
+		}
+		time.Sleep(time.Minute)
+		if n, live := s.count(); n != 100 || live != 100 {
+			t.Errorf("%d starts, %d live", n, live)
+		}
+	})
+}
+
 func TestWithoutPrewarmingNothingStays(t *testing.T) {
 	s := &fakes{}
 	room(t, s, Options{NoPrewarm: true, IdleTTL: 10 * time.Second}, func(t *testing.T, f *Functions) {
