@@ -19,37 +19,7 @@ const (
 	maxBytes = 1 << 20 // written by one batch before it is closed
 	slowOp   = 2 * time.Millisecond
 	bigOp    = 4 << 20 // bytes written by one operation that are worth a line in the log
-	hotKeys  = 4096    // values that the executor remembers
-	hotValue = 64      // bytes of the longest of them
 )
-
-// hot are small values of the durable state that the executor has read lately: versions, counters,
-// leases, which many operations ask for. Being the only writer, it can keep them in step.
-type hot map[string][]byte
-
-func (h hot) remember(key, val []byte) {
-	if len(val) > hotValue {
-		return
-	}
-	if len(h) >= hotKeys {
-		clear(h)
-	}
-	h[string(key)] = val
-}
-
-// follow takes over what a commit has changed.
-func (h hot) follow(w *writes) {
-	for k, e := range w.entries {
-		if _, ok := h[k]; !ok {
-			continue
-		}
-		if e.val == nil || len(e.val) > hotValue {
-			delete(h, k)
-		} else {
-			h[k] = e.val
-		}
-	}
-}
 
 // op is an Update on its way.
 type op struct {
@@ -136,9 +106,8 @@ func (s *Store) run(o *op, b *writes) {
 	s.now = max(s.now, start.UnixMilli())
 	// The executor alone replaces the last snapshot, so that it need not count itself as its user.
 	tx := &txn{
-		reader: reader{snap: s.last.snap, ctx: context.Background()},
+		reader: reader{snapshot: s.last, recent: s.recent, ctx: context.Background()},
 		batch:  b,
-		hot:    s.hot,
 		own:    writes{entries: map[string]entry{}},
 		now:    s.now,
 	}
@@ -192,8 +161,9 @@ func (s *Store) commit(b *writes) error {
 	if err := batch.Commit(pebble.Sync); err != nil {
 		return fmt.Errorf("%w: %v", kv.ErrUnavailable, err)
 	}
-	s.publish()
-	s.hot.follow(b)
+	next := s.last.commit + 1
+	s.recent.follow(b, next)
+	s.publish(next)
 	return nil
 }
 
@@ -238,7 +208,6 @@ func (w *writes) add(o *writes) {
 type txn struct {
 	reader
 	batch *writes // of operations before this one
-	hot   hot
 	own   writes
 	now   int64
 	err   error
@@ -251,14 +220,7 @@ func (t *txn) Get(key []byte) ([]byte, bool, error) {
 	if e, ok := t.batch.entries[string(key)]; ok {
 		return e.val, e.val != nil, nil
 	}
-	if val, ok := t.hot[string(key)]; ok {
-		return val, true, nil
-	}
-	val, ok, err := t.reader.Get(key)
-	if ok {
-		t.hot.remember(key, val)
-	}
-	return val, ok, err
+	return t.reader.Get(key)
 }
 
 func (t *txn) GetMany(keys [][]byte) ([][]byte, error) { return getMany(t, keys) }

@@ -35,8 +35,9 @@ import (
 // Options are the settings of Open. Log is needed, the rest has defaults.
 type Options struct {
 	Log      *slog.Logger
-	Cache    int64 // bytes of cached blocks; 0 is 8 MiB
+	Cache    int64 // bytes of cached blocks and memory tables; 0 is 16 MiB
 	MemTable int   // bytes that one memory table grows to (from 256 KiB); 0 is 4 MiB
+	Recent   int   // bytes of single values that are remembered beside blocks; 0 is 8 MiB
 	// Reserve is how many bytes of the disk writes leave free, and fail with kv.ErrUnavailable before
 	// they take them: Pebble ends the process when a disk fills under it. 0 is 16 MiB.
 	Reserve uint64
@@ -68,7 +69,7 @@ type Store struct {
 	ops     chan *op
 	stopped chan struct{} // closed when the executor has ended
 	now     int64         // the executor's own
-	hot     hot           // the executor's own
+	recent  *recent
 
 	mu   sync.Mutex // guards last and the counts of its users
 	last *snapshot  // durable
@@ -84,7 +85,10 @@ var _ kv.Store = (*Store)(nil)
 // at a time; for another one the error is a sluice.Error of kind Unavailable.
 func Open(dir string, o Options) (*Store, error) {
 	if o.Cache <= 0 {
-		o.Cache = 8 << 20
+		o.Cache = 16 << 20
+	}
+	if o.Recent <= 0 {
+		o.Recent = 8 << 20
 	}
 	if o.MemTable <= 0 {
 		o.MemTable = 4 << 20
@@ -107,7 +111,7 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("open store in %s: %w", dir, err)
 	}
-	s := &Store{lock: lock, log: o.Log, dir: dir, reserve: o.Reserve, ops: make(chan *op, maxOps), hot: hot{}, stopped: make(chan struct{})}
+	s := &Store{lock: lock, log: o.Log, dir: dir, reserve: o.Reserve, ops: make(chan *op, maxOps), recent: newRecent(o.Recent), stopped: make(chan struct{})}
 	if s.db, err = pebble.Open(dir, settings(o, lock)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store in %s: %w", dir, err), lock.Close())
 	}
@@ -141,6 +145,7 @@ func settings(o Options, lock *pebble.Lock) *pebble.Options {
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		opts.Levels[i].IndexBlockSize = 64 << 10 // one block indexes some 4 MiB: a look-up needs no index of indexes
 	}
 	return opts
 }
@@ -211,7 +216,7 @@ func (s *Store) View(ctx context.Context, fn func(r kv.Reader) error) error {
 	defer s.views.Done()
 	snap := s.acquire()
 	defer snap.release(s)
-	r := &reader{snap: snap.snap, ctx: ctx, end: time.Now().Add(limits.MaxView)}
+	r := &reader{snapshot: snap, recent: s.recent, ctx: ctx, end: time.Now().Add(limits.MaxView)}
 	defer r.close()
 	return fn(r)
 }
@@ -232,8 +237,9 @@ func (s *Store) Backup(ctx context.Context, dir string) error {
 
 // snapshot is one durable read point, counted by who uses it.
 type snapshot struct {
-	snap  *pebble.Snapshot
-	users atomic.Int64 // Store itself is one while the snapshot is the last
+	snap   *pebble.Snapshot
+	commit uint64       // how many there have been since the store was opened
+	users  atomic.Int64 // Store itself is one while the snapshot is the last
 }
 
 func (s *Store) acquire() *snapshot {
@@ -252,8 +258,8 @@ func (n *snapshot) release(s *Store) {
 }
 
 // publish makes the present state of the database, all of it synced, what readers see.
-func (s *Store) publish() {
-	next := &snapshot{snap: s.db.NewSnapshot()}
+func (s *Store) publish(commit uint64) {
+	next := &snapshot{snap: s.db.NewSnapshot(), commit: commit}
 	next.users.Store(1)
 	s.mu.Lock()
 	old := s.last

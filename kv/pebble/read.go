@@ -19,11 +19,12 @@ var errUnbounded = errors.New("kv: scan with neither Limit nor MaxBytes")
 
 // reader reads one snapshot.
 type reader struct {
-	snap  *pebble.Snapshot
-	ctx   context.Context // this is one request
-	end   time.Time       // zero: no end
-	steps int
-	iters []*iter // open ones
+	*snapshot
+	recent *recent
+	ctx    context.Context // this is one request
+	end    time.Time       // zero: no end
+	steps  int
+	iters  []*iter // open ones
 }
 
 // pause fails when the reader has gone on for too long. It looks at the clock now and then only.
@@ -54,6 +55,9 @@ func (r *reader) Get(key []byte) ([]byte, bool, error) {
 	if len(key) == 0 || key[0] == 0 {
 		return nil, false, nil
 	}
+	if val, ok := r.recent.get(key, r.commit); ok {
+		return val, true, nil
+	}
 	val, closer, err := r.snap.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, false, nil
@@ -62,6 +66,7 @@ func (r *reader) Get(key []byte) ([]byte, bool, error) {
 		return nil, false, fault(err)
 	}
 	val = append(make([]byte, 0, len(val)), val...)
+	r.recent.put(key, val, r.commit)
 	return val, true, closer.Close()
 }
 
