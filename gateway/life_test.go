@@ -321,6 +321,21 @@ func TestServerClosesWhenTheClientDoesNotAnswer(t *testing.T) {
 	}
 }
 
+func TestNobodyFindsAConnectionThatWasClosed(t *testing.T) {
+	t.Parallel()
+	s := start(t, false, Policy{AutoAccept: true}, &handler{})
+	for range 20 {
+		c := s.dial()
+		id := s.List(t.Context(), "", "", sluice.ConnID{}, 0)[0].ID
+		first := s.Close(t.Context(), id, sluice.CloseSpec{})
+		push, again := s.Push(t.Context(), id, sluice.Frame{}), s.Close(t.Context(), id, sluice.CloseSpec{})
+		if first != sluice.Queued || push != sluice.Gone || again != sluice.Gone {
+			t.Errorf("closed %v, push %v, closed again %v", first, push, again)
+		}
+		c.wantClose(1000)
+	}
+}
+
 func TestIDs(t *testing.T) {
 	t.Parallel()
 	a := address{node: 65535, shard: 63, slot: maxSlots - 1, gen: genMask}

@@ -140,7 +140,8 @@ func (g *Gateway) PushMany(ctx context.Context, ids []sluice.ConnID, f sluice.Fr
 	return outs
 }
 
-// Close closes a connection with a code and a reason; the zero code is 1000.
+// Close closes a connection with a code and a reason; the zero code is 1000. When it returns, nobody finds
+// the connection any more. The outcome is zero when that took longer than ctx.
 func (g *Gateway) Close(ctx context.Context, id sluice.ConnID, spec sluice.CloseSpec) sluice.Outcome {
 	at, out := g.locate(id)
 	if at.node != 0 {
@@ -149,22 +150,38 @@ func (g *Gateway) Close(ctx context.Context, id sluice.ConnID, spec sluice.Close
 	if out != sluice.Queued {
 		return out
 	}
-	return g.closeHere(id, spec)
-}
-
-func (g *Gateway) closeHere(id sluice.ConnID, spec sluice.CloseSpec) sluice.Outcome {
-	at, out := g.locate(id)
-	if out != sluice.Queued {
-		return out
-	}
-	if !at.shard.loop.Post(func() {
-		if at.conn.gen() == at.gen {
-			at.shard.shut(at.conn, sluice.ServerClose, spec)
-		}
-	}) {
+	was := make(chan bool, 1)
+	if !at.shut(spec, was) {
 		return sluice.Gone
 	}
-	return sluice.Queued
+	select {
+	case open := <-was:
+		if open {
+			return sluice.Queued
+		}
+	case <-ctx.Done():
+		return 0
+	case <-g.done:
+	}
+	return sluice.Gone
+}
+
+// closeHere begins to close a connection of this node. Shards may call it.
+func (g *Gateway) closeHere(id sluice.ConnID, spec sluice.CloseSpec) {
+	if at, out := g.locate(id); out == sluice.Queued {
+		at.shut(spec, make(chan bool, 1))
+	}
+}
+
+// shut has the shard close a connection and say whether it was open. It is false when the shard has ended.
+func (at place) shut(spec sluice.CloseSpec, was chan<- bool) bool {
+	return at.shard.loop.Post(func() {
+		found := at.conn.gen() == at.gen && at.conn.state() == open
+		if found {
+			at.shard.shut(at.conn, sluice.ServerClose, spec)
+		}
+		was <- found
+	})
 }
 
 // Get returns a snapshot of an open connection. Its maps are shared and must not be changed.
