@@ -1,6 +1,8 @@
 package sluice
 
 import (
+	"context"
+	"io"
 	"net/http"
 	"time"
 )
@@ -25,6 +27,20 @@ type Invocation struct {
 	HTTP      *HTTPRequest      // InvokeHTTP only
 	Conn      ConnID            // the connection that caused it, for logs and traces; may be zero
 	Attrs     map[string]string // what a dialect hands its own Starter (trace header, client context …)
+	// Stream takes the answer of a function that streams it, if its runtime can: the Result has no Payload
+	// and no HTTP then. nil has it collected.
+	Stream Stream
+}
+
+// Stream takes an answer while a function makes it. Its methods are called by one goroutine at a time, and
+// none any more when the invocation has returned.
+type Stream interface {
+	// Begin comes once, before all bytes. head is nil when the function tells nothing of its answer; its
+	// Status is 0 when the function has named headers only.
+	Begin(head *HTTPResponse)
+	// Write takes the next bytes, and keeps none of them. The function may have to wait for it, but it must
+	// return when ctx ends; after an error nobody listens to the function, which runs on.
+	Write(ctx context.Context, p []byte) error
 }
 
 // HTTPRequest is the head of an HTTP call to a function.
@@ -36,6 +52,12 @@ type HTTPRequest struct {
 	Header   http.Header
 	Remote   string // the client's address without port
 	URI      string // the full request URI as the client sent it
+
+	// Upgrade takes the client's connection over when the function's server has answered 101 (Switching
+	// Protocols), and gives the client that answer; nil: it cannot be taken. The call lasts as long as the
+	// connection, which whoever took it closes. A read that fails with os.ErrDeadlineExceeded means that
+	// this server stops.
+	Upgrade func(answer *HTTPResponse) (io.ReadWriteCloser, error) `json:"-"`
 }
 
 // HTTPResponse is the head of a function's HTTP answer; its body is Result.Payload.

@@ -197,6 +197,11 @@ func (f *Functions) Invoke(ctx context.Context, inv sluice.Invocation) (sluice.R
 	if inv.RequestID == "" {
 		inv.RequestID = sluice.NewRequestID()
 	}
+	if inv.Stream != nil {
+		t := &tap{caller: ctx, to: inv.Stream}
+		defer t.shut()
+		inv.Stream = t
+	}
 	for {
 		p, err := f.enter(&inv)
 		if err != nil {

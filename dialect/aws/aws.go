@@ -166,6 +166,12 @@ func (k caller) Invoke(ctx context.Context, app sluice.AppName, arn string, payl
 	return res, err
 }
 
+// Stream is Invoke for an answer that is taken as it comes.
+func (k caller) Stream(ctx context.Context, app sluice.AppName, arn string, payload []byte, to sluice.Stream) (sluice.Result, error) {
+	_, res, err := k.c.lambda.Invoke(ctx, lambda.Call{App: app, Name: lambda.TargetOf(arn), Payload: payload, Stream: to})
+	return res, err
+}
+
 // Call does what an integration asks of another service.
 func (k caller) Call(ctx context.Context, _ sluice.AppName, service, action string, body []byte) (int, []byte, error) {
 	if service == "dynamodb" {

@@ -59,6 +59,9 @@ type call struct {
 	done chan sluice.Result // 1 slot
 	http *sluice.HTTPResponse
 	body []byte // while CHUNKs come
+
+	stream sluice.Stream // takes what comes in its place; nil when nobody does
+	ctx    context.Context
 }
 
 var errDead = errors.New("the process has ended")
@@ -112,7 +115,7 @@ func (i *instance) handle(f frame) {
 			return
 		}
 		var head *sluice.HTTPResponse
-		if meta.Status != 0 {
+		if meta.Status != 0 || len(meta.Headers) > 0 {
 			head = &sluice.HTTPResponse{Status: meta.Status, Header: meta.Headers}
 		}
 		if f.flags&flagMore == 0 {
@@ -120,10 +123,15 @@ func (i *instance) handle(f frame) {
 			return
 		}
 		i.mu.Lock()
-		if c := i.calls[f.id]; c != nil {
+		c := i.calls[f.id]
+		if c != nil {
 			c.http, c.body = head, f.body
 		}
 		i.mu.Unlock()
+		if c != nil && c.stream != nil {
+			c.stream.Begin(head)
+			c.stream.Write(c.ctx, f.body)
+		}
 	case frameChunk:
 		i.chunk(f)
 	case frameError:
@@ -147,6 +155,14 @@ func (i *instance) chunk(f frame) {
 	c := i.calls[f.id]
 	if c == nil || l == nil {
 		i.mu.Unlock()
+		return
+	}
+	if c.stream != nil {
+		i.mu.Unlock()
+		c.stream.Write(c.ctx, f.body) // it knows of its error itself
+		if f.flags&flagMore == 0 {
+			i.answer(f.id, sluice.Result{})
+		}
 		return
 	}
 	c.body = append(c.body, f.body...)
@@ -348,7 +364,7 @@ func (i *instance) InvokeFor(ctx, caller context.Context, inv *sluice.Invocation
 	if err != nil {
 		return res, nil, err
 	}
-	c, err := i.send(frameInvoke, meta, inv.Payload, inv.RequestID)
+	c, err := i.send(&call{rid: inv.RequestID, stream: inv.Stream, ctx: ctx}, frameInvoke, meta, inv.Payload)
 	if err != nil {
 		return res, nil, err
 	}
@@ -376,8 +392,8 @@ func (i *instance) invoked(res sluice.Result) sluice.Result {
 }
 
 // send sends a request, whose answer somebody must wait for.
-func (i *instance) send(kind byte, meta, body []byte, rid string) (*call, error) {
-	c := &call{rid: rid, done: make(chan sluice.Result, 1)}
+func (i *instance) send(c *call, kind byte, meta, body []byte) (*call, error) {
+	c.done = make(chan sluice.Result, 1)
 	i.mu.Lock()
 	if i.retired {
 		i.mu.Unlock()
@@ -444,7 +460,7 @@ func (i *instance) abandon(ctx context.Context, c *call) sluice.Result {
 
 // hook runs one life cycle function.
 func (i *instance) hook(ctx context.Context, which string) (sluice.Result, error) {
-	c, err := i.send(frameHook, hookMeta(deadlineMs(ctx), which), nil, "")
+	c, err := i.send(&call{}, frameHook, hookMeta(deadlineMs(ctx), which), nil)
 	if err != nil {
 		return sluice.Result{}, err
 	}

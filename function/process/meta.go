@@ -30,7 +30,7 @@ type httpMeta struct {
 
 // invokeMeta writes INVOKE's meta; by hand in the common case, which is a request id and a deadline.
 func invokeMeta(ctx context.Context, inv *sluice.Invocation) ([]byte, error) {
-	if inv.Kind == sluice.InvokeEvent && len(inv.Attrs) == 0 && plainText(inv.RequestID) {
+	if inv.Kind == sluice.InvokeEvent && inv.Stream == nil && len(inv.Attrs) == 0 && plainText(inv.RequestID) {
 		b := make([]byte, 0, 80)
 		b = append(append(b, `{"rid":"`...), inv.RequestID...)
 		b = append(b, `","deadline":`...)
@@ -42,7 +42,8 @@ func invokeMeta(ctx context.Context, inv *sluice.Invocation) ([]byte, error) {
 		Kind     string            `json:"kind,omitempty"`
 		HTTP     *httpMeta         `json:"http,omitempty"`
 		Attrs    map[string]string `json:"attrs,omitempty"`
-	}{RID: inv.RequestID, Deadline: deadlineMs(ctx), Attrs: inv.Attrs}
+		Stream   bool              `json:"stream,omitempty"` // the answer is wanted as it comes
+	}{RID: inv.RequestID, Deadline: deadlineMs(ctx), Attrs: inv.Attrs, Stream: inv.Stream != nil}
 	if h := inv.HTTP; inv.Kind == sluice.InvokeHTTP && h != nil {
 		meta.Kind = "http"
 		meta.HTTP = &httpMeta{Method: h.Method, Path: h.Path, Query: h.RawQuery, Host: h.Host, Headers: h.Header, Remote: h.Remote, URI: h.URI}

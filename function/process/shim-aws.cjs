@@ -58,7 +58,7 @@ function context(call) {
 
 exports.invoke = (fn, call) => {
   const event = call.body.length ? JSON.parse(call.body.toString()) : {};
-  return fn[STREAMING] ? stream(fn, event, context(call)) : settle(fn, event, context(call));
+  return fn[STREAMING] ? stream(fn, event, context(call), call) : settle(fn, event, context(call));
 };
 
 // settle runs a function that answers by its promise, its callback or its context.
@@ -96,12 +96,30 @@ function stalled(over) {
   });
 }
 
-// stream runs a function that writes its answer to a stream. The answer goes out when it is whole; one
-// with a head looks like that of a function which does not stream.
-function stream(fn, event, context) {
+const listed = (v) => (Array.isArray(v) ? v : [v]).map(String);
+
+// headOf is the head of an HTTP answer, or what a function that has none says of its stream.
+function headOf(out) {
+  const { statusCode = 200, headers = {}, cookies } = out.head || {};
+  if (!out.head) return out.contentType ? { headers: { 'content-type': [out.contentType] } } : null;
+  const list = {};
+  for (const [name, v] of Object.entries(headers)) if (v !== undefined && v !== null) list[name.toLowerCase()] = listed(v);
+  if (cookies) list['set-cookie'] = listed(cookies);
+  return { status: Number(statusCode), headers: list };
+}
+
+// stream runs a function that writes its answer to a stream. For a caller who does not read it as it comes
+// it goes out when it is whole; one with a head looks like that of a function which does not stream then.
+function stream(fn, event, context, call) {
   return new Promise((resolve, reject) => {
     const parts = [];
-    const out = new Writable({ write(chunk, encoding, cb) { parts.push(Buffer.from(chunk, encoding)); cb(); } });
+    const write = (chunk) => (call.stream ? rt.send(call, headOf(out), chunk) : parts.push(chunk));
+    const out = new Writable({
+      write(chunk, encoding, cb) {
+        try { write(Buffer.from(chunk, encoding)); } catch (err) { return cb(err); }
+        cb();
+      },
+    });
     out.setContentType = (type) => { out.contentType = type; };
     let over = false;
     const callOff = stalled(() => over);
@@ -112,11 +130,12 @@ function stream(fn, event, context) {
       f(v);
     };
     const finish = end(() => {
+      if (call.stream && !call.begun) rt.send(call, headOf(out), Buffer.alloc(0));
       const body = Buffer.concat(parts);
-      resolve(out.head ? json({ statusCode: 200, ...out.head, body: body.toString('base64'), isBase64Encoded: true }) : { body });
+      resolve(call.stream ? { body } : out.head ? json({ statusCode: 200, ...out.head, body: body.toString('base64'), isBase64Encoded: true }) : { body });
     });
     const fail = end((err) => reject(error(err)));
-    out.on('finish', finish).on('error', fail);
+    out.on('finish', () => { try { finish(); } catch (err) { reject(err); } }).on('error', fail);
     Promise.resolve(fn(event, out, context)).then(() => out.end(), fail);
   });
 }

@@ -154,7 +154,7 @@ async function start(load) {
   process.argv.length = 2;
   if (spec.egress) require('./egress.cjs')(spec.egress);
   if (spec.conc > 1) storage = new (require('async_hooks').AsyncLocalStorage)();
-  dialect.setup({ spec, log, whenIdle, die });
+  dialect.setup({ spec, log, whenIdle, die, send });
   try {
     handler = await find(spec.root, spec.handler, dialect.endings);
     for (const [which, name] of Object.entries(spec.hooks)) hooks[which] = await find(spec.root, name, dialect.endings);
@@ -185,6 +185,7 @@ function run(call, work) {
   calls.set(call.id, call);
   if (!storage) current = call;
   const done = (r) => end(call, () => {
+    if (call.begun) return answer(CHUNK, call.id, null, r.body);
     const n = typeof r.body === 'string' ? Buffer.byteLength(r.body) : r.body.length;
     if (n > spec.max) return answer(ERROR, call.id, ...failure('big', new Error(`the answer has ${n} bytes, more than ${spec.max}`)));
     answer(RESULT, call.id, r.status ? { status: r.status, headers: r.headers } : null, r.body);
@@ -192,6 +193,17 @@ function run(call, work) {
   const failed = (err) => end(call, () => answer(ERROR, call.id, ...failure('handled', err)));
   const go = () => { try { work().then(done, failed); } catch (err) { failed(err); } };
   if (storage) storage.run(call, go); else go();
+}
+
+// send sends a part of an answer that is still being made; what comes with the first is its head.
+function send(call, head, body) {
+  if (!calls.has(call.id)) return;
+  flush();
+  let i = 0;
+  do {
+    writeAll(frame(call.begun ? CHUNK : RESULT, MORE, call.id, call.begun ? null : head, body.subarray(i, i + PIECE)));
+    call.begun = true;
+  } while ((i += PIECE) < body.length);
 }
 
 function end(call, tell) {

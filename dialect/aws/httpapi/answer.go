@@ -50,7 +50,8 @@ func answer(w http.ResponseWriter, r *http.Request, payload []byte, v1 bool) err
 	h := w.Header()
 	for name, v := range res.Headers {
 		if v != nil {
-			set(h, name, text(v))
+			h.Del(name)
+			add(h, name, text(v))
 		}
 	}
 	for name, vals := range res.Multi {
@@ -112,13 +113,13 @@ func bodyOf(res *response, v1 bool) ([]byte, error) {
 	return body, nil
 }
 
-// set sets a header of the answer, but for those that are ours.
-func set(h http.Header, name, v string) {
+// add adds a header to the answer, but for those that are ours.
+func add(h http.Header, name, v string) {
 	switch strings.ToLower(name) {
 	case "connection", "transfer-encoding", "content-length", "keep-alive", "upgrade":
 		return
 	}
-	h.Set(name, v)
+	h.Add(name, v)
 }
 
 func text(v any) string {

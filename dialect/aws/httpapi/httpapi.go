@@ -33,6 +33,8 @@ const (
 // Functions calls the function behind an ARN, an integration URI or a name of an app's template.
 type Functions interface {
 	Invoke(ctx context.Context, app sluice.AppName, arn string, payload []byte, conn sluice.ConnID) (sluice.Result, error)
+	// Stream is Invoke for an answer that is taken as it comes.
+	Stream(ctx context.Context, app sluice.AppName, arn string, payload []byte, to sluice.Stream) (sluice.Result, error)
 }
 
 // Options are what APIs are served with. All but Client and Log are needed.

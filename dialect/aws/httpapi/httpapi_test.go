@@ -19,6 +19,7 @@ import (
 // functions answers calls by the name of the function, and keeps the last event.
 type functions struct {
 	answers map[string]func(event map[string]any) (sluice.Result, error)
+	streams map[string]func(context.Context, sluice.Stream) (sluice.Result, error)
 	last    map[string]any
 	calls   int
 }
@@ -34,6 +35,13 @@ func (f *functions) Invoke(_ context.Context, _ sluice.AppName, arn string, payl
 		return sluice.Result{}, sluice.Errorf(sluice.Missing, "no function %s", arn)
 	}
 	return a(f.last)
+}
+
+func (f *functions) Stream(ctx context.Context, app sluice.AppName, arn string, payload []byte, to sluice.Stream) (sluice.Result, error) {
+	if f.streams[arn] == nil {
+		return f.Invoke(ctx, app, arn, payload, sluice.ConnID{})
+	}
+	return f.streams[arn](ctx, to)
 }
 
 func says(payload string) func(map[string]any) (sluice.Result, error) {

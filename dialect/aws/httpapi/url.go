@@ -16,6 +16,7 @@ type FunctionURL struct {
 	name string
 	id   string
 	iam  bool
+	live bool
 	cors *apispec.CORS
 }
 
@@ -24,13 +25,14 @@ type URLSettings struct {
 	ID       string // of the address
 	Function string // name or ARN, with an alias if need be
 	IAM      bool   // AuthType AWS_IAM
+	Stream   bool   // InvokeMode RESPONSE_STREAM
 	CORS     *apispec.CORS
 }
 
 // NewURL makes the handler of a function's address.
 func NewURL(o Options, s URLSettings) *FunctionURL {
 	o.fill()
-	return &FunctionURL{o: o, name: s.Function, id: s.ID, iam: s.IAM, cors: s.CORS}
+	return &FunctionURL{o: o, name: s.Function, id: s.ID, iam: s.IAM, live: s.Stream, cors: s.CORS}
 }
 
 // ServeHTTP serves one request.
@@ -64,8 +66,17 @@ func (u *FunctionURL) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		q.auth = iamContext(signed.KeyID)
 	}
-	res, err := u.o.Functions.Invoke(r.Context(), u.o.App, u.name, q.event(), sluice.ConnID{})
+	out := &flow{Live: Live{W: c.w}}
+	var res sluice.Result
+	if u.live {
+		res, err = u.o.Functions.Stream(r.Context(), u.o.App, u.name, q.event(), out)
+	} else {
+		res, err = u.o.Functions.Invoke(r.Context(), u.o.App, u.name, q.event(), sluice.ConnID{})
+	}
 	switch {
+	case out.begun && (err != nil || res.Failure != nil):
+		panic(http.ErrAbortHandler) // so the client sees that this is not all
+	case out.begun:
 	case sluice.KindOf(err) == sluice.Throttled:
 		fail(c.w, http.StatusTooManyRequests, "Too Many Requests")
 	case err != nil:

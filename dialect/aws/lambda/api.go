@@ -167,7 +167,7 @@ func (a *API) invoke(w http.ResponseWriter, r *http.Request, app sluice.AppName,
 func (a *API) header(w http.ResponseWriter, f *Function, qualifier string, res *sluice.Result, c Call) []byte {
 	h := w.Header()
 	h.Set("X-Amz-Executed-Version", f.version(qualifier))
-	h.Set("X-Amzn-Trace-Id", cmp.Or(c.Trace, newTrace()))
+	h.Set("X-Amzn-Trace-Id", c.Trace)
 	if c.Tail {
 		h.Set("X-Amz-Log-Result", base64.StdEncoding.EncodeToString(res.LogTail))
 	}

@@ -182,6 +182,7 @@ type Call struct {
 	Trace     string        // X-Amzn-Trace-Id
 	Tail      bool          // the result's LogTail is wanted whole
 	Conn      sluice.ConnID // the connection that caused it
+	Stream    sluice.Stream // takes the answer of a function that streams; nil has it whole
 }
 
 // Resolve is the function that a name (see ParseName) and a qualifier mean for somebody of an app.
@@ -229,7 +230,7 @@ func (l *Lambda) invocation(c Call) (*Function, sluice.Invocation, error) {
 	if len(c.Payload) == 0 {
 		c.Payload = []byte("{}")
 	}
-	inv := sluice.Invocation{App: f.App, Function: f.Spec.Name, Qualifier: qualifier, RequestID: cmp.Or(c.RequestID, NewRequestID()), Payload: c.Payload, Conn: c.Conn,
+	inv := sluice.Invocation{App: f.App, Function: f.Spec.Name, Qualifier: qualifier, RequestID: cmp.Or(c.RequestID, NewRequestID()), Payload: c.Payload, Conn: c.Conn, Stream: c.Stream,
 		Attrs: map[string]string{"arn": arn, "trace": cmp.Or(c.Trace, newTrace())}}
 	if c.Client != "" {
 		inv.Attrs["client"] = c.Client

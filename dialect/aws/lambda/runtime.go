@@ -1,10 +1,8 @@
 package lambda
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -410,6 +408,12 @@ func (e *environment) response(w http.ResponseWriter, r *http.Request) {
 	if t == nil {
 		return
 	}
+	if mode == "streaming" && t.inv.Stream != nil {
+		res := relay(r, t)
+		accepted(w)
+		t.done <- res
+		return
+	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxResponse+1))
 	switch {
 	case err != nil:
@@ -418,9 +422,8 @@ func (e *environment) response(w http.ResponseWriter, r *http.Request) {
 	case len(body) > maxResponse:
 		t.done <- sluice.Result{Failure: hugeResponse()}
 		refuseRuntime(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", fmt.Sprintf("Exceeded maximum allowed payload size (%d bytes).", maxResponse))
-	case r.Trailer.Get("Lambda-Runtime-Function-Error-Type") != "": // it failed in the midst of a stream
-		said, _ := base64.StdEncoding.DecodeString(r.Trailer.Get("Lambda-Runtime-Function-Error-Body"))
-		t.done <- sluice.Result{Failure: failureOf(sluice.Handled, r.Trailer.Get("Lambda-Runtime-Function-Error-Type"), said)}
+	case trailed(r) != nil:
+		t.done <- sluice.Result{Failure: trailed(r)}
 		accepted(w)
 	default:
 		if r.Header.Get("Content-Type") == streamedHTTP {
@@ -433,28 +436,6 @@ func (e *environment) response(w http.ResponseWriter, r *http.Request) {
 
 func hugeResponse() *sluice.Failure {
 	return &sluice.Failure{Kind: sluice.TooBig, Type: "Function.ResponseSizeTooLarge", Message: "the response is too large"}
-}
-
-// streamedHTTP is the type of a response that begins with the head of an HTTP answer.
-const streamedHTTP = "application/vnd.awslambda.http-integration-response"
-
-// unstream turns such a response into the object of a buffered one; what has no head stays as it is.
-func unstream(body []byte) []byte {
-	head, rest, ok := bytes.Cut(body, make([]byte, 8))
-	var o map[string]json.RawMessage
-	if !ok || json.Unmarshal(head, &o) != nil || o == nil {
-		return body
-	}
-	text, _ := json.Marshal(base64.StdEncoding.EncodeToString(rest)) // texts always marshal
-	o["body"], o["isBase64Encoded"] = text, json.RawMessage("true")
-	if o["statusCode"] == nil {
-		o["statusCode"] = json.RawMessage("200")
-	}
-	b, err := json.Marshal(o)
-	if err != nil {
-		return body
-	}
-	return b
 }
 
 // failure takes what went wrong in a call.

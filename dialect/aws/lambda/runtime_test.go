@@ -1,9 +1,12 @@
 package lambda
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -254,6 +257,19 @@ func TestProgramsOfLayersAndOfGo1(t *testing.T) {
 	invoke(t, in, `{}`)
 	in, _ = started(t, func(v *function.Version) { v.Root, v.Spec.Runtime, v.Spec.Handler = opt, "go1.x", "main" })
 	invoke(t, in, `{}`)
+}
+
+func FuzzHead(f *testing.F) {
+	f.Add([]byte(`{"statusCode":200,"headers":{"a":["b",1]},"cookies":["a"]}` + "\x00\x00\x00\x00\x00\x00\x00\x00body"))
+	f.Add([]byte("{}\x00\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := bufio.NewReaderSize(bytes.NewReader(b), 4<<10)
+		head := readHead(r)
+		rest, err := io.ReadAll(r)
+		if err != nil || head == nil && !bytes.Equal(rest, b) || head != nil && !bytes.HasSuffix(b, rest) {
+			t.Errorf("%q, %v: %+v", rest, err, head)
+		}
+	})
 }
 
 func FuzzUnstream(f *testing.F) {

@@ -14,6 +14,6 @@ func URLOf(app sluice.AppName, f *sluice.Function) httpapi.URLSettings {
 	e := extraOf(f)
 	return httpapi.URLSettings{
 		ID: apispec.ID(32, string(app), cmp.Or(f.HTTP.Name, string(f.Name)), "url"), Function: string(f.Name),
-		IAM: f.HTTP.Auth != "anonymous", CORS: e.CORS,
+		IAM: f.HTTP.Auth != "anonymous", Stream: e.invokeMode() == "RESPONSE_STREAM", CORS: e.CORS,
 	}
 }

@@ -83,7 +83,7 @@ func main() {
 			}()
 			post1(at+"/response", pr, "Lambda-Runtime-Function-Response-Mode", "streaming", "Content-Type", "application/octet-stream")
 		case "head":
-			post(at+"/response", `{"statusCode":201,"headers":{"a":"b"}}`+strings.Repeat("\x00", 8)+c.Text, "Lambda-Runtime-Function-Response-Mode", "streaming",
+			post1(at+"/response", strings.NewReader(`{"statusCode":201,"headers":{"a":"b"}}`+strings.Repeat("\x00", 8)+c.Text), "Lambda-Runtime-Function-Response-Mode", "streaming",
 				"Content-Type", "application/vnd.awslambda.http-integration-response")
 		case "broken": // a stream that fails in its midst
 			req, _ := http.NewRequest("POST", base+at+"/response", io.MultiReader(strings.NewReader("some")))
