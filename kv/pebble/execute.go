@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,14 +27,19 @@ type op struct {
 	ctx   context.Context
 	fn    func(kv.Txn) error
 	taken atomic.Bool // by the executor, which will run it, or by its caller, who gave up
-	err   error       // set before done is closed
+	err   error       // set before done gets its value
 	done  chan struct{}
 }
 
 // Update runs fn in the executor. An operation whose ctx ends before its turn is not run; one that is
 // running is waited for.
 func (s *Store) Update(ctx context.Context, _ kv.Locks, fn func(tx kv.Txn) error) error {
-	o := &op{ctx: ctx, fn: fn, done: make(chan struct{})}
+	o, _ := s.idle.Get().(*op)
+	if o == nil {
+		o = &op{done: make(chan struct{}, 1)}
+	}
+	o.ctx, o.fn, o.err = ctx, fn, nil
+	o.taken.Store(false)
 	if err := s.hand(o); err != nil {
 		return err
 	}
@@ -45,7 +51,10 @@ func (s *Store) Update(ctx context.Context, _ kv.Locks, fn func(tx kv.Txn) error
 		}
 		<-o.done // fn may be writing its caller's variables; and the outcome is near
 	}
-	return o.err
+	err := o.err
+	o.ctx, o.fn = nil, nil
+	s.idle.Put(o)
+	return err
 }
 
 func (s *Store) hand(o *op) error {
@@ -69,8 +78,9 @@ func (s *Store) hand(o *op) error {
 func (s *Store) execute() {
 	defer close(s.stopped)
 	batch := make([]*op, 0, maxOps)
+	b := &writes{}
 	for first := range s.ops {
-		b := &writes{entries: map[string]entry{}}
+		b.reset()
 		batch = append(batch[:0], first)
 		s.run(first, b)
 	fill:
@@ -91,7 +101,7 @@ func (s *Store) execute() {
 			if err != nil && o.err == nil {
 				o.err = err
 			}
-			close(o.done)
+			o.done <- struct{}{}
 			batch[i] = nil
 		}
 	}
@@ -108,19 +118,20 @@ func (s *Store) run(o *op, b *writes) {
 	tx := &txn{
 		reader: reader{snapshot: s.last, recent: s.recent, ctx: context.Background()},
 		batch:  b,
-		own:    writes{entries: map[string]entry{}},
+		own:    &s.own,
 		now:    s.now,
 	}
+	s.own.reset()
 	o.err = call(o.fn, tx)
 	tx.close()
 	if o.err == nil {
 		o.err = tx.err
 	}
 	if took := time.Since(start); took > slowOp || tx.own.bytes > bigOp {
-		s.log.Debug("store: a heavy operation", "took", took, "bytes", tx.own.bytes, "keys", len(tx.own.entries))
+		s.log.Debug("store: a heavy operation", "took", took, "bytes", tx.own.bytes, "keys", len(tx.own.list))
 	}
 	if o.err == nil {
-		b.add(&tx.own)
+		b.add(tx.own)
 	}
 }
 
@@ -136,20 +147,20 @@ func call(fn func(kv.Txn) error, tx kv.Txn) (err error) {
 
 // commit makes the batch durable and visible.
 func (s *Store) commit(b *writes) error {
-	if len(b.entries) == 0 {
+	if len(b.list) == 0 {
 		return nil
 	}
 	if err := s.room(b.bytes); err != nil {
 		return err
 	}
-	batch := s.db.NewBatchWithSize(b.bytes + 16*len(b.entries) + 64)
+	batch := s.db.NewBatchWithSize(b.bytes + 16*len(b.list) + 64)
 	defer batch.Close()
-	for k, e := range b.entries {
+	for _, w := range b.list {
 		var err error
-		if e.val == nil {
-			err = batch.Delete([]byte(k), nil)
+		if w.val == nil {
+			err = batch.Delete([]byte(w.key), nil)
 		} else {
-			err = batch.Set([]byte(k), e.val, nil)
+			err = batch.Set([]byte(w.key), w.val, nil)
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %v", kv.ErrUnavailable, err)
@@ -187,18 +198,67 @@ func (s *Store) room(n int) error {
 	return nil
 }
 
-// entry is a written value; nil says deleted (an empty value is not nil).
-type entry struct{ val []byte }
+// written is what became of a key: its value, or nil when it was deleted (an empty value is not nil).
+type written struct {
+	key string
+	val []byte
+}
 
-// writes lie over a snapshot.
+// fewWrites are found without an index.
+const fewWrites = 8
+
+// writes lie over a snapshot. Each key is in the list once.
 type writes struct {
-	entries map[string]entry
-	bytes   int
+	list  []written
+	index map[string]int // where in list; used when it is longer than fewWrites
+	bytes int
+}
+
+// reset forgets all, and keeps the memory unless it is large.
+func (w *writes) reset() {
+	if cap(w.list) > 16*maxOps {
+		*w = writes{}
+		return
+	}
+	clear(w.list)
+	clear(w.index)
+	w.list, w.bytes = w.list[:0], 0
+}
+
+// find is where a key is in the list; -1 when it is not.
+func (w *writes) find(key []byte) int {
+	if len(w.list) > fewWrites {
+		if i, ok := w.index[string(key)]; ok {
+			return i
+		}
+		return -1
+	}
+	return slices.IndexFunc(w.list, func(e written) bool { return e.key == string(key) })
+}
+
+// append adds a key that is not there.
+func (w *writes) append(e written) {
+	w.list = append(w.list, e)
+	switch n := len(w.list); {
+	case n == fewWrites+1:
+		if w.index == nil {
+			w.index = make(map[string]int, 4*fewWrites)
+		}
+		for i, e := range w.list {
+			w.index[e.key] = i
+		}
+	case n > fewWrites:
+		w.index[e.key] = n - 1
+	}
 }
 
 func (w *writes) add(o *writes) {
-	for k, e := range o.entries {
-		w.entries[k] = e
+	for _, e := range o.list {
+		if i := w.find([]byte(e.key)); i >= 0 {
+			w.list[i].val = e.val
+		} else {
+			w.append(e)
+		}
 	}
 	w.bytes += o.bytes
 }
@@ -208,17 +268,17 @@ func (w *writes) add(o *writes) {
 type txn struct {
 	reader
 	batch *writes // of operations before this one
-	own   writes
+	own   *writes
 	now   int64
 	err   error
 }
 
 func (t *txn) Get(key []byte) ([]byte, bool, error) {
-	if e, ok := t.own.entries[string(key)]; ok {
-		return e.val, e.val != nil, nil
-	}
-	if e, ok := t.batch.entries[string(key)]; ok {
-		return e.val, e.val != nil, nil
+	for _, w := range []*writes{t.own, t.batch} {
+		if i := w.find(key); i >= 0 {
+			val := w.list[i].val
+			return val, val != nil, nil
+		}
 	}
 	return t.reader.Get(key)
 }
@@ -226,7 +286,7 @@ func (t *txn) Get(key []byte) ([]byte, bool, error) {
 func (t *txn) GetMany(keys [][]byte) ([][]byte, error) { return getMany(t, keys) }
 
 func (t *txn) Scan(lo, hi []byte, o kv.ScanOpts) kv.Iter {
-	return t.scan(lo, hi, o, overlay(lo, hi, o.Reverse, &t.own, t.batch))
+	return t.scan(lo, hi, o, overlay(lo, hi, o.Reverse, t.own, t.batch))
 }
 
 func (t *txn) write(key, val []byte) {
@@ -238,11 +298,15 @@ func (t *txn) write(key, val []byte) {
 		return
 	}
 	t.own.bytes += len(key) + len(val)
-	if len(key) > limits.MaxKey || len(val) > limits.MaxValue || t.own.bytes > limits.MaxTxnBytes || len(t.own.entries) >= limits.MaxTxnKeys {
+	if len(key) > limits.MaxKey || len(val) > limits.MaxValue || t.own.bytes > limits.MaxTxnBytes || len(t.own.list) >= limits.MaxTxnKeys {
 		t.err = kv.ErrTooLarge
 		return
 	}
-	t.own.entries[string(key)] = entry{val}
+	if i := t.own.find(key); i >= 0 {
+		t.own.list[i].val = val
+		return
+	}
+	t.own.append(written{string(key), val})
 }
 
 func (t *txn) Put(key, val []byte) { t.write(key, append(make([]byte, 0, len(val)), val...)) }

@@ -93,24 +93,18 @@ func fault(err error) error {
 	return fmt.Errorf("%w: %v", kv.ErrUnavailable, err)
 }
 
-// written is one key of an overlay.
-type written struct {
-	key string
-	val []byte // nil: deleted
-}
-
 // overlay collects the keys in [lo,hi) of two layers of writes, in the order of the scan.
 func overlay(lo, hi []byte, reverse bool, upper, lower *writes) []written {
 	var list []written
 	within := func(k string) bool { return k >= string(lo) && (hi == nil || k < string(hi)) }
-	for k, e := range upper.entries {
-		if within(k) {
-			list = append(list, written{k, e.val})
+	for _, w := range upper.list {
+		if within(w.key) {
+			list = append(list, w)
 		}
 	}
-	for k, e := range lower.entries {
-		if _, hidden := upper.entries[k]; !hidden && within(k) {
-			list = append(list, written{k, e.val})
+	for _, w := range lower.list {
+		if within(w.key) && upper.find([]byte(w.key)) < 0 {
+			list = append(list, w)
 		}
 	}
 	slices.SortFunc(list, func(a, b written) int {

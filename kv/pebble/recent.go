@@ -83,11 +83,11 @@ func (r *recent) put(key, val []byte, commit uint64) {
 // follow takes over what a new commit has changed. Nobody may see that commit before.
 func (r *recent) follow(w *writes, commit uint64) {
 	r.commit.Store(commit) // from here on nothing older is put
-	for k, e := range w.entries {
-		p := r.part(maphash.String(r.seed, k))
+	for _, e := range w.list {
+		p := r.part(maphash.String(r.seed, e.key))
 		p.mu.Lock()
-		if p.forget(k) && e.val != nil && len(e.val) <= recentValue {
-			p.keep(remembered{k, e.val, commit})
+		if p.forget(e.key) && e.val != nil && len(e.val) <= recentValue {
+			p.keep(remembered{e.key, e.val, commit})
 		}
 		p.mu.Unlock()
 	}
