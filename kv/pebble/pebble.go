@@ -67,7 +67,7 @@ type Store struct {
 	full    bool // the executor's own: the disk was full at the last write
 
 	ops     chan *op
-	idle    sync.Pool // of ops that nobody has any more
+	idle    sync.Pool     // of ops that nobody has any more
 	stopped chan struct{} // closed when the executor has ended
 	now     int64         // the executor's own
 	own     writes        // the executor's own: of the operation that runs
