@@ -17,18 +17,24 @@ import (
 func awsServer(t *testing.T) (env map[string]string, public string) {
 	t.Helper()
 	binary, admin, public := serve(t)
+	return awsEnvironment(t, binary, admin), public
+}
+
+// awsEnvironment is what "sluice env" says of AWS.
+func awsEnvironment(t *testing.T, binary, admin string) map[string]string {
+	t.Helper()
 	out, err := exec.CommandContext(t.Context(), binary, "env", "--admin", admin).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	env = map[string]string{}
+	env := map[string]string{}
 	for line := range strings.Lines(string(out)) {
 		name, v, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
 		if strings.HasPrefix(name, "AWS_") {
 			env[name] = strings.Trim(v, `'"`)
 		}
 	}
-	return env, public
+	return env
 }
 
 // environ is a child's environment: ours, with some variables over it.

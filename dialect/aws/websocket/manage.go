@@ -139,18 +139,14 @@ func (a *APIs) byID(id string) *api {
 	return nil
 }
 
-// only finds the only stage of a name ("" is any) that somebody may use; nil when there is none, or
-// more than one.
-func (a *APIs) only(p access.Principal, name string) *Stage {
-	var found *Stage
+// called are the stages of a name ("" is any) that somebody may use.
+func (a *APIs) called(p access.Principal, name string) []*Stage {
+	var found []*Stage
 	for _, x := range a.all() {
 		for _, one := range x.list {
 			for _, st := range one.stages {
 				if st.may(p) && (name == "" || st.spec.Name == name) {
-					if found != nil {
-						return nil
-					}
-					found = st
+					found = append(found, st)
 				}
 			}
 		}
@@ -234,9 +230,13 @@ func (m *management) admit() *fault {
 		return signatureFault(fail)
 	}
 	m.caller = signed.Principal
-	if m.stage == nil && (len(m.rest) != 2 || m.rest[0] != verbConnections) {
-		if m.stage = m.apis.only(m.caller, m.name); m.stage == nil {
+	if m.stage == nil {
+		one := len(m.rest) == 2 && m.rest[0] == verbConnections // its id leads to its stage
+		switch found := m.apis.called(m.caller, m.name); {
+		case len(found) == 0, !one && len(found) > 1:
 			return denied()
+		case !one:
+			m.stage = found[0]
 		}
 	}
 	if m.stage != nil && !m.stage.may(m.caller) {

@@ -145,6 +145,7 @@ func TestManagementErrorsAreExact(t *testing.T) {
 		{"too fast", strict, post(one)},
 		{"too long", s, request("POST", apiHostName+"/prod/@connections/"+one, strings.Repeat("x", 131_073), "")},
 		{"an unknown stage", s, request("POST", apiHostName+"/nope/@connections/"+one, "x", "")},
+		{"an unknown stage, at the listener of all", s.apis, request("POST", "http://127.0.0.1:4566/Prod/@connections/"+one, "x", "")},
 		{"an unknown API", s.apis, request("POST", "https://nobody1234.execute-api.us-east-1.amazonaws.com/prod/@connections/"+one, "x", "")},
 		{"another app's key", s, request("POST", apiHostName+"/prod/@connections/"+one, "x", "OTHER")},
 		{"an unknown key", s, request("POST", apiHostName+"/prod/@connections/"+one, "x", "NOBODY")},
