@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,9 @@ type Tablestore struct {
 	endpoint, instance string
 	transport          *http.Transport
 
+	reads  gathering[read, *tablestore.RowResult]
+	writes gathering[write, struct{}]
+
 	mu     sync.Mutex // guards what follows; never held during a call
 	creds  Credentials
 	client *tablestore.TableStoreClient
@@ -32,7 +36,10 @@ func NewTablestore(endpoint, instance string) *Tablestore {
 	t := http.DefaultTransport.(*http.Transport).Clone() // with the environment's proxy
 	t.MaxIdleConnsPerHost = 128
 	t.MaxIdleConns = 256
-	return &Tablestore{endpoint: endpoint, instance: instance, transport: t}
+	s := &Tablestore{endpoint: endpoint, instance: instance, transport: t}
+	s.reads.alone, s.reads.call = func(read) string { return "" }, readRows
+	s.writes.alone, s.writes.call = func(w write) string { return w.row }, writeRows
+	return s
 }
 
 // Use makes later calls sign with these credentials. Empty ones are ignored.
@@ -124,16 +131,11 @@ func (t *Tablestore) Create(ctx context.Context, table Table) error {
 func (t *Tablestore) Get(ctx context.Context, table string, key Key) (Row, error) {
 	var row Row
 	err := t.call(ctx, "get from "+table, func(c *tablestore.TableStoreClient) error {
-		resp, err := c.GetRow(&tablestore.GetRowRequest{SingleRowQueryCriteria: &tablestore.SingleRowQueryCriteria{
-			TableName: table, PrimaryKey: primaryKey(key, tablestore.AUTO_INCREMENT), MaxVersion: 1,
-		}})
-		if err != nil {
-			return err
+		found, err := t.reads.ask(read{client: c, table: table, key: primaryKey(key, tablestore.AUTO_INCREMENT), row: rowName(table, key)})
+		if err == nil && len(found.PrimaryKey.PrimaryKeys) > 0 {
+			row = columns(found.Columns)
 		}
-		if len(resp.PrimaryKey.PrimaryKeys) > 0 {
-			row = columns(resp.Columns)
-		}
-		return nil
+		return err
 	})
 	return row, err
 }
@@ -141,20 +143,17 @@ func (t *Tablestore) Get(ctx context.Context, table string, key Key) (Row, error
 // Put implements [Store].
 func (t *Tablestore) Put(ctx context.Context, table string, key Key, row Row, expect Expect) (Key, error) {
 	change := &tablestore.PutRowChange{TableName: table, PrimaryKey: primaryKey(key, tablestore.AUTO_INCREMENT), Condition: condition(expect)}
-	generated := false
-	for _, f := range key {
-		generated = generated || f.Value == nil
-	}
-	if generated {
-		change.SetReturnPk()
-	}
 	for name, value := range row {
 		change.AddColumn(name, value)
 	}
+	if !slices.ContainsFunc(key, func(f Field) bool { return f.Value == nil }) {
+		return key, t.write(ctx, "put into "+table, change, key)
+	}
+	change.SetReturnPk() // a batch's answer has no keys, so this is a call of its own
 	stored := key
 	err := t.call(ctx, "put into "+table, func(c *tablestore.TableStoreClient) error {
 		resp, err := c.PutRow(&tablestore.PutRowRequest{PutRowChange: change})
-		if err == nil && generated {
+		if err == nil {
 			stored = keyOf(&resp.PrimaryKey)
 		}
 		return err
@@ -171,17 +170,19 @@ func (t *Tablestore) Update(ctx context.Context, table string, key Key, set Row,
 	for name, n := range add {
 		change.IncrementColumn(name, n)
 	}
-	return t.call(ctx, "update "+table, func(c *tablestore.TableStoreClient) error {
-		_, err := c.UpdateRow(&tablestore.UpdateRowRequest{UpdateRowChange: change})
-		return err
-	})
+	return t.write(ctx, "update "+table, change, key)
 }
 
 // Delete implements [Store].
 func (t *Tablestore) Delete(ctx context.Context, table string, key Key, expect Expect) error {
 	change := &tablestore.DeleteRowChange{TableName: table, PrimaryKey: primaryKey(key, tablestore.AUTO_INCREMENT), Condition: condition(expect)}
-	return t.call(ctx, "delete from "+table, func(c *tablestore.TableStoreClient) error {
-		_, err := c.DeleteRow(&tablestore.DeleteRowRequest{DeleteRowChange: change})
+	return t.write(ctx, "delete from "+table, change, key)
+}
+
+// write makes a change of a row whose key is known.
+func (t *Tablestore) write(ctx context.Context, what string, change tablestore.RowChange, key Key) error {
+	return t.call(ctx, what, func(c *tablestore.TableStoreClient) error {
+		_, err := t.writes.ask(write{client: c, change: change, row: rowName(change.GetTableName(), key)})
 		return err
 	})
 }
