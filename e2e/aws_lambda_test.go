@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -51,7 +52,13 @@ const lambdaRole = "arn:aws:iam::000000000000:role/any"
 func TestLambdaClients(t *testing.T) {
 	t.Parallel()
 	env, public := awsServer(t)
+	host, gates := streams(t, lambdaClient(env, env["AWS_SECRET_ACCESS_KEY"]))
+	env["GATES"] = gates
 	t.Run("Go", func(t *testing.T) { t.Parallel(); lambdaGo(t, env, public) })
+	t.Run("Go, of streams", func(t *testing.T) {
+		t.Parallel()
+		streamsGo(t, lambdaClient(env, env["AWS_SECRET_ACCESS_KEY"]), public, host, gates)
+	})
 	t.Run("boto3", func(t *testing.T) {
 		t.Parallel()
 		runPython(t, "lambda_functions", environ(env, "SLUICE_PUBLIC="+public)...)
@@ -82,10 +89,16 @@ type said struct {
 	Custom                map[string]any
 }
 
+// lambdaClient is Lambda through the SDK for Go.
+func lambdaClient(env map[string]string, secret string) *lambda.Client {
+	return lambda.New(lambda.Options{Region: "eu-central-1", BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL"]), Retryer: aws.NopRetryer{},
+		Credentials: credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], secret, "")})
+}
+
 func lambdaGo(t *testing.T, env map[string]string, public string) {
 	ctx := t.Context()
 	cred := credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], "")
-	c := lambda.New(lambda.Options{Region: "eu-central-1", BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL"]), Credentials: cred, Retryer: aws.NopRetryer{}})
+	c := lambdaClient(env, env["AWS_SECRET_ACCESS_KEY"])
 	must := func(_ any, err error) {
 		t.Helper()
 		if err != nil {
@@ -233,11 +246,19 @@ func lambdaGo(t *testing.T, env map[string]string, public string) {
 	if conflict := new(types.ResourceConflictException); !errors.As(err, &conflict) {
 		t.Errorf("made twice: %v", err)
 	}
-	wrong := lambda.New(lambda.Options{Region: "eu-central-1", BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL"]), Credentials: credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], "wrong", ""), Retryer: aws.NopRetryer{}})
-	_, err = wrong.ListFunctions(ctx, nil)
-	var api smithy.APIError
-	if !errors.As(err, &api) || api.ErrorCode() != "InvalidSignatureException" {
-		t.Errorf("a wrong signature: %v", err)
+	wrong := lambdaClient(env, "wrong")
+	for what, ask := range map[string]func() error{
+		"Invoke": func() error { _, err := wrong.Invoke(ctx, &lambda.InvokeInput{FunctionName: name}); return err },
+		"InvokeWithResponseStream": func() error {
+			_, err := wrong.InvokeWithResponseStream(ctx, &lambda.InvokeWithResponseStreamInput{FunctionName: name})
+			return err
+		},
+		"ListFunctions": func() error { _, err := wrong.ListFunctions(ctx, nil); return err },
+	} {
+		var api smithy.APIError
+		if err := ask(); !errors.As(err, &api) || api.ErrorCode() != "InvalidSignatureException" || !strings.HasPrefix(api.ErrorMessage(), "The request signature we calculated does not match the signature you provided.") {
+			t.Errorf("%s with a wrong signature: %v", what, err)
+		}
 	}
 
 	must(c.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: name}))
@@ -289,5 +310,16 @@ func lambdaCommands(t *testing.T, env map[string]string) {
 	run("", "delete-function", "--function-name", "cli")
 	if out := run("fails", "get-function", "--function-name", "cli"); !strings.Contains(out, "ResourceNotFoundException") {
 		t.Error(out)
+	}
+	env = maps.Clone(env) // others read it
+	env["AWS_SECRET_ACCESS_KEY"] = "wrong"
+	for _, args := range [][]string{{"invoke", "--function-name", "streams", "out.json"}, {"list-functions"}} {
+		if out := run("fails", args...); !strings.Contains(out, "(InvalidSignatureException)") || !strings.Contains(out, "The request signature we calculated does not match the signature you provided.") {
+			t.Errorf("%s with a wrong signature: %s", args[0], out)
+		}
+	}
+	env["AWS_ACCESS_KEY_ID"] = "AKIANOBODYKNOWSTHIS0"
+	if out := run("fails", "list-functions"); !strings.Contains(out, "(UnrecognizedClientException)") {
+		t.Errorf("a key that nobody knows: %s", out)
 	}
 }

@@ -48,7 +48,32 @@ test('a function lives', async () => {
   await assert.rejects(client.send(new GetFunctionCommand({ FunctionName })), { name: 'ResourceNotFoundException' });
 });
 
+test('an answer comes while it is made', async () => {
+  for (const fail of [false, true]) {
+    const gate = `js-${fail}`;
+    const out = await client.send(new InvokeWithResponseStreamCommand({ FunctionName: 'streams', Payload: JSON.stringify({ gate, fail }) }));
+    let text = '', end, opened = false;
+    for await (const e of out.EventStream) {
+      if (e.PayloadChunk) text += Buffer.from(e.PayloadChunk.Payload).toString();
+      if (e.InvokeComplete) end = e.InvokeComplete;
+      if (!opened && text.includes('one\n\n')) {
+        opened = true;
+        await fetch(`${process.env.GATES}/open/${gate}`);
+      }
+    }
+    const [head, body] = text.split('\0'.repeat(8));
+    assert.equal(JSON.parse(head).statusCode, 202);
+    assert.equal(body, fail ? 'data: one\n\n' : 'data: one\n\ndata: two\n\n');
+    assert.equal(end.ErrorCode, fail ? 'Unhandled' : undefined);
+    if (fail) assert.equal(JSON.parse(end.ErrorDetails).errorType, 'RangeError');
+  }
+});
+
 test('a wrong signature is refused', async () => {
   const wrong = new LambdaClient({ maxAttempts: 1, credentials: { accessKeyId: process.env.AWS_ACCESS_KEY_ID, secretAccessKey: 'wrong' } });
-  await assert.rejects(wrong.send(new InvokeCommand({ FunctionName: 'x' })), { name: 'InvalidSignatureException' });
+  for (const command of [new InvokeCommand({ FunctionName: 'streams' }), new InvokeWithResponseStreamCommand({ FunctionName: 'streams' }), new GetFunctionCommand({ FunctionName: 'streams' })]) {
+    await assert.rejects(wrong.send(command), { name: 'InvalidSignatureException', message: /^The request signature we calculated does not match the signature you provided\./ });
+  }
+  const nobody = new LambdaClient({ maxAttempts: 1, credentials: { accessKeyId: 'AKIANOBODYKNOWSTHIS0', secretAccessKey: 'wrong' } });
+  await assert.rejects(nobody.send(new InvokeCommand({ FunctionName: 'streams' })), { name: 'UnrecognizedClientException' });
 });

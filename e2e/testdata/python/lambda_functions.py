@@ -4,6 +4,7 @@ import io
 import json
 import os
 import unittest
+import urllib.request
 import zipfile
 
 import boto3
@@ -88,6 +89,26 @@ class Lambda(unittest.TestCase):
                      Code={'ZipFile': b'no zip'})
         wrong = boto3.client('lambda', aws_access_key_id=os.environ['AWS_ACCESS_KEY_ID'], aws_secret_access_key='wrong', config=Config(retries={'total_max_attempts': 1}))
         self.refused('InvalidSignatureException', wrong.list_functions)
+        self.refused('InvalidSignatureException', wrong.invoke, FunctionName='streams')
+        self.refused('InvalidSignatureException', wrong.invoke_with_response_stream, FunctionName='streams')
+        nobody = boto3.client('lambda', aws_access_key_id='AKIANOBODYKNOWSTHIS0', aws_secret_access_key='wrong', config=Config(retries={'total_max_attempts': 1}))
+        self.refused('UnrecognizedClientException', nobody.list_functions)
+
+    def test_an_answer_comes_while_it_is_made(self):
+        for fail in (False, True):
+            gate = 'py-%s' % fail
+            out = self.api.invoke_with_response_stream(FunctionName='streams', Payload=json.dumps({'gate': gate, 'fail': fail}))
+            text, end, opened = b'', None, False
+            for e in out['EventStream']:
+                text += e.get('PayloadChunk', {}).get('Payload', b'')
+                end = e.get('InvokeComplete', end)
+                if not opened and b'one\n\n' in text:
+                    opened = True
+                    urllib.request.urlopen(os.environ['GATES'] + '/open/' + gate).close()
+            head, body = text.split(bytes(8))
+            self.assertEqual(202, json.loads(head)['statusCode'])
+            self.assertEqual(b'data: one\n\n' if fail else b'data: one\n\ndata: two\n\n', body)
+            self.assertEqual(('RangeError', 'Unhandled') if fail else (None, None), (json.loads(end.get('ErrorDetails', '{}')).get('errorType'), end.get('ErrorCode')))
 
 
 if __name__ == '__main__':
