@@ -42,7 +42,7 @@ func (s *Server) show(r *deploy.Revision) *client.App {
 	app := &client.App{Name: r.App.Name, Dialect: r.App.Dialect, Revision: r.ID, Deployed: r.Time,
 		WebSocket: []string{}, HTTP: []string{}, Conns: s.gateway.Count(context.Background(), r.App.Name)}
 	base := "http://" + s.publicHost(r.App.Name)
-	if t := s.hosts.table.Load(); t != nil && t.only != nil {
+	if t := s.hosts.table.Load(); t != nil && t.only != nil && t.only.app.Name == r.App.Name {
 		base = publicURL(s.public[0].Addr(), false) // the only app answers for every host
 	}
 	if m := s.hosts.app(r.App.Name); m != nil {

@@ -30,7 +30,7 @@ type hosts struct {
 type hostTable struct {
 	apps   map[sluice.AppName]*mounted
 	byHost map[string]*mounted
-	only   *mounted // the single app, which answers for every host
+	only   *mounted // the single app that answers at all, which does so for every host
 }
 
 type mounted struct {
@@ -39,6 +39,11 @@ type mounted struct {
 	front     *dialect.Front
 	endpoints map[string]*gateway.Endpoint
 	leaving   atomic.Bool // it is being removed: nobody gets in any more
+}
+
+// answers is false of an app that has nothing for clients: a table, or what a cloud's API remembers.
+func (m *mounted) answers() bool {
+	return len(m.app.Functions)+len(m.app.Endpoints)+len(m.app.Sites)+len(m.front.Hosts) > 0
 }
 
 // Mount puts an app's endpoints on the public listener, in place of its former ones.
@@ -91,10 +96,13 @@ func (h *hosts) replace(app sluice.AppName, m *mounted) {
 	if m != nil {
 		next.apps[app] = m
 	}
-	names := slices.Sorted(maps.Keys(next.apps))
+	names, answering := slices.Sorted(maps.Keys(next.apps)), 0
 	for _, n := range names {
 		next.byHost[string(n)+".localhost"] = next.apps[n] // nobody takes it away
-		next.only = next.apps[n]
+		if next.apps[n].answers() {
+			next.only = next.apps[n]
+			answering++
+		}
 	}
 	for _, n := range names {
 		o := next.apps[n]
@@ -105,7 +113,7 @@ func (h *hosts) replace(app sluice.AppName, m *mounted) {
 			}
 		}
 	}
-	if len(next.apps) != 1 {
+	if answering != 1 {
 		next.only = nil
 	}
 	h.table.Store(next)
