@@ -76,6 +76,7 @@ type Process interface {
 	Exited() <-chan struct{}
 	ExitText() string // "exit status 1", "signal: killed"; valid after Exited
 	MemoryMB() int    // resident now
+	PeakMB() int      // the highest that was seen so far; cheaper, as not every call looks
 }
 
 // LogSink takes log lines as they come.

@@ -50,7 +50,6 @@ type instance struct {
 	last   string // the newest request, to which late output belongs
 	early  []byte // the last output before the first call
 	wrote  time.Time
-	peakMB int
 	creds  access.Credentials
 	dead   bool // takes no more calls; done is closed
 	doomed bool // is killed when its last call has ended
@@ -134,9 +133,8 @@ func (in *instance) begin(id string) bool {
 	return true
 }
 
-// end counts a call out, and looks at the memory that it took: the peak so far in MB.
-func (in *instance) end(id string) int {
-	mb := in.proc.MemoryMB()
+// end counts a call out.
+func (in *instance) end(id string) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.calls[id]--; in.calls[id] == 0 {
@@ -147,7 +145,6 @@ func (in *instance) end(id string) int {
 		for in.last = range in.calls {
 		}
 	}
-	in.peakMB = max(in.peakMB, mb)
 	if in.busy == 0 {
 		if in.doomed {
 			in.proc.Kill()
@@ -155,7 +152,6 @@ func (in *instance) end(id string) int {
 			in.wg.Go(func() { in.hook(context.Background(), "PreFreeze", "/pre-freeze", in.v.Spec.FreezeTime) })
 		}
 	}
-	return in.peakMB
 }
 
 // Invoke passes one call to the server.
@@ -170,7 +166,8 @@ func (in *instance) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.
 	if inv.Attrs[attrTail] != "" {
 		in.settle(ctx)
 	}
-	mb := in.end(inv.RequestID)
+	in.end(inv.RequestID)
+	mb := in.proc.PeakMB()
 	if errors.Is(err, function.ErrInstanceGone) {
 		in.spoil()
 		return res, err

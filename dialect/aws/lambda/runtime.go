@@ -287,11 +287,7 @@ func (e *environment) late() *sluice.Failure {
 
 func (e *environment) finish(res sluice.Result, started time.Time, inv *sluice.Invocation) sluice.Result {
 	res.Instance, res.Took = e.id, time.Since(started)
-	if p, ok := e.proc.(interface{ PeakMB() int }); ok {
-		res.MemoryMB = p.PeakMB()
-	} else {
-		res.MemoryMB = e.proc.MemoryMB()
-	}
+	res.MemoryMB = e.proc.PeakMB()
 	if inv.Attrs[attrTail] != "" { // its last lines may still be in the pipe
 		select {
 		case <-time.After(tailWait):

@@ -39,7 +39,6 @@ type program struct {
 	dead   bool
 	newest string // request, to which output belongs
 	early  []byte // the last output before the first call
-	peakMB int
 }
 
 // spawn starts a version's program, and a goroutine that waits for its end. own is the part of its
@@ -140,11 +139,7 @@ func (p *program) begin(id string) bool {
 
 // finish adds to a result what we know of the process.
 func (p *program) finish(res sluice.Result, began time.Time) sluice.Result {
-	mb := p.proc.MemoryMB()
-	p.mu.Lock()
-	p.peakMB = max(p.peakMB, mb)
-	res.MemoryMB = p.peakMB
-	p.mu.Unlock()
+	res.MemoryMB = p.proc.PeakMB()
 	res.Instance, res.Took = p.id, time.Since(began)
 	return res
 }
