@@ -6,11 +6,21 @@ const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
 const HTTP = 'application/vnd.awslambda.http-integration-response'; // a stream that begins with the head of an answer
 
 let rt = null;
+let fixed = null;  // what every context says; reading process.env costs more than all the rest of a call
+let traced = null; // the trace that the environment names
 
 exports.endings = ['', '.js', '.mjs', '.cjs']; // of modules' files
 
 exports.setup = (core) => {
   rt = core;
+  const env = process.env;
+  fixed = {
+    functionName: env.AWS_LAMBDA_FUNCTION_NAME || rt.spec.name,
+    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION || '$LATEST',
+    memoryLimitInMB: String(rt.spec.memMB),
+    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME || '/aws/lambda/' + rt.spec.name,
+    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME || '',
+  };
   globalThis.awslambda = {
     streamifyResponse(handler) {
       handler[STREAMING] = 'response';
@@ -31,6 +41,8 @@ exports.prefix = (time, rid, level) => `${time}\t${rid || 'undefined'}\t${level}
 // error makes something with a name of that which was thrown for nothing.
 const error = (err) => (err === undefined || err === null ? new Error(String(err)) : err);
 
+const turn = Promise.resolve();
+
 const json = (v) => {
   const body = JSON.stringify(v === undefined ? null : v);
   return { body: body === undefined ? 'null' : body };
@@ -38,15 +50,15 @@ const json = (v) => {
 
 function context(call) {
   const attrs = call.attrs || {};
-  const env = process.env;
-  if (rt.spec.conc === 1) env._X_AMZN_TRACE_ID = attrs.trace || '';
-  return {
+  const trace = attrs.trace || '';
+  if (rt.spec.conc === 1 && trace !== traced) process.env._X_AMZN_TRACE_ID = traced = trace;
+  return { // by hand: spreading costs more
     callbackWaitsForEmptyEventLoop: true,
-    functionName: env.AWS_LAMBDA_FUNCTION_NAME || rt.spec.name,
-    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION || '$LATEST',
-    memoryLimitInMB: String(rt.spec.memMB),
-    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME || '/aws/lambda/' + rt.spec.name,
-    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME || '',
+    functionName: fixed.functionName,
+    functionVersion: fixed.functionVersion,
+    memoryLimitInMB: fixed.memoryLimitInMB,
+    logGroupName: fixed.logGroupName,
+    logStreamName: fixed.logStreamName,
     awsRequestId: call.rid,
     invokedFunctionArn: attrs.arn || '',
     clientContext: attrs.client ? JSON.parse(attrs.client) : undefined,
@@ -73,7 +85,9 @@ function settle(fn, event, context) {
     };
     const succeed = once((v) => { try { resolve(json(v)); } catch (err) { reject(err); } });
     const fail = once((err) => reject(error(err)));
-    Object.assign(context, { succeed, fail, done: (err, v) => (err ? fail(err) : succeed(v)) });
+    context.succeed = succeed;
+    context.fail = fail;
+    context.done = (err, v) => (err ? fail(err) : succeed(v));
     const callback = (err, v) => {
       const finish = () => (err === undefined || err === null ? succeed(v) : fail(err));
       if (context.callbackWaitsForEmptyEventLoop) rt.whenIdle(finish); else finish();
@@ -81,7 +95,7 @@ function settle(fn, event, context) {
     const r = fn(event, context, callback);
     if (r && typeof r.then === 'function') {
       r.then(succeed, fail);
-      if (!over) callOff = stalled(() => over);
+      turn.then(() => { if (!over) callOff = stalled(() => over); }); // most have answered by then
     } else if (fn.length < 3) rt.whenIdle(() => succeed(null)); // it can still answer by context.done
   });
 }
