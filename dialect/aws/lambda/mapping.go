@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,7 +54,13 @@ type MappingOptions struct {
 // table's stream at least once and in its order. How far a function has come is a row in the store, which
 // goes on when a call has succeeded; so a restart, or the end of the process in a call, repeats no more
 // than one batch.
-type Mappings struct{ o MappingOptions }
+//
+// Several processes may serve the mappings of one store: a mapping has a lease, in the same row, while one
+// of them calls its function.
+type Mappings struct {
+	o     MappingOptions
+	owner string // of leases; another one in each process
+}
 
 // NewMappings makes the mappings of all functions.
 func NewMappings(o MappingOptions) *Mappings {
@@ -61,7 +68,7 @@ func NewMappings(o MappingOptions) *Mappings {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Poll, o.Pause = cmp.Or(o.Poll, mappingPoll), cmp.Or(o.Pause, mappingPause)
-	return &Mappings{o}
+	return &Mappings{o, rand.Text()}
 }
 
 // source is one mapping: from a table to a function.
@@ -173,29 +180,19 @@ type reader struct {
 	filters []*filter
 	log     *slog.Logger
 	at      progress
-	row     []byte // at, as it is in the store; nil when it is not
+	row     []byte // at, as it is in the store; nil when it is not known
 	refused int    // how often in a row the function could not be called
 }
 
-// progress is how far a mapping has come.
-type progress struct {
-	Stream string `json:"stream"`
-	Next   uint64 `json:"next"`            // the number of the first record that is not done
-	Tries  int    `json:"tries,omitempty"` // failed calls with the batch that begins there
-	Most   int    `json:"most,omitempty"`  // records in a call, when a failing batch has been split
-}
-
-// errMoved says that another process has gone on with a mapping.
-var errMoved = errors.New("another process serves the mapping")
-
 // run reads, calls and goes on until ctx ends.
 func (r *reader) run(ctx context.Context) {
+	defer r.release(ctx)
 	for ctx.Err() == nil {
 		pause, err := r.step(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, errMoved):
+		case errors.Is(err, errElsewhere):
 			r.row = nil
 			pause = r.o.Poll
 		case sluice.KindOf(err) == sluice.Missing:
@@ -243,8 +240,13 @@ func (r *reader) step(ctx context.Context) (time.Duration, error) {
 			return 0, r.skip(ctx, batch[:old], nil, "MaximumRecordAgeExceeded")
 		}
 	}
+	if err := r.hold(ctx); err != nil {
+		return 0, err
+	}
 	id := NewRequestID()
+	stop := r.renewing(ctx)
 	res, err := r.call(ctx, id, batch)
+	stop()
 	if ctx.Err() != nil {
 		return 0, nil // what came of it shows in the next life
 	}
@@ -290,72 +292,6 @@ func countFunc(batch []dynamodb.Record, is func(dynamodb.Record) bool) int {
 // pause is how long to wait before a batch is tried again that has failed so often.
 func (r *reader) pause(tries int) time.Duration {
 	return min(r.o.Pause<<min(max(tries-1, 0), 16), max(mappingLongest, r.o.Pause))
-}
-
-// begin finds out where to go on: where the row says, unless the table has another stream by now.
-func (r *reader) begin(ctx context.Context) error {
-	arn, _, err := r.o.Streams.Stream(ctx, r.table)
-	if err != nil {
-		return err
-	}
-	if r.row == nil {
-		if err := r.load(ctx); err != nil {
-			return err
-		}
-	}
-	if r.at.Stream == arn {
-		return nil
-	}
-	first := progress{Stream: arn}
-	if r.c.Latest && r.at.Stream == "" {
-		if first.Next, err = r.o.Streams.Latest(ctx, r.table); err != nil {
-			return err
-		}
-	}
-	return r.save(ctx, first, nil)
-}
-
-// load reads the row.
-func (r *reader) load(ctx context.Context) error {
-	return r.o.Store.View(ctx, func(tx kv.Reader) error {
-		r.at, r.row = progress{}, nil
-		row, ok, err := tx.Get(r.key)
-		if err != nil || !ok {
-			return err
-		}
-		if err := json.Unmarshal(row, &r.at); err != nil {
-			return fmt.Errorf("how far a mapping has come: %w", kv.ErrCorrupt)
-		}
-		r.row = bytes.Clone(row)
-		return nil
-	})
-}
-
-// save goes on to another place, and tells a function of records that are given up.
-func (r *reader) save(ctx context.Context, to progress, tell *sluice.Invocation) error {
-	row, _ := json.Marshal(to) // texts and numbers always marshal
-	err := r.o.Store.Update(ctx, kv.Locks{Keys: [][]byte{r.key}}, func(tx kv.Txn) error {
-		is, _, err := tx.Get(r.key)
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(is, r.row) {
-			return errMoved
-		}
-		tx.Put(r.key, row)
-		if tell != nil {
-			r.o.Later.PutWith(tx, *tell)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	r.at, r.row = to, row
-	if tell != nil {
-		r.o.Later.Wake()
-	}
-	return nil
 }
 
 // read collects the next batch: as many records as one call takes, waiting for more as long as the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -136,7 +137,7 @@ func TestChangesCallFunctionsInTheirOrder(t *testing.T) {
 
 // come is how far the mapping of a function has come; 0 when there is none.
 func (w *world) come(f sluice.FunctionName) uint64 {
-	r := &reader{Mappings: &Mappings{MappingOptions{Store: w.store}}, key: source{"chat", f, "T"}.key()}
+	r := &reader{Mappings: &Mappings{o: MappingOptions{Store: w.store}}, key: source{"chat", f, "T"}.key()}
 	if err := r.load(w.Context()); err != nil {
 		w.Fatal(err)
 	}
@@ -177,6 +178,82 @@ func TestAChangeIsNotLostWhenTheProcessDiesInACall(t *testing.T) {
 		if got := next(t, all); got != "a" {
 			t.Error(got)
 		}
+	}
+}
+
+func TestProcessesDoNotServeAMappingTogether(t *testing.T) {
+	store := memory.New()
+	defer store.Close()
+	var mu sync.Mutex
+	running := false
+	url, all := heard(t, func(string) (int, string) {
+		mu.Lock()
+		if running {
+			t.Error("two calls at the same time")
+		}
+		running = true
+		mu.Unlock()
+		time.Sleep(3 * time.Millisecond) // as long as several looks of the other
+		mu.Lock()
+		running = false
+		mu.Unlock()
+		return 200, "null"
+	})
+	s := &stream{arn: "A"}
+	var want []string
+	for n := range 20 {
+		want = append(want, strconv.Itoa(n))
+	}
+	s.put(want...)
+	f := sluice.Function{Name: "f", Env: map[string]string{"EAR": url}, Changes: []sluice.Changes{{Table: "T", Batch: 1, Retries: -1}}}
+	var worlds [2]*world
+	var stops [2]func()
+	for i := range worlds {
+		worlds[i] = newWorldIn(t, store)
+		stops[i] = worlds[i].serve(s)
+		worlds[i].deploy("chat", f)
+	}
+	var got []string
+	for range want {
+		got = append(got, next(t, all))
+	}
+	worlds[0].until("all is done", func() bool { return worlds[0].come("f") == 21 })
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	stops[0]() // whichever served it, the other one goes on at once
+	s.put("more")
+	if got := next(t, all); got != "more" {
+		t.Error(got)
+	}
+	stops[1]()
+	select {
+	case again := <-all:
+		t.Errorf("called once more: %q", texts(again))
+	default:
+	}
+}
+
+func TestAMappingWhoseProcessDiedGoesOn(t *testing.T) {
+	url, all := heard(t, nil)
+	w, s := newWorld(t), &stream{arn: "A"}
+	s.put("a", "b")
+	dead := fmt.Appendf(nil, `{"stream":"A","next":2,"owner":"another","until":%d}`, time.Now().Add(300*time.Millisecond).UnixMilli())
+	err := w.store.Update(t.Context(), kv.Locks{}, func(tx kv.Txn) error {
+		tx.Put(source{"chat", "f", "T"}.key(), dead)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.serve(s)
+	w.deploy("chat", sluice.Function{Name: "f", Env: map[string]string{"EAR": url}, Changes: []sluice.Changes{{Table: "T", Retries: -1}}})
+	time.Sleep(50 * time.Millisecond)
+	if len(all) != 0 {
+		t.Error("the lease of another process counts for nothing")
+	}
+	if got := next(t, all); got != "b" {
+		t.Error(got)
 	}
 }
 
