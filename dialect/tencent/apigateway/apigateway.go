@@ -3,7 +3,8 @@
 //
 // An App is the services of one deployed app, compiled from their descriptions and never changed: it finds
 // the service and the API of a request, serves HTTP APIs, and holds a gateway.Handler for each WebSocket
-// API. The gateway's endpoint is called by the API's id. APIs knows all apps, for what the listener that
+// API, or a tunnel where its connections go through to a web function or a server (1.10). The gateway's
+// endpoint is called by the API's id. APIs knows all apps, for what the listener that
 // all share gets: pushes, and requests of functions to the services' own host names.
 //
 // Nothing about a connection is kept here: its secConnectionID is a spelling of its sluice.ConnID (IDs).
@@ -86,7 +87,9 @@ type call struct {
 	svc     *service
 	pattern pattern
 	web     bool    // its function is a web function, and gets requests as they are
-	socket  *socket // of a WebSocket API
+	socket  *socket // of a WebSocket API with functions
+
+	endpoint *gateway.Endpoint // of what takes WebSockets; else nil
 }
 
 // App compiles the services of an app, in place of what an earlier revision of it had.
@@ -100,11 +103,14 @@ func (a *APIs) App(app *sluice.App) (*App, error) {
 		s := &service{Service: spec, app: x}
 		for j := range spec.APIs {
 			c := &call{API: &spec.APIs[j], svc: s, pattern: compile(spec.APIs[j].Path)}
-			if f := functionOf(app, c.Function); f != nil {
-				c.web = scf.IsWeb(f)
-			}
-			if c.Protocol == apispec.WebSocket {
+			f := functionOf(app, c.Function)
+			c.web = f != nil && scf.IsWeb(f)
+			switch {
+			case c.web && scf.TakesSockets(f), c.Type == apispec.Sockets:
+				c.endpoint = &gateway.Endpoint{App: app.Name, Name: c.ID, Tunnel: http.HandlerFunc(x.tunnel)}
+			case c.Protocol == apispec.WebSocket:
 				c.socket = newSocket(c, app)
+				c.endpoint = c.socket.endpoint
 			}
 			s.calls = append(s.calls, c)
 		}
@@ -179,13 +185,13 @@ func oldHost(s *apispec.Service) string {
 	return first + "." + s.Region + ".apigateway.myqcloud.com"
 }
 
-// Endpoints are the gateway's side of all WebSocket APIs.
+// Endpoints are the gateway's side of all that takes WebSockets.
 func (x *App) Endpoints() []*gateway.Endpoint {
 	var out []*gateway.Endpoint
 	for _, s := range x.services {
 		for _, c := range s.calls {
-			if c.socket != nil {
-				out = append(out, c.socket.endpoint)
+			if c.endpoint != nil {
+				out = append(out, c.endpoint)
 			}
 		}
 	}
@@ -194,11 +200,16 @@ func (x *App) Endpoints() []*gateway.Endpoint {
 
 // Socket finds the endpoint for a handshake (section 1.1).
 func (x *App) Socket(h *sluice.Handshake) (*gateway.Endpoint, *sluice.Refusal) {
-	if c := x.find(h.Host, h.Path, func(c *call) bool { return c.socket != nil }, true); c.call != nil {
-		return c.call.socket.endpoint, nil
+	if t := x.find(h.Host, h.Path, takesSockets, true); t.call != nil {
+		return t.call.endpoint, nil
+	}
+	if t := x.find(h.Host, h.Path, func(c *call) bool { return c.web }, true); t.call != nil {
+		return nil, (&fault{http.StatusBadRequest, message{"Function " + t.call.Function.Name + " takes no WebSockets: its protocolType is not WS"}}).refusal(sluice.NewRequestID())
 	}
 	return nil, noAPI().refusal(sluice.NewRequestID())
 }
+
+func takesSockets(c *call) bool { return c.endpoint != nil }
 
 // Claims reports whether a request on the listener that all apps share is for this package: a push, or a
 // call to a service's own name.

@@ -42,9 +42,9 @@ func (x *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	t := x.find(r.Host, r.URL.Path, func(c *call) bool { return c.socket == nil && c.serves(r.Method) }, true)
+	t := x.find(r.Host, r.URL.Path, func(c *call) bool { return c.Protocol != apispec.WebSocket && c.serves(r.Method) }, true)
 	if t.call == nil {
-		if s := x.find(r.Host, r.URL.Path, func(c *call) bool { return c.socket != nil }, true); s.call != nil {
+		if s := x.find(r.Host, r.URL.Path, takesSockets, true); s.call != nil {
 			w.Header().Set("Upgrade", "websocket")
 			(&fault{http.StatusUpgradeRequired, message{"This is a WebSocket API: send an upgrade"}}).write(w, id)
 			return
@@ -113,9 +113,19 @@ func (t *target) function(w http.ResponseWriter, r *http.Request, id string) {
 		}
 		c.Payload = plain(e)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), seconds(t.call.Timeout))
-	defer cancel()
+	ctx, held := r.Context(), (*handover)(nil)
+	if t.call.endpoint != nil { // it is a handshake, and the connection lasts as long as its function may
+		held = &handover{ctx: ctx, w: w}
+		c.HTTP.Upgrade = held.take
+	} else {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, seconds(t.call.Timeout))
+		defer cancel()
+	}
 	out, err := apis.o.Functions.Invoke(ctx, c)
+	if held.taken() {
+		return
+	}
 	w.Header().Set("X-Api-RequestId", id)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -244,7 +254,8 @@ func headerValues(raw json.RawMessage) ([]string, bool) {
 	return nil, false
 }
 
-// proxy hands a request to another server.
+// proxy hands a request to another server, or a connection when that is what the API takes: it ends when
+// nothing was said for the API's time.
 func (t *target) proxy(w http.ResponseWriter, r *http.Request) {
 	b := t.call.Backend
 	to, err := url.Parse(b.URL)
@@ -257,11 +268,25 @@ func (t *target) proxy(w http.ResponseWriter, r *http.Request) {
 		path = strings.ReplaceAll(path, "{"+name+"}", url.PathEscape(v))
 	}
 	log := t.svc.app.apis.o.Log
-	ctx, cancel := context.WithTimeout(r.Context(), seconds(t.call.Timeout))
-	defer cancel()
+	ctx, limit := r.Context(), seconds(t.call.Timeout)
+	var begun func(*http.Response) error
+	if t.call.endpoint != nil {
+		to.Scheme = strings.Replace(to.Scheme, "ws", "http", 1)
+		begun = func(res *http.Response) error {
+			if server, ok := res.Body.(io.ReadWriteCloser); ok && res.StatusCode == http.StatusSwitchingProtocols {
+				res.Body = newWatched(server, limit)
+			}
+			return nil
+		}
+	} else {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
 	(&httputil.ReverseProxy{
-		Transport: t.svc.app.apis.o.Transport,
-		ErrorLog:  slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ModifyResponse: begun,
+		Transport:      t.svc.app.apis.o.Transport,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = to.Scheme, to.Host, to.Host
 			if p.Out.URL.RawPath = ""; path != "" {

@@ -87,22 +87,27 @@ func (x *App) find(host, path string, want func(*call) bool, bare bool) target {
 			}
 		}
 	}
-	ways := []func(*service) target{func(s *service) target { return s.within(path, want) }}
-	if bare {
-		ways = append(ways, func(s *service) target { return s.at(path, want) })
-	}
-	for _, way := range ways {
-		var found []target
-		for _, s := range x.services {
-			if t := way(s); t.call != nil {
-				found = append(found, t)
-			}
-		}
-		if len(found) == 1 {
-			return found[0]
+	t, n := x.only(func(s *service) target { return s.within(path, want) })
+	if n == 0 && bare {
+		if _, n := x.only(func(s *service) target { return s.within(path, func(*call) bool { return true }) }); n == 0 {
+			t, _ = x.only(func(s *service) target { return s.at(path, want) })
 		}
 	}
-	return target{}
+	return t
+}
+
+// only is the target of the only service that has one, and how many have.
+func (x *App) only(way func(*service) target) (one target, n int) {
+	for _, s := range x.services {
+		if t := way(s); t.call != nil {
+			one = t
+			n++
+		}
+	}
+	if n != 1 {
+		one = target{}
+	}
+	return one, n
 }
 
 // within reads a path that begins with the environment. s may be nil.
@@ -135,7 +140,7 @@ func (s *service) at(path string, want func(*call) bool) target {
 	t, best := target{svc: s, path: path}, -1
 	parts := segments(path)
 	for _, c := range s.calls {
-		if !want(c) || c.socket != nil && len(parts) != len(c.pattern.parts) {
+		if !want(c) || c.Protocol == apispec.WebSocket && len(parts) != len(c.pattern.parts) {
 			continue
 		}
 		if score, vars := c.pattern.match(parts); score > best {

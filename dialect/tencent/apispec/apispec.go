@@ -22,9 +22,10 @@ const (
 
 // What answers an API.
 const (
-	SCF    = "SCF"  // a function; of a WebSocket API up to three
-	Server = "HTTP" // another server
-	Mock   = "MOCK" // a fixed text
+	SCF     = "SCF"       // a function; of a WebSocket API up to three
+	Server  = "HTTP"      // another server
+	Sockets = "WEBSOCKET" // another server, to which a WebSocket API's connections go through
+	Mock    = "MOCK"      // a fixed text
 )
 
 // What a client's message is called in the event that the transport function gets (section 1.5).

@@ -33,7 +33,7 @@ var (
 // functionKeys are the inputs of a function that mean something here. Those that do not are told of.
 var functionKeys = []string{"name", "namespace", "src", "codeUri", "type", "handler", "entryFile", "runtime", "region", "description",
 	"memorySize", "timeout", "initTimeout", "environment", "installDependency", "asyncRunEnable", "ignoreTriggers", "protocolType",
-	"protocolParams", "events", "role", "enableRoleAuth", "functions", "triggers"}
+	"protocolParams", "instanceConcurrencyConfig", "events", "role", "enableRoleAuth", "functions", "triggers"}
 
 // functionInput is a function as one of the template's forms describes it.
 type functionInput struct {
@@ -151,7 +151,11 @@ func (r *reading) oneFunction(f *functionInput) int {
 		if strings.EqualFold(f.at("protocolType").str(), "WS") {
 			extra.Sockets = true
 			extra.SocketIdle = time.Duration(f.at("protocolParams", "wsParams", "idleTimeOut").num(0, 1, 7200)) * time.Second
+			if f.at("timeout").missing() {
+				r.warn(f.w.place(), "function %q ends each WebSocket connection after %d s: that is its timeout, for want of another", f.name, defaultTimeout)
+			}
 		}
+		fn.Concurrency = f.at("instanceConcurrencyConfig", "maxConcurrency").num(0, 1, 100)
 	default:
 		r.fail(f.at("type").place(), "event or web", "function type %q is not known", kind)
 	}

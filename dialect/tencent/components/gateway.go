@@ -171,11 +171,15 @@ func (r *reading) endpoint(in *instance, service string, w view, fn *sluice.Func
 			return
 		}
 	case apispec.WebSocket:
-		if a.Type != apispec.SCF {
+		switch a.Type {
+		case apispec.SCF:
+			r.roles(in, w, &a, fn)
+		case apispec.Sockets:
+			r.server(in, w, &a)
+		default:
 			r.unsupported(w.at("serviceType").place(), "%s: WebSocket APIs in front of %s are not served", in.name, a.Type)
 			return
 		}
-		r.roles(in, w, &a, fn)
 	default:
 		r.fail(w.at("protocol").place(), "HTTP or WEBSOCKET", "protocol %q is not known", a.Protocol)
 	}
@@ -196,17 +200,22 @@ func (r *reading) backend(in *instance, w view, a *apispec.API, fn *sluice.Funct
 			r.fail(w.place(), "function: {functionName: …}", "%s: API %s %s names no function", in.name, a.Method, a.Path)
 		}
 	case apispec.Server:
-		c := w.at("serviceConfig")
-		a.Backend = apispec.Backend{URL: c.at("url").str(), Path: c.at("path").str(), Method: strings.ToUpper(c.at("method").str())}
-		if a.Backend.URL == "" {
-			r.fail(w.place(), "serviceConfig: {url: …}", "%s: API %s %s names no server", in.name, a.Method, a.Path)
-		}
+		r.server(in, w, a)
 	case apispec.Mock:
 	default:
 		r.unsupported(w.at("serviceType").place(), "%s: serviceType %s is not served", in.name, a.Type)
 		return false
 	}
 	return true
+}
+
+// server reads the server that answers an API.
+func (r *reading) server(in *instance, w view, a *apispec.API) {
+	c := w.at("serviceConfig")
+	a.Backend = apispec.Backend{URL: c.at("url").str(), Path: c.at("path").str(), Method: strings.ToUpper(c.at("method").str())}
+	if a.Backend.URL == "" {
+		r.fail(w.place(), "serviceConfig: {url: …}", "%s: API %s %s names no server", in.name, a.Method, a.Path)
+	}
 }
 
 // roles reads the functions of a WebSocket API, and how it is to behave (section 1.1).
@@ -223,7 +232,12 @@ func (r *reading) roles(in *instance, w view, a *apispec.API, fn *sluice.Functio
 		}
 	}
 	a.Roles = apispec.Roles{Register: role("register"), Transport: role("transport"), Cleanup: role("cleanup")}
-	if fn != nil && a.Roles.Transport.Name == "" {
+	switch {
+	case a.Roles.Transport.Name != "":
+	case fn != nil && scf.TakesSockets(fn): // and nobody else is asked
+		a.Function = targetOf(fn)
+		return
+	case fn != nil:
 		a.Roles.Transport = targetOf(fn)
 	}
 	if a.Roles.Transport.Name == "" {

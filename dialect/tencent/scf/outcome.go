@@ -44,6 +44,11 @@ const (
 	typeStart     = "StartFailed"     // a program has ended before it was ready
 	typeCode      = "UserCodeError"   // the module cannot be loaded
 	typeHandler   = "HandlerNotFound" // it can, and has no such handler
+
+	// Of the connections that web functions hold.
+	typeSocketIdle   = "WebSocketIdle"   // nothing was said for too long
+	typeSocketLost   = "WebSocketLost"   // the client has gone, with a code that tells of an error or none
+	typeSocketServer = "WebSocketBroken" // so has the function's server
 )
 
 // outcomeOf tells a result, or that there is none, as the cloud does. v is nil when err says that there is
@@ -117,6 +122,15 @@ func failed(f *sluice.Failure, v *function.Version) (status int, text, stack str
 			return StatusStart, f.Message, trace(f)
 		}
 		return StatusUserCode, "user code error", trace(f)
+	case sluice.Handled:
+		switch f.Type {
+		case typeSocketIdle:
+			return StatusSocketIdle, f.Message, ""
+		case typeSocketLost:
+			return StatusSocketLost, f.Message, ""
+		case typeSocketServer:
+			return StatusProcessExit, f.Message, ""
+		}
 	}
 	return StatusException, "user code exception caught", trace(f)
 }

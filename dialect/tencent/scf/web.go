@@ -145,7 +145,11 @@ func (in *web) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Resul
 	}
 	res, err := in.client.RoundTrip(req)
 	var body []byte
-	if err == nil {
+	switch {
+	case err != nil:
+	case res.StatusCode == http.StatusSwitchingProtocols:
+		return in.finish(sluice.Result{Failure: in.socket(ctx, inv, res)}, began), nil
+	default:
 		body, err = io.ReadAll(io.LimitReader(res.Body, maxSync+1))
 		res.Body.Close()
 	}
@@ -223,6 +227,9 @@ func (in *web) httpRequest(ctx context.Context, inv *sluice.Invocation) (*http.R
 		"X-Scf-Session-Token": env["TENCENTCLOUD_SESSIONTOKEN"],
 	} {
 		header.Set(name, v)
+	}
+	if inv.HTTP != nil && inv.HTTP.Upgrade != nil {
+		header["Connection"], header["Upgrade"] = []string{"Upgrade"}, inv.HTTP.Header["Upgrade"]
 	}
 	req.Header = header
 	return req, nil
