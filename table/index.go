@@ -53,6 +53,9 @@ func (t *Spec) entry(x *Index, r *stored) (entry, bool, error) {
 		if col == nil || col.Cells[0].Value.Type != c.Type {
 			return entry{}, false, nil
 		}
+		if v := &col.Cells[0].Value; !x.Fits(i, v) {
+			return entry{}, false, nil
+		}
 		key[i] = col.Cells[0].Value
 		if x.Cut > 0 && len(key[i].Str) > x.Cut {
 			key[i].Str = key[i].Str[:x.Cut]
@@ -74,6 +77,15 @@ func (t *Spec) entry(x *Index, r *stored) (entry, bool, error) {
 	}
 	val, err := appendRow(nil, copied)
 	return entry{k, val, x.Late}, true, err
+}
+
+// Fits reports whether a value, of the right type, can stand in the index's i-th column.
+func (x *Index) Fits(i int, v *Value) bool {
+	if i >= len(x.Sizes) || v.Type != String && v.Type != Binary {
+		return true
+	}
+	n := len(v.Str) + len(v.Bytes)
+	return n > 0 && n <= x.Sizes[i]
 }
 
 // liveEntry hides an index entry that is past its time.

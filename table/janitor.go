@@ -301,7 +301,7 @@ func (t *Tables) refreshRow(tx kv.Txn, spec *Spec, rowKey []byte) error {
 		return err
 	}
 	w.write(tx)
-	if live != nil || spec.Stream == nil {
+	if live != nil || !spec.records() {
 		return nil
 	}
 	rec, err := encodeRecord(rowKey, &Record{Time: now, Before: &old.Row, Expired: true})

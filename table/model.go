@@ -113,6 +113,9 @@ type Index struct {
 	Scatter bool `json:"scatter,omitempty"`
 	// Late leaves out the rows that are older than the index, until they are written again.
 	Late bool `json:"late,omitempty"`
+	// Sizes are how many bytes a String or Binary value of each of the index's own columns may have; a row with
+	// a longer or an empty one has no place in the index. Nil is any length. The table's own key is not measured.
+	Sizes []int `json:"sizes,omitempty"`
 	// Building is set while rows older than the index are still being entered: it cannot be read yet.
 	Building bool `json:"building,omitempty"`
 }
@@ -121,6 +124,8 @@ type Index struct {
 type Stream struct {
 	Hours int    `json:"hours"` // that a record is kept
 	Extra []byte `json:"extra,omitempty"`
+	// Paused makes no new records; those that are there stay their time.
+	Paused bool `json:"paused,omitempty"`
 }
 
 // Mutate decides one write: it gets the row as it stands (nil when there is none) and returns the row

@@ -16,6 +16,9 @@ func streamKey(id uint32, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(streamPrefix(id), seq)
 }
 
+// records reports whether writes make records now.
+func (t *Spec) records() bool { return t.Stream != nil && !t.Stream.Paused }
+
 // record gives an encoded record its number and writes it.
 func (t *Spec) record(tx kv.Txn, rec []byte) error {
 	seq, err := tx.Seq(counterKey(t.ID, 's'), 1)

@@ -86,7 +86,7 @@ func (t *Spec) clone() *Spec {
 	c.Indexes = slices.Clone(t.Indexes)
 	for i := range c.Indexes {
 		x := &c.Indexes[i]
-		x.Key, x.Project, x.Extra = slices.Clone(x.Key), slices.Clone(x.Project), slices.Clone(x.Extra)
+		x.Key, x.Project, x.Extra, x.Sizes = slices.Clone(x.Key), slices.Clone(x.Project), slices.Clone(x.Extra), slices.Clone(x.Sizes)
 	}
 	if t.Stream != nil {
 		s := *t.Stream
@@ -344,7 +344,8 @@ func (t *Tables) Alter(ctx context.Context, scope, name string, fn func(*Spec) e
 
 // sameEntries says whether two descriptions of an index make the same entries.
 func (x *Index) sameEntries(o *Index) bool {
-	return slices.Equal(x.Key, o.Key) && slices.Equal(x.Project, o.Project) && x.All == o.All && x.Hash == o.Hash && x.Late == o.Late && x.Cut == o.Cut && x.Scatter == o.Scatter
+	return slices.Equal(x.Key, o.Key) && slices.Equal(x.Project, o.Project) && x.All == o.All && x.Hash == o.Hash && x.Late == o.Late && x.Cut == o.Cut && x.Scatter == o.Scatter &&
+		slices.Equal(x.Sizes, o.Sizes)
 }
 
 // Drop removes a table at once; its rows are deleted in the background.

@@ -190,7 +190,7 @@ func locks(ops []Op) kv.Locks {
 				l.Keys = append(l.Keys, k)
 			}
 		}
-		if op.Table.Stream != nil {
+		if op.Table.records() {
 			l.Keys = append(l.Keys, counterKey(op.Table.ID, 's'))
 		}
 	}
@@ -259,7 +259,7 @@ func (t *Tables) apply(tx kv.Txn, op Op) (Change, error) {
 		return Change{}, err
 	}
 	var rec []byte
-	if spec.Stream != nil {
+	if spec.records() {
 		if rec, err = encodeRecord(key, &Record{Time: now, Before: ch.Before, After: ch.After, Note: op.Note}); err != nil {
 			return Change{}, err
 		}

@@ -37,6 +37,7 @@ type change struct {
 	billing    string
 	throughput *throughputState
 	updates    []indexUpdate
+	streamEnd  uint64 // where a stream that is off ends
 	req        *node
 }
 
@@ -77,6 +78,8 @@ func readChange(req *node) (*change, error) {
 	for i := range list {
 		var u indexUpdate
 		switch n := &list[i]; {
+		case len(n.list) > 1:
+			return nil, badValue("Only one of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, GlobalSecondaryIndexUpdate.Delete may be specified")
 		case n.has("Create"):
 			u.create = new(readIndex(n.get("Create"), false))
 		case n.has("Delete"):
@@ -119,6 +122,11 @@ func (h *Handler) updateTable(ctx context.Context, req *node) ([]byte, error) {
 	name := d.spec.Name
 	if h.isCreating(name) {
 		return nil, inUse("Attempt to change a resource which is still in use: Table is being created: " + name)
+	}
+	if s := d.desc.Stream; s != nil && !s.Enabled {
+		if _, c.streamEnd, err = h.opt.Tables.StreamBounds(ctx, d.spec); err != nil {
+			return nil, err
+		}
 	}
 	if err := h.apply(ctx, name, c); err != nil {
 		return nil, err
@@ -184,7 +192,7 @@ func (h *Handler) apply(ctx context.Context, name string, c *change) error {
 		if len(c.updates) > 0 {
 			keepUsed(s, desc)
 		}
-		return h.changeRest(s, desc, c.req)
+		return h.changeRest(s, desc, c)
 	})
 }
 
@@ -233,7 +241,7 @@ func (h *Handler) changeBilling(s *table.Spec, d *described, desc *description, 
 		return nil
 	}
 	old := desc.Throughput
-	if old.ReadCapacityUnits == c.throughput.ReadCapacityUnits && old.WriteCapacityUnits == c.throughput.WriteCapacityUnits && c.billing == "" && len(c.updates) == 0 {
+	if old.ReadCapacityUnits == c.throughput.ReadCapacityUnits && old.WriteCapacityUnits == c.throughput.WriteCapacityUnits && len(c.updates) == 0 {
 		units := func(what string, have, want int64) string {
 			return "Current " + what + " provisioned for the table: " + strconv.FormatInt(have, 10) + ". Requested " + what + ": " + strconv.FormatInt(want, 10) + ". "
 		}
@@ -271,12 +279,10 @@ func changeIndex(s *table.Spec, desc *description, u indexUpdate, defs []attribu
 		if at >= 0 {
 			return badValue("Attempting to create an index which already exists")
 		}
-		for _, d := range defs {
-			if !slices.ContainsFunc(desc.Attributes, func(o attributeDefinition) bool { return o.AttributeName == d.AttributeName }) {
-				desc.Attributes = append(desc.Attributes, d)
-			}
+		if err := checkIndex(*u.create, desc.KeySchema, defs); err != nil {
+			return err
 		}
-		if err := checkIndex(*u.create, desc.KeySchema, desc.Attributes); err != nil {
+		if err := desc.define(*u.create, defs); err != nil {
 			return err
 		}
 		if err := checkIndexThroughput(*u.create, desc); err != nil {
@@ -323,6 +329,34 @@ func changeIndex(s *table.Spec, desc *description, u indexUpdate, defs []attribu
 	return nil
 }
 
+// define adds the definitions that a new index brings.
+func (d *description) define(x indexSpec, defs []attributeDefinition) error {
+	for _, def := range defs {
+		i := slices.IndexFunc(d.Attributes, func(o attributeDefinition) bool { return o.AttributeName == def.AttributeName })
+		if i < 0 {
+			d.Attributes = append(d.Attributes, def)
+			continue
+		}
+		if d.Attributes[i].AttributeType == def.AttributeType {
+			continue
+		}
+		schema := func(defs []attributeDefinition) string {
+			text := ""
+			for _, k := range x.keys {
+				for _, def := range defs {
+					if def.AttributeName == k.AttributeName {
+						text += "SchemaElement: key{" + k.AttributeName + ":" + def.AttributeType + ":" + k.KeyType + "}"
+					}
+				}
+			}
+			return "Schema:[" + text + "]"
+		}
+		return badValue("Attributes cannot be redefined. Please check that your attribute has the same type as previously defined. " +
+			"Existing schema: " + schema(d.Attributes) + " New schema: " + schema(defs))
+	}
+	return nil
+}
+
 // keepUsed forgets definitions of attributes that are in no key any more.
 func keepUsed(s *table.Spec, desc *description) {
 	used := map[string]bool{}
@@ -338,7 +372,8 @@ func keepUsed(s *table.Spec, desc *description) {
 }
 
 // changeRest changes a table's stream, encryption, class and protection.
-func (h *Handler) changeRest(s *table.Spec, desc *description, req *node) error {
+func (h *Handler) changeRest(s *table.Spec, desc *description, c *change) error {
+	req := c.req
 	if n := req.get("StreamSpecification"); n != nil {
 		on, want := desc.Stream != nil && desc.Stream.Enabled, n.bool("StreamEnabled", false)
 		switch {
@@ -350,6 +385,12 @@ func (h *Handler) changeRest(s *table.Spec, desc *description, req *node) error 
 		next, err := h.readStream(req, desc.Stream)
 		if err != nil {
 			return err
+		}
+		if want && desc.Stream != nil {
+			now := h.opt.Now()
+			past := *desc.Stream
+			past.End = c.streamEnd
+			desc.Past = slices.DeleteFunc(append(desc.Past, past), func(s streamState) bool { return s.over(now) })
 		}
 		desc.Stream, s.Stream = next, roomStream(next)
 	}

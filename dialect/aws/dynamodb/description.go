@@ -24,6 +24,7 @@ type description struct {
 	Throughput    throughputState
 	OnDemand      *onDemandLimit `json:",omitempty"`
 	Stream        *streamState   `json:",omitempty"`
+	Past          []streamState  `json:",omitempty"` // streams that Stream has followed, while they can be read
 	TTL           string         `json:",omitempty"` // the attribute; "" is no TTL
 	Tags          []tagPair      `json:",omitempty"`
 	Protected     *bool          `json:",omitempty"` // DeletionProtectionEnabled
@@ -31,6 +32,7 @@ type description struct {
 	ClassChanged  float64        `json:",omitempty"`
 	Encrypted     bool           `json:",omitempty"` // by a key of KMS
 	EncryptionKey string         `json:",omitempty"`
+	Recovery      *recoveryState `json:",omitempty"` // nil is off
 }
 
 // indexDescription is what only DynamoDB knows of an index; kept in table.Index.Extra.
@@ -71,11 +73,21 @@ type onDemandLimit struct {
 	MaxWriteRequestUnits *int64 `json:",omitempty"`
 }
 
+// streamHours is how long the records of a stream can be read.
+const streamHours = 24
+
 // streamState is the stream of a table, which keeps its label when it is switched off.
 type streamState struct {
 	Enabled  bool
 	ViewType string
 	Label    string
+	Off      int64  `json:",omitempty"` // when it was switched off, in unix milliseconds
+	End      uint64 `json:",omitempty"` // of one in Past: the number that the record after its last would have
+}
+
+// over reports whether a stream has been off for so long that nothing of it is left.
+func (s *streamState) over(now time.Time) bool {
+	return !s.Enabled && now.UnixMilli()-s.Off >= (streamHours*time.Hour).Milliseconds()
 }
 
 type tagPair struct{ Key, Value string }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/table"
@@ -39,7 +40,7 @@ func (h *Handler) EnsureTable(ctx context.Context, spec []byte) error {
 	if sluice.KindOf(err) != sluice.Exists {
 		return err
 	}
-	return h.alter(ctx, want.Name, func(s *table.Spec, desc *description) error { return become(s, desc, &want) })
+	return h.alter(ctx, want.Name, func(s *table.Spec, desc *description) error { return become(s, desc, &want, h.opt.Now()) })
 }
 
 // refusal is a fault as a line for the person who deploys.
@@ -65,7 +66,7 @@ func setTemplateTTL(s *table.Spec, req *node) error {
 }
 
 // become changes a table into another, but for what makes it the one it is.
-func become(s *table.Spec, desc *description, want *table.Spec) error {
+func become(s *table.Spec, desc *description, want *table.Spec, now time.Time) error {
 	if !slices.Equal(s.Key, want.Key) {
 		return sluice.Errorf(sluice.Invalid, "table %s exists with the key (%s), not (%s): a key cannot be changed; delete the table or give the new one another name",
 			s.Name, keyText(s.Key), keyText(want.Key))
@@ -89,12 +90,14 @@ func become(s *table.Spec, desc *description, want *table.Spec) error {
 		}
 	}
 	next := is.desc
-	next.TableID = desc.TableID
+	next.TableID, next.Past, next.Recovery = desc.TableID, desc.Past, desc.Recovery
 	next.Throughput.LastIncreaseDateTime, next.Throughput.LastDecreaseDateTime = desc.Throughput.LastIncreaseDateTime, desc.Throughput.LastDecreaseDateTime
 	if old := desc.Stream; old != nil {
 		switch {
+		case next.Stream == nil && old.Enabled:
+			next.Stream = &streamState{ViewType: old.ViewType, Label: old.Label, Off: now.UnixMilli()}
 		case next.Stream == nil:
-			next.Stream = &streamState{ViewType: old.ViewType, Label: old.Label}
+			next.Stream = old
 		case old.Enabled && old.ViewType == next.Stream.ViewType:
 			next.Stream = old
 		}

@@ -104,7 +104,11 @@ func faultOf(err error) (f *fault, ok bool) {
 	case sluice.KindOf(err) == sluice.TooMuch:
 		return invalid("Item size has exceeded the maximum allowed size"), true
 	}
-	return &fault{status: http.StatusInternalServerError, kind: service + "InternalServerError", message: "Internal server error"}, false
+	return internalFault(), false
+}
+
+func internalFault() *fault {
+	return &fault{status: http.StatusInternalServerError, kind: service + "InternalServerError", message: "Internal server error"}
 }
 
 // body is the JSON of a fault.
@@ -158,7 +162,7 @@ func signatureFault(e *sigv4.Error) *fault {
 	}
 	name, ok := names[e.Reason]
 	if !ok {
-		return &fault{status: http.StatusInternalServerError, kind: service + "InternalServerError", message: "Internal server error"}
+		return internalFault()
 	}
 	if e.Reason == sigv4.Missing {
 		return newFault(coralService+name, "Request is missing Authentication Token")

@@ -1,14 +1,13 @@
 package dynamodb
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/rand"
 	"errors"
 	"hash/crc32"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -18,8 +17,11 @@ import (
 	"github.com/sluicehq/sluice/table"
 )
 
-// maxBody is how long a request may be.
-const maxBody = 16 << 20
+// maxBody and maxHeader are how long a request's body and headers may be, in bytes.
+const (
+	maxBody   = 16 << 20
+	maxHeader = 16 << 10
+)
 
 // The prefixes of X-Amz-Target.
 const (
@@ -69,21 +71,38 @@ func New(o Options) *Handler {
 // Scope is where the tables of an account and region lie in the room of tables.
 func Scope(account, region string) string { return "dynamodb/" + account + "/" + region }
 
-// Claims reports whether a request on a shared listener is for DynamoDB or its streams, by its target or
-// its host. What a request on another host means that only its signature tells, the caller finds out.
+// Claims reports whether a request on a shared listener is for DynamoDB or its streams, by its target, its
+// host or its signature. Of what comes to the listener's own address with none of these, DynamoDB also gets
+// what no browser and no other protocol sends: a health check, or a request that is to be told its mistake.
 func Claims(r *http.Request) bool {
 	t := r.Header.Get("X-Amz-Target")
-	if strings.HasPrefix(t, target) || strings.HasPrefix(t, streamsTarget) {
+	switch {
+	case strings.HasPrefix(t, target), strings.HasPrefix(t, streamsTarget), strings.HasPrefix(strings.TrimPrefix(r.Host, "streams."), "dynamodb."):
 		return true
+	case r.URL.Path != "/", t != "" && !strings.HasPrefix(t, "DynamoDB"):
+		return false
 	}
-	host := strings.TrimPrefix(r.Host, "streams.")
-	return strings.HasPrefix(host, "dynamodb.")
+	if signed := r.Header.Get("Authorization"); signed != "" {
+		return strings.Contains(signed, "/dynamodb/aws4_request")
+	}
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	form := strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") || strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
+	return !form && (host == "localhost" || net.ParseIP(host) != nil) && r.URL.RawQuery == "" && r.Header.Get("X-Tc-Action") == "" &&
+		!strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head := w.Header()
+	head.Set("Server", "Server")
 	head.Set("X-Amzn-Requestid", requestID())
+	if headerSize(r) > maxHeader {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
 	if r.Header.Get("Origin") != "" {
 		head.Set("Access-Control-Allow-Origin", "*")
 		head.Set("Access-Control-Expose-Headers", "x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,Date")
@@ -117,20 +136,43 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if kind != amzJSON {
 		kind = json
 	}
-	status, out := h.serve(r, body)
+	plain, err := unpack(r.Header.Get("Content-Encoding"), body)
+	switch {
+	case errors.Is(err, errTooLong):
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		return
+	case err != nil:
+		f := internalFault()
+		answer(w, f.status, kind, f.body())
+		return
+	}
+	status, out := h.serve(r, body, plain)
+	name, out := pack(r.Header["Accept-Encoding"], out)
+	if name != "" {
+		head.Set("Content-Encoding", name)
+	}
 	answer(w, status, kind, out)
 }
 
-// serve checks what comes before the parameters, and does the operation.
-func (h *Handler) serve(r *http.Request, body []byte) (int, []byte) {
+// headerSize is about how long a request's line and headers are.
+func headerSize(r *http.Request) int {
+	n := len(r.RequestURI)
+	for name, values := range r.Header {
+		for _, v := range values {
+			n += len(name) + len(v)
+		}
+	}
+	return n
+}
+
+// serve checks what comes before the parameters, and does the operation. plain is what body, which was
+// signed, stands for.
+func (h *Handler) serve(r *http.Request, body, plain []byte) (int, []byte) {
 	refuse := func(f *fault) (int, []byte) { return f.status, f.body() }
 	var req *node
-	if len(body) > 0 {
-		plain, ok := unpack(r.Header.Get("Content-Encoding"), body)
-		if ok {
-			req, ok = parseJSON(plain)
-		}
-		if !ok {
+	if len(plain) > 0 {
+		var ok bool
+		if req, ok = parseJSON(plain); !ok {
 			return refuse(serialization(""))
 		}
 	}
@@ -150,22 +192,6 @@ func (h *Handler) serve(r *http.Request, body []byte) (int, []byte) {
 
 // hostKey is under which a request's context has the host that its client called.
 type hostKey struct{}
-
-// unpack undoes a Content-Encoding; false when that cannot be done, or comes to more than a body may have.
-func unpack(encoding string, body []byte) ([]byte, bool) {
-	switch encoding {
-	case "", "identity":
-		return body, true
-	case "gzip":
-		z, err := gzip.NewReader(bytes.NewReader(body))
-		if err != nil {
-			return nil, false
-		}
-		plain, err := io.ReadAll(io.LimitReader(z, maxBody+1))
-		return plain, err == nil && len(plain) <= maxBody
-	}
-	return nil, false
-}
 
 // Do does one operation for a caller that needs no signature (API Gateway's own integrations). The
 // status and the answer are those that a client would get; err is only for trouble of our own, which
@@ -231,6 +257,8 @@ func (h *Handler) authenticate(r *http.Request, body []byte) *fault {
 		if f := incomplete(r, header); f != nil {
 			return f
 		}
+		parts := authorizationParts(header)
+		r.Header.Set("Authorization", parts[0]+" "+strings.Join(parts[1:], ", "))
 	}
 	if h.opt.Keys == nil {
 		return nil
@@ -241,10 +269,15 @@ func (h *Handler) authenticate(r *http.Request, body []byte) *fault {
 	return nil
 }
 
-// incomplete tells what an Authorization header lacks. DynamoDB takes spaces for commas.
+// authorizationParts cuts an Authorization header up. DynamoDB takes spaces for commas.
+func authorizationParts(header string) []string {
+	return strings.FieldsFunc(header, func(c rune) bool { return c == ' ' || c == ',' })
+}
+
+// incomplete tells what an Authorization header lacks.
 func incomplete(r *http.Request, header string) *fault {
 	var missing string
-	parts := strings.FieldsFunc(header, func(c rune) bool { return c == ' ' || c == ',' })
+	parts := authorizationParts(header)
 	for _, name := range []string{"Credential", "Signature", "SignedHeaders"} {
 		found := false
 		for _, p := range parts {

@@ -165,10 +165,11 @@ func TestCompressedRequestsAreRead(t *testing.T) {
 	if res, body := call(pack("{}")); res.StatusCode != 200 || !strings.Contains(body, strings.TrimPrefix(s.URL, "http://")) {
 		t.Errorf("the answer is %d %s", res.StatusCode, body)
 	}
-	for name, body := range map[string][]byte{"no gzip": []byte("{}"), "a bomb": pack(strings.Repeat(" ", maxBody) + "{}")} {
-		if res, out := call(body); res.StatusCode != 400 || !strings.Contains(out, "SerializationException") {
-			t.Errorf("%s: %d %s", name, res.StatusCode, out)
-		}
+	if res, out := call([]byte("{}")); res.StatusCode != 500 || !strings.Contains(out, "InternalServerError") {
+		t.Errorf("no gzip: %d %s", res.StatusCode, out)
+	}
+	if res, out := call(pack(strings.Repeat(" ", maxBody) + "{}")); res.StatusCode != 413 {
+		t.Errorf("a bomb: %d %s", res.StatusCode, out)
 	}
 }
 
@@ -209,12 +210,34 @@ func TestClaimsWhatIsForDynamoDB(t *testing.T) {
 		{"dynamodb.eu-west-1.amazonaws.com", "", true},
 		{"streams.dynamodb.eu-west-1.amazonaws.com:443", "", true},
 		{"dynamo.example.com", "", false},
+		{"127.0.0.1:4566", "", true},
+		{"localhost:4566", "DynamoDB_20120810", true},
+		{"box.localhost:4566", "", false},
 	} {
 		r := httptest.NewRequest("POST", "/", nil)
 		r.Host = tc.host
 		r.Header.Set("X-Amz-Target", tc.target)
 		if Claims(r) != tc.want {
 			t.Errorf("%s with %q: %t", tc.host, tc.target, !tc.want)
+		}
+	}
+}
+
+func TestClaimsNothingOfOthers(t *testing.T) {
+	t.Parallel()
+	for _, tc := range [][3]string{
+		{"GET", "/", "Accept: text/html,*/*"},
+		{"POST", "/", "Content-Type: application/x-www-form-urlencoded; charset=utf-8"},
+		{"POST", "/", "Authorization: AWS4-HMAC-SHA256 Credential=A/20260101/us-east-1/sqs/aws4_request"},
+		{"POST", "/", "Authorization: TC3-HMAC-SHA256 Credential=A/2026-01-01/scf/tc3_request"},
+		{"GET", "/box", "Accept: */*"},
+		{"GET", "/?Action=ListUsers", "Accept: */*"},
+	} {
+		r := httptest.NewRequest(tc[0], tc[1], nil)
+		r.Host = "127.0.0.1:4566"
+		name, v, _ := strings.Cut(tc[2], ": ")
+		if r.Header.Set(name, v); Claims(r) {
+			t.Errorf("%v is claimed", tc)
 		}
 	}
 }

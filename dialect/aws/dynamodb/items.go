@@ -10,17 +10,14 @@ import (
 	"github.com/sluicehq/sluice/table"
 )
 
-// The limits of an item and of the name of an attribute, in bytes.
-const (
-	maxItem = 400 << 10
-	maxName = 65535
-)
+// maxItem is how large an item may be, in bytes.
+const maxItem = 400 << 10
 
 // checkSize checks the size of an item that is put.
 func checkSize(item attr.Item) error {
 	for name := range item {
-		if len(name) > maxName {
-			return badValue("Attribute name is too large, must be less than 65536 bytes")
+		if err := attr.CheckName(name); err != nil {
+			return badValue(err.Message)
 		}
 	}
 	if attr.ItemSize(item) > maxItem {
@@ -109,12 +106,18 @@ func longType(t table.Type) string {
 	return "string"
 }
 
+// maxHash and maxRange are how many bytes a partition key and a sort key may have.
+const (
+	maxHash  = 2048
+	maxRange = 1024
+)
+
 // checkKeySize checks the lengths of a partition key and a sort key.
 func checkKeySize(key table.Key) error {
-	if attr.Size(key[0]) > 2048 {
+	if attr.Size(key[0]) > maxHash {
 		return badValue("Size of hashkey has exceeded the maximum size limit of2048 bytes") // sic
 	}
-	if len(key) > 1 && attr.Size(key[1]) > 1024 {
+	if len(key) > 1 && attr.Size(key[1]) > maxRange {
 		return badValue("Aggregated size of all range keys has exceeded the size limit of 1024 bytes")
 	}
 	return nil
@@ -189,9 +192,9 @@ func (x *indexed) mismatch(c table.KeyColumn, actual string) error {
 // project is what an index has of an item; false when the item is not in it.
 func (x *indexed) project(d *described, item attr.Item) (attr.Item, bool) {
 	part := make(attr.Item, len(item))
-	for _, c := range x.columns {
+	for i, c := range x.columns {
 		v, ok := item[c.Name]
-		if !ok || v.Type != c.Type {
+		if !ok || v.Type != c.Type || !d.isKey(c.Name) && !x.Fits(i, &v) {
 			return nil, false
 		}
 		part[c.Name] = v
@@ -297,50 +300,21 @@ func (d *described) rowSize(row *table.Row) int {
 }
 
 // putItem answers PutItem.
-func (h *Handler) putItem(ctx context.Context, req *node) ([]byte, error) {
-	p, err := readParams(req, "Item")
-	if err != nil {
-		return nil, err
-	}
-	d, err := h.open(ctx, req.text("TableName"))
-	if err != nil {
-		return nil, err
-	}
-	item := req.get("Item").item
-	if err := d.checkItem(item); err != nil {
-		return nil, err
-	}
-	op, err := d.put(item, p)
-	if err != nil {
-		return nil, err
-	}
-	return h.write(ctx, req, d, op, p)
-}
+func (h *Handler) putItem(ctx context.Context, req *node) ([]byte, error) { return h.writeItem(ctx, "Put", req) }
 
 // deleteItem answers DeleteItem.
 func (h *Handler) deleteItem(ctx context.Context, req *node) ([]byte, error) {
-	p, err := readParams(req, "Key")
-	if err != nil {
-		return nil, err
-	}
-	d, err := h.open(ctx, req.text("TableName"))
-	if err != nil {
-		return nil, err
-	}
-	key, err := d.key(req.get("Key").item)
-	if err != nil {
-		return nil, err
-	}
-	op, err := d.remove(key, p)
-	if err != nil {
-		return nil, err
-	}
-	return h.write(ctx, req, d, op, p)
+	return h.writeItem(ctx, "Delete", req)
 }
 
 // updateItem answers UpdateItem.
 func (h *Handler) updateItem(ctx context.Context, req *node) ([]byte, error) {
-	p, err := readUpdateParams(req)
+	return h.writeItem(ctx, "Update", req)
+}
+
+// writeItem does what an action of a transaction does, alone, and answers the request.
+func (h *Handler) writeItem(ctx context.Context, kind string, req *node) ([]byte, error) {
+	a, err := newAction(kind, req)
 	if err != nil {
 		return nil, err
 	}
@@ -348,15 +322,11 @@ func (h *Handler) updateItem(ctx context.Context, req *node) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := d.key(req.get("Key").item)
+	op, err := a.op(d)
 	if err != nil {
 		return nil, err
 	}
-	op, err := d.update(key, p)
-	if err != nil {
-		return nil, err
-	}
-	return h.write(ctx, req, d, op, p)
+	return h.write(ctx, req, d, op, a.p)
 }
 
 // put is the write that puts an item, of which checkItem has nothing to say.
@@ -412,7 +382,10 @@ func (d *described) update(key table.Key, p *params) (table.Op, error) {
 			return nil, err
 		}
 		old := d.item(cur)
-		if old == nil {
+		switch {
+		case cur == nil && p.update.Removes():
+			return nil, nil // there is nothing, not even a path that could be wrong
+		case cur == nil:
 			old = d.keyItem(key)
 		}
 		item, err := p.update.Apply(old)
@@ -460,7 +433,7 @@ func (h *Handler) write(ctx context.Context, req *node, d *described, op table.O
 	case "UPDATED_OLD":
 		out = expr.Project(d.item(ch.Before), p.update.Paths())
 	case "UPDATED_NEW":
-		out = expr.Project(d.item(ch.After), p.update.Kept())
+		out = expr.Project(d.item(ch.After), p.update.Paths())
 	}
 	if len(out) > 0 {
 		w.name("Attributes")

@@ -43,7 +43,7 @@ var operations = []operation{
 	{"PutItem", putItemParams, nil, (*Handler).putItem},
 	{"UpdateItem", updateItemParams, nil, (*Handler).updateItem},
 	{"DeleteItem", deleteItemParams, nil, (*Handler).deleteItem},
-	{"Query", queryParams, nil, (*Handler).query},
+	{"Query", queryParams, checkLimit, (*Handler).query},
 	{"Scan", scanParams, nil, (*Handler).scan},
 	{"BatchGetItem", batchGetParams, nil, (*Handler).batchGetItem},
 	{"BatchWriteItem", batchWriteParams, nil, (*Handler).batchWriteItem},
@@ -62,6 +62,7 @@ var operations = []operation{
 	{"DescribeEndpoints", structure("DescribeEndpointsRequest"), nil, (*Handler).describeEndpoints},
 	{"DescribeLimits", structure("DescribeLimitsInput"), nil, (*Handler).describeLimits},
 	{"DescribeContinuousBackups", tableParams, checkTableName, (*Handler).describeContinuousBackups},
+	{"UpdateContinuousBackups", updateBackupsParams, checkTableName, (*Handler).updateContinuousBackups},
 }
 
 // partiqlOperations are those that are done by others.
@@ -206,6 +207,9 @@ var (
 
 	ttlSpec         = structure("TimeToLiveSpecification", must("Enabled", boolean), must("AttributeName", attrName))
 	updateTTLParams = structure("UpdateTimeToLiveInput", must("TimeToLiveSpecification", ttlSpec), tableName)
+
+	updateBackupsParams = structure("UpdateContinuousBackupsInput", tableName, must("PointInTimeRecoverySpecification",
+		structure("PointInTimeRecoverySpecification", must("PointInTimeRecoveryEnabled", boolean), may("RecoveryPeriodInDays", whole(1, 35)))))
 
 	resource       = may("ResourceArn", text(0, 1283))
 	tagParams      = structure("TagResourceInput", resource, must("Tags", list(tag, 0, 0)))

@@ -122,6 +122,11 @@ func (p *params) readOlder(req *node) (err error) {
 	}
 	if n := req.get("AttributeUpdates"); n != nil {
 		changes := readChanges(n)
+		for _, c := range changes {
+			if err := attr.CheckName(c.Name); err != nil {
+				return badValue(err.Message)
+			}
+		}
 		if err := expr.CheckChanges(changes); err != nil {
 			return err
 		}

@@ -260,7 +260,7 @@ func (h *Handler) execute(ctx context.Context, req *node) (s *prepared, items []
 	if list := answer.get("Items"); list != nil {
 		list.open()
 		for i := range list.list {
-			items = append(items, list.list[i].raw)
+			items = append(items, s.cut(list.list[i].raw))
 		}
 	}
 	if old := answer.get("Attributes"); old != nil {
@@ -399,7 +399,17 @@ func (h *Handler) executeTransaction(ctx context.Context, req *node) ([]byte, er
 			return nil, err
 		}
 		out := newWriter()
-		out.pass(answer, "Responses", "ConsumedCapacity")
+		out.name("Responses")
+		responses := answer.get("Responses")
+		responses.open()
+		out.b = appendList(out.b, len(statements), func(b []byte, i int) []byte {
+			one := &responses.list[i]
+			if one.open(); !one.has("Item") {
+				return append(b, "{}"...)
+			}
+			return append(append(append(b, `{"Item":`...), all[i].cut(one.get("Item").raw)...), '}')
+		})
+		out.pass(answer, "ConsumedCapacity")
 		return out.end(), nil
 	}
 	w.pass(req, "ClientRequestToken")

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sluicehq/sluice/dialect/aws/dynamodb/attr"
+	"github.com/sluicehq/sluice/dialect/aws/dynamodb/expr"
 	"github.com/sluicehq/sluice/table"
 )
 
@@ -15,6 +16,7 @@ type statement struct {
 	verb         string // SELECT, INSERT, UPDATE or DELETE
 	table, index string
 	projection   string    // of a SELECT; "" is everything
+	columns      []column  // of a SELECT that looks inside of attributes, instead of projection
 	item         attr.Item // of an INSERT
 	update       string    // of an UPDATE
 	returning    string    // ReturnValues of an UPDATE or DELETE
@@ -24,12 +26,37 @@ type statement struct {
 	values       attr.Item
 }
 
+// column is one value that a SELECT asks for. It is named after the end of its path.
+type column struct {
+	name string
+	path expr.Path
+}
+
+// cut is what a SELECT shows of an item, both as JSON.
+func (s *statement) cut(raw []byte) []byte {
+	if s.columns == nil {
+		return raw
+	}
+	item, err := attr.DecodeItem(raw)
+	if err != nil {
+		return raw // never: we have written it
+	}
+	part := attr.Item{}
+	for _, c := range s.columns {
+		if v, ok := c.path.Get(item); ok {
+			part[c.name] = v
+		}
+	}
+	return attr.AppendItem(nil, part)
+}
+
 // partiql reads one statement. After the first fault it reads nothing more.
 type partiql struct {
 	src    string
 	at     int
 	params []node // attribute values for question marks, in their order
 	used   int
+	steps  expr.Path // of the path that was read last
 	st     *statement
 	err    error
 }
@@ -174,10 +201,13 @@ func (p *partiql) bind(v table.Value) string {
 func (p *partiql) path() (text, top string) {
 	top = p.ident()
 	text = p.name(top)
+	p.steps = expr.Path{{Name: top}}
 	for p.err == nil {
 		switch {
 		case p.take("."):
-			text += "." + p.name(p.ident())
+			name := p.ident()
+			text += "." + p.name(name)
+			p.steps = append(p.steps, expr.Step{Name: name})
 		case p.take("["):
 			p.space()
 			n := 0
@@ -185,6 +215,8 @@ func (p *partiql) path() (text, top string) {
 				n++
 			}
 			text += "[" + p.src[p.at:p.at+n] + "]"
+			i, _ := strconv.Atoi(p.src[p.at : p.at+n])
+			p.steps = append(p.steps, expr.Step{List: true, Index: i})
 			p.at += n
 			p.want("]")
 		default:
@@ -195,17 +227,36 @@ func (p *partiql) path() (text, top string) {
 	return text, ""
 }
 
+// column is the path that was read last.
+func (p *partiql) column() column {
+	c := column{path: p.steps}
+	for i := len(c.path) - 1; i >= 0; i-- {
+		s := c.path[i]
+		if !s.List {
+			c.name = s.Name + c.name
+			break
+		}
+		c.name = "[" + strconv.Itoa(s.Index) + "]" + c.name
+	}
+	return c
+}
+
 func (p *partiql) statement() {
 	switch {
 	case p.keyword("SELECT"):
 		p.st.verb = "SELECT"
 		if !p.take("*") {
 			var paths []string
+			nested := false
 			for first := true; first || p.take(","); first = false {
-				text, _ := p.path()
+				text, top := p.path()
 				paths = append(paths, text)
+				p.st.columns = append(p.st.columns, p.column())
+				nested = nested || top == ""
 			}
-			p.st.projection = strings.Join(paths, ", ")
+			if !nested {
+				p.st.projection, p.st.columns = strings.Join(paths, ", "), nil
+			}
 		}
 		p.needKeyword("FROM")
 		p.source()

@@ -11,6 +11,14 @@ import (
 	"github.com/sluicehq/sluice/table"
 )
 
+// checkLimit refuses the limit that a query words otherwise than all other broken constraints.
+func checkLimit(_ *Handler, req *node) error {
+	if req.has("Limit") && req.number("Limit", 0) == 0 {
+		return invalid("1 validation error detected: Value at 'Limit' failed to satisfy constraint: Member must have value greater than or equal to 1")
+	}
+	return nil
+}
+
 // query answers Query.
 func (h *Handler) query(ctx context.Context, req *node) ([]byte, error) {
 	p, err := readQuery(req)

@@ -94,6 +94,8 @@ func (r *read) startKey(start attr.Item) (table.Key, error) {
 func (r *read) checkStartRange(start attr.Item, hash, sort *expr.KeyTest) error {
 	same := attr.Equal(start[hash.Name], hash.Values[0])
 	switch {
+	case r.x == nil && len(r.cols) == 1:
+		return invalid("The provided exclusive start key is invalid: ExclusiveStartKey: {" + hash.Name + "=AttributeValue: " + expr.Show(start[hash.Name]) + "}")
 	case sort != nil && !passes(start[sort.Name], sort):
 		return invalid("The provided starting key does not match the range key predicate")
 	case sort != nil && (!same || r.x == nil && sort.Op == "EQ"):

@@ -168,6 +168,11 @@ func checkIndex(x indexSpec, keys []keyElement, defs []attributeDefinition) erro
 
 // checkAttributes refuses definitions of attributes that are in no key.
 func checkAttributes(defs []attributeDefinition, keys []keyElement, indexes []indexSpec) error {
+	for i, d := range defs {
+		if slices.ContainsFunc(defs[:i], func(o attributeDefinition) bool { return o.AttributeName == d.AttributeName }) {
+			return badValue("Cannot have duplicated AttributeName in AttributeDefinitions: " + d.AttributeName)
+		}
+	}
 	used := slices.Clone(keys)
 	for _, x := range indexes {
 		used = append(used, x.keys...)
@@ -182,11 +187,6 @@ func checkAttributes(defs []attributeDefinition, keys []keyElement, indexes []in
 		slices.SortFunc(used, func(a, b keyElement) int { return strings.Compare(a.AttributeName, b.AttributeName) })
 		used = slices.CompactFunc(used, func(a, b keyElement) bool { return a.AttributeName == b.AttributeName })
 		return badValue("Some AttributeDefinitions are not used. AttributeDefinitions: [" + definedNames(defs) + "], keys used: [" + keyNames(used) + "]")
-	}
-	for i, d := range defs {
-		if slices.ContainsFunc(defs[:i], func(o attributeDefinition) bool { return o.AttributeName == d.AttributeName }) {
-			return badValue("Cannot have duplicated AttributeName in AttributeDefinitions: " + d.AttributeName)
-		}
 	}
 	return nil
 }
@@ -212,8 +212,15 @@ func roomIndex(x indexSpec, defs []attributeDefinition) table.Index {
 	if x.throughput != nil {
 		d.Throughput = *x.throughput
 	}
+	var sizes []int
+	for i := range x.keys {
+		if sizes = append(sizes, maxHash); i > 0 {
+			sizes[i] = maxRange
+		}
+	}
 	return table.Index{
 		Name:    x.name,
+		Sizes:   sizes,
 		Key:     columns(x.keys, defs),
 		All:     x.projection.ProjectionType == "ALL",
 		Project: slices.Sorted(slices.Values(x.projection.NonKeyAttributes)),

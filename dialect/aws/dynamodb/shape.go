@@ -191,6 +191,13 @@ func (s *shape) checkScalar(n *node) error {
 	return nil
 }
 
+// An empty name of a table breaks two constraints, or when nothing else is wrong a third.
+const (
+	emptyPattern = "Value '' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: " + namePattern
+	emptyLength  = "Value '' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 3"
+	emptyAlone   = "Value '' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 1"
+)
+
 // maxBroken is how many broken constraints one answer tells.
 const maxBroken = 10
 
@@ -198,8 +205,11 @@ const maxBroken = 10
 func (s *shape) validate(n *node) error {
 	var broken []string
 	s.constrain(n, "", &broken)
-	if len(broken) == 0 {
+	switch {
+	case len(broken) == 0:
 		return nil
+	case len(broken) == 2 && broken[0] == emptyPattern && broken[1] == emptyLength:
+		broken = []string{emptyAlone}
 	}
 	broken = broken[:min(len(broken), maxBroken)]
 	text := strconv.Itoa(len(broken)) + " validation error"

@@ -60,11 +60,11 @@ func (h *Handler) Stream(ctx context.Context, name string) (arn, shard string, e
 	if err != nil {
 		return "", "", err
 	}
-	return h.streamARN(d), d.desc.Stream.shard(), nil
+	return h.streamARN(d), d.state.shard(), nil
 }
 
 // streamed finds a table that has a stream.
-func (h *Handler) streamed(ctx context.Context, name string) (*described, error) {
+func (h *Handler) streamed(ctx context.Context, name string) (tableStream, error) {
 	if strings.Contains(name, "/stream/") {
 		return h.openStream(ctx, name)
 	}
@@ -74,18 +74,18 @@ func (h *Handler) streamed(ctx context.Context, name string) (*described, error)
 	d, err := h.find(ctx, name)
 	switch {
 	case isMissing(err):
-		return nil, noTableNamed(name)
+		return tableStream{}, noTableNamed(name)
 	case err != nil:
-		return nil, err
+		return tableStream{}, err
 	case d.desc.Stream == nil:
-		return nil, notFound("Table " + name + " has no stream")
+		return tableStream{}, notFound("Table " + name + " has no stream")
 	}
-	return d, nil
+	return tableStream{d, d.desc.Stream}, nil
 }
 
 // appendRecord writes a record as GetRecords returns it, or as it stands in Lambda's events: they spell
 // the identity otherwise and tell the stream.
-func (h *Handler) appendRecord(b []byte, d *described, rec *table.Record, lambda bool) []byte {
+func (h *Handler) appendRecord(b []byte, d tableStream, rec *table.Record, lambda bool) []byte {
 	arn := h.streamARN(d)
 	id := sha256.Sum256([]byte(arn + "/" + sequence(rec.Seq)))
 	w := writer{append(b, '{')}
@@ -118,8 +118,8 @@ func (h *Handler) appendRecord(b []byte, d *described, rec *table.Record, lambda
 }
 
 // appendChange writes what a record tells of the item, as far as the stream's view type goes.
-func (d *described) appendChange(b []byte, rec *table.Record) []byte {
-	view := d.desc.Stream.ViewType
+func (d tableStream) appendChange(b []byte, rec *table.Record) []byte {
+	view := d.state.ViewType
 	w := writer{append(b, '{')}
 	w.name("ApproximateCreationDateTime")
 	w.b = strconv.AppendInt(w.b, rec.Time/1000, 10)

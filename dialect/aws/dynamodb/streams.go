@@ -45,7 +45,7 @@ var (
 		may("ExclusiveStartStreamArn", text(37, 1024)))
 
 	describeStreamParams = structure("DescribeStreamInput", streamName, may("Limit", whole(1, 100)), may("ExclusiveStartShardId", shardName),
-		may("ShardFilter", structure("ShardFilter", may("Type", oneOf("CHILD_SHARDS")), may("ShardId", shardName))))
+		may("ShardFilter", structure("ShardFilter", must("Type", oneOf("CHILD_SHARDS")), must("ShardId", shardName))))
 
 	getIteratorParams = structure("GetShardIteratorInput", streamName, must("ShardId", shardName),
 		must("ShardIteratorType", oneOf("TRIM_HORIZON", "LATEST", "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER")),
@@ -54,40 +54,75 @@ var (
 	getRecordsParams = structure("GetRecordsInput", must("ShardIterator", text(1, 2048)), may("Limit", whole(1, maxRecords)))
 )
 
-// streamARN is the ARN of a table's present stream.
-func (h *Handler) streamARN(d *described) string {
-	return h.tableARN(d.spec.Name) + "/stream/" + d.desc.Stream.Label
+// tableStream is a table and one of its streams.
+type tableStream struct {
+	*described
+	state *streamState
 }
 
-// openStream finds the table of a stream by the stream's ARN. A stream is over when its table has another.
-func (h *Handler) openStream(ctx context.Context, arn string) (*described, error) {
-	gone := notFound("Requested resource not found: Stream: " + arn + " not found")
+// streams are those of a table that can still be read, the present one last.
+func (h *Handler) streams(d *described) []tableStream {
+	var list []tableStream
+	for i := range d.desc.Past {
+		list = append(list, tableStream{d, &d.desc.Past[i]})
+	}
+	if d.desc.Stream != nil {
+		list = append(list, tableStream{d, d.desc.Stream})
+	}
+	now := h.opt.Now()
+	return slices.DeleteFunc(list, func(s tableStream) bool { return s.state.over(now) })
+}
+
+// streamARN is the ARN of a stream.
+func (h *Handler) streamARN(s tableStream) string {
+	return h.tableARN(s.spec.Name) + "/stream/" + s.state.Label
+}
+
+// cutStreamARN returns the table and the label in a stream's ARN.
+func cutStreamARN(arn string) (table, label string, err error) {
 	tableARN, label, ok := strings.Cut(arn, "/stream/")
-	name, isTable := cutTableARN(tableARN)
+	table, isTable := cutTableARN(tableARN)
 	if !ok || !isTable {
-		return nil, invalid("Invalid StreamArn")
+		return "", "", invalid("Invalid StreamArn")
+	}
+	return table, label, nil
+}
+
+// openStream finds a stream by its ARN.
+func (h *Handler) openStream(ctx context.Context, arn string) (tableStream, error) {
+	name, label, err := cutStreamARN(arn)
+	if err != nil {
+		return tableStream{}, err
 	}
 	d, err := h.find(ctx, name)
 	switch {
-	case isMissing(err):
-		return nil, gone
-	case err != nil:
-		return nil, err
-	case d.desc.Stream == nil || d.desc.Stream.Label != label:
-		return nil, gone
+	case err == nil:
+		for _, s := range h.streams(d) {
+			if s.state.Label == label {
+				return s, nil
+			}
+		}
+	case !isMissing(err):
+		return tableStream{}, err
 	}
-	return d, nil
+	return tableStream{}, notFound("Requested resource not found: Stream: " + arn + " not found")
 }
 
 // listStreams answers ListStreams.
 func (h *Handler) listStreams(ctx context.Context, req *node) ([]byte, error) {
-	var tables []*described
+	start := req.text("ExclusiveStartStreamArn")
+	if start != "" {
+		if _, _, err := cutStreamARN(start); err != nil {
+			return nil, err
+		}
+	}
+	var list []tableStream
 	if req.has("TableName") {
 		d, err := h.named(ctx, req)
 		if err != nil {
 			return nil, err
 		}
-		tables = append(tables, d)
+		list = h.streams(d)
 	} else {
 		specs, err := h.opt.Tables.List(ctx, h.scope)
 		if err != nil {
@@ -98,25 +133,23 @@ func (h *Handler) listStreams(ctx context.Context, req *node) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			tables = append(tables, d)
+			list = append(list, h.streams(d)...)
 		}
 	}
-	tables = slices.DeleteFunc(tables, func(d *described) bool { return d.desc.Stream == nil })
-	slices.SortFunc(tables, func(a, b *described) int { return strings.Compare(h.streamARN(a), h.streamARN(b)) })
-	start := req.text("ExclusiveStartStreamArn")
-	tables = slices.DeleteFunc(tables, func(d *described) bool { return h.streamARN(d) <= start })
-	n := min(int(req.number("Limit", 100)), len(tables))
+	slices.SortFunc(list, func(a, b tableStream) int { return strings.Compare(h.streamARN(a), h.streamARN(b)) })
+	list = slices.DeleteFunc(list, func(s tableStream) bool { return h.streamARN(s) <= start })
+	n := min(int(req.number("Limit", 100)), len(list))
 	w := newWriter()
 	w.name("Streams")
 	w.b = appendList(w.b, n, func(b []byte, i int) []byte {
 		one := writer{append(b, '{')}
-		one.text("StreamArn", h.streamARN(tables[i]))
-		one.text("TableName", tables[i].spec.Name)
-		one.text("StreamLabel", tables[i].desc.Stream.Label)
+		one.text("StreamArn", h.streamARN(list[i]))
+		one.text("TableName", list[i].spec.Name)
+		one.text("StreamLabel", list[i].state.Label)
 		return one.end()
 	})
-	if n < len(tables) {
-		w.text("LastEvaluatedStreamArn", h.streamARN(tables[n-1]))
+	if n < len(list) {
+		w.text("LastEvaluatedStreamArn", h.streamARN(list[n-1]))
 	}
 	return w.end(), nil
 }
@@ -151,7 +184,7 @@ func (h *Handler) describeStream(ctx context.Context, req *node) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	s := d.desc.Stream
+	s := d.state
 	w := newWriter()
 	w.name("StreamDescription")
 	w.b = append(w.b, '{')
@@ -177,11 +210,11 @@ func (h *Handler) describeStream(ctx context.Context, req *node) ([]byte, error)
 		w.b = append(w.b, '{')
 		w.text("StartingSequenceNumber", sequence(0))
 		if !s.Enabled {
-			_, next, err := h.opt.Tables.StreamBounds(ctx, d.spec)
+			_, end, err := h.bounds(ctx, d)
 			if err != nil {
 				return nil, err
 			}
-			w.text("EndingSequenceNumber", sequence(next-1))
+			w.text("EndingSequenceNumber", sequence(end-1))
 		}
 		w.b = append(w.b, '}', '}')
 	}
@@ -212,7 +245,7 @@ func (h *Handler) getShardIterator(ctx context.Context, req *node) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	if id := req.text("ShardId"); id != d.desc.Stream.shard() {
+	if id := req.text("ShardId"); id != d.state.shard() {
 		return nil, notFound("Requested resource not found: Shard: " + id + " in Stream: " + arn + " not found")
 	}
 	kind := req.text("ShardIteratorType")
@@ -220,7 +253,7 @@ func (h *Handler) getShardIterator(ctx context.Context, req *node) ([]byte, erro
 	if strings.HasSuffix(kind, "_SEQUENCE_NUMBER") != req.has("SequenceNumber") || req.has("SequenceNumber") && !ok {
 		return nil, invalid("Invalid SequenceNumber for ShardIteratorType " + kind)
 	}
-	oldest, next, err := h.opt.Tables.StreamBounds(ctx, d.spec)
+	oldest, next, err := h.bounds(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -305,10 +338,19 @@ func (h *Handler) getRecords(ctx context.Context, req *node) ([]byte, error) {
 // errTrimmed is a place in a stream whose record is there no more.
 var errTrimmed = errors.New("record has been trimmed")
 
-// readRecords reads records of a table's present stream from number from on; 0 is the oldest. Writes that
-// changed nothing are left out. next is where to go on, unless the stream ends there.
-func (h *Handler) readRecords(ctx context.Context, d *described, from uint64, limit int) (list []table.Record, next uint64, ends bool, err error) {
-	oldest, end, err := h.opt.Tables.StreamBounds(ctx, d.spec)
+// bounds are the number of the oldest record that is still there, and the number after a stream's last.
+func (h *Handler) bounds(ctx context.Context, s tableStream) (oldest, end uint64, err error) {
+	oldest, end, err = h.opt.Tables.StreamBounds(ctx, s.spec)
+	if s.state.End != 0 {
+		end = s.state.End
+	}
+	return oldest, end, err
+}
+
+// readRecords reads records of a stream from number from on; 0 is the oldest. Writes that changed nothing
+// are left out. next is where to go on, unless the stream ends there.
+func (h *Handler) readRecords(ctx context.Context, s tableStream, from uint64, limit int) (list []table.Record, next uint64, ends bool, err error) {
+	oldest, end, err := h.bounds(ctx, s)
 	switch {
 	case err != nil:
 		return nil, 0, false, err
@@ -317,19 +359,22 @@ func (h *Handler) readRecords(ctx context.Context, d *described, from uint64, li
 	case from < oldest:
 		return nil, oldest, false, errTrimmed
 	}
-	all, err := h.opt.Tables.ReadStream(ctx, d.spec, from, limit)
+	all, err := h.opt.Tables.ReadStream(ctx, s.spec, from, limit)
 	if err != nil {
 		return nil, 0, false, err
 	}
 	next = from
-	since := d.desc.Stream.since()
+	since := s.state.since()
 	for _, rec := range all {
+		if s.state.End != 0 && rec.Seq >= end {
+			break
+		}
 		next = rec.Seq + 1
-		if rec.Time >= since && !d.sameImages(&rec) {
+		if rec.Time >= since && !s.sameImages(&rec) {
 			list = append(list, rec)
 		}
 	}
-	return list, next, !d.desc.Stream.Enabled && next >= end, nil
+	return list, next, !s.state.Enabled && next >= end, nil
 }
 
 // sameImages reports whether a record tells no change.

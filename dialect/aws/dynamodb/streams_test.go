@@ -252,7 +252,7 @@ func TestStreamsRefuseWhatIsNotThere(t *testing.T) {
 	}
 }
 
-func TestANewStreamDoesNotShowTheOldOne(t *testing.T) {
+func TestAStreamThatWasOffIsReadForADay(t *testing.T) {
 	w := newStreamWorld(t)
 	old := w.streamTable("tab", "KEYS_ONLY")
 	w.must("PutItem", `{"TableName":"tab","Item":{"h":{"S":"1"}}}`)
@@ -264,9 +264,14 @@ func TestANewStreamDoesNotShowTheOldOne(t *testing.T) {
 	if d["StreamStatus"] != "DISABLED" || end != sequence(1) {
 		t.Errorf("a stream that is off: %v", d)
 	}
-	if list, next := w.records(w.iteratorAt(old, "TRIM_HORIZON", "")); next != "" || len(list) > 1 {
-		t.Errorf("a stream that is off: %v, and on at %q", list, next)
+	readOld := func() {
+		t.Helper()
+		if list, next := w.records(w.iteratorAt(old, "TRIM_HORIZON", "")); next != "" || len(list) != 1 || !strings.Contains(list[0], `{"S":"1"}`) {
+			t.Errorf("a stream that is off: %v, and on at %q", list, next)
+		}
 	}
+	readOld()
+	w.must("PutItem", `{"TableName":"tab","Item":{"h":{"S":"unseen"}}}`)
 	w.must("UpdateTable", `{"TableName":"tab","StreamSpecification":{"StreamEnabled":true,"StreamViewType":"KEYS_ONLY"}}`)
 	w.now = w.now.Add(time.Second)
 	w.must("PutItem", `{"TableName":"tab","Item":{"h":{"S":"2"}}}`)
@@ -274,6 +279,11 @@ func TestANewStreamDoesNotShowTheOldOne(t *testing.T) {
 	if list, _ := w.records(w.iteratorAt(arn, "TRIM_HORIZON", "")); len(list) != 1 || !strings.Contains(list[0], `{"S":"2"}`) {
 		t.Errorf("the new stream: %v", list)
 	}
+	readOld()
+	if list := w.must("ListStreams", `{"TableName":"tab"}`)["Streams"].([]any); len(list) != 2 {
+		t.Errorf("the streams are %v", list)
+	}
+	w.now = w.now.Add(24 * time.Hour)
 	if _, got := w.ask("DescribeStream", fmt.Sprintf(`{"StreamArn":%q}`, old)); !strings.HasPrefix(got, "ResourceNotFoundException") {
 		t.Errorf("the old stream: %s", got)
 	}

@@ -15,6 +15,9 @@ func checkTableName(_ *Handler, req *node) error {
 	if n == nil {
 		return invalid("The parameter 'TableName' is required but was not present in the request")
 	}
+	if req.has("AttributeDefinitions") {
+		return nil // it is told with all else that is wrong
+	}
 	if _, ok := cutTableARN(n.str); !ok && (len(n.str) < 3 || len(n.str) > 255) {
 		return invalid("TableName must be at least 3 characters long and at most 255 characters long")
 	}
@@ -53,6 +56,9 @@ func (h *Handler) createTable(ctx context.Context, req *node) ([]byte, error) {
 	}
 	view := h.view(d, count{})
 	view.TableStatus = "CREATING"
+	if view.BillingModeSummary != nil {
+		view.BillingModeSummary, view.TableThroughputModeSummary = &billingView{BillingMode: payPerRequest}, &modeView{TableThroughputMode: payPerRequest}
+	}
 	for i := range view.GlobalSecondaryIndexes {
 		view.GlobalSecondaryIndexes[i].IndexStatus = "CREATING"
 	}
@@ -191,20 +197,20 @@ func (h *Handler) readStream(req *node, old *streamState) (*streamState, error) 
 		case old == nil:
 			return nil, nil
 		}
-		return &streamState{ViewType: old.ViewType, Label: old.Label}, nil
+		return &streamState{ViewType: old.ViewType, Label: old.Label, Off: h.opt.Now().UnixMilli()}, nil
 	}
 	if view == "" {
 		return nil, badValue("StreamViewType must be specified when StreamEnabled is true")
 	}
-	return &streamState{true, view, h.opt.Now().UTC().Format("2006-01-02T15:04:05.000")}, nil
+	return &streamState{Enabled: true, ViewType: view, Label: h.opt.Now().UTC().Format(labelTime)}, nil
 }
 
 // roomStream is a stream as the room of tables has it.
 func roomStream(s *streamState) *table.Stream {
-	if s == nil || !s.Enabled {
+	if s == nil {
 		return nil
 	}
-	return &table.Stream{Hours: 24}
+	return &table.Stream{Hours: streamHours, Paused: !s.Enabled}
 }
 
 // describeTable answers DescribeTable. A table that somebody asks about is no longer being created.
@@ -245,6 +251,7 @@ func (h *Handler) deleteTable(ctx context.Context, req *node) ([]byte, error) {
 		TableName:             name,
 		TableStatus:           "DELETING",
 		ProvisionedThroughput: view.ProvisionedThroughput,
+		BillingModeSummary:    view.BillingModeSummary,
 		TableArn:              view.TableArn,
 		TableId:               view.TableId,
 	}}), nil
@@ -284,19 +291,4 @@ func (h *Handler) describeEndpoints(ctx context.Context, _ *node) ([]byte, error
 func (h *Handler) describeLimits(context.Context, *node) ([]byte, error) {
 	return marshal(map[string]int{"AccountMaxReadCapacityUnits": 80000, "AccountMaxWriteCapacityUnits": 80000,
 		"TableMaxReadCapacityUnits": 40000, "TableMaxWriteCapacityUnits": 40000}), nil
-}
-
-// describeContinuousBackups answers DescribeContinuousBackups: there are none.
-func (h *Handler) describeContinuousBackups(ctx context.Context, req *node) ([]byte, error) {
-	if _, err := h.named(ctx, req); err != nil {
-		var f *fault
-		if errors.As(err, &f) {
-			return nil, newFault(service+"TableNotFoundException", "Table not found: "+req.text("TableName"))
-		}
-		return nil, err
-	}
-	return marshal(map[string]any{"ContinuousBackupsDescription": map[string]any{
-		"ContinuousBackupsStatus":        "DISABLED",
-		"PointInTimeRecoveryDescription": map[string]any{"PointInTimeRecoveryStatus": "DISABLED"},
-	}}), nil
 }

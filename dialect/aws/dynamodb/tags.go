@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/sluicehq/sluice/table"
 )
@@ -21,7 +22,7 @@ func checkResource(op string) func(*Handler, *node) error {
 			return invalid("Invalid TableArn")
 		}
 		parts := strings.SplitN(n.str, ":", 6)
-		if len(parts) == 6 && !slices.Contains(parts, "") && strings.Contains(parts[5], "/") {
+		if len(parts) == 6 && !slices.Contains(parts, "") && strings.Contains(parts[5], "/") && (parts[4] == h.opt.Account || len(parts[4]) != 12) {
 			return nil
 		}
 		arn := n.str
@@ -67,6 +68,9 @@ func mergeTags(tags []tagPair, n *node) ([]tagPair, error) {
 		if given[t.Key] {
 			return nil, invalid("Duplicate tag keys found: " + t.Key)
 		}
+		if !isTag(t.Key) || !isTag(t.Value) {
+			return nil, invalid("One or more parameter values were invalid: Tag keys and values may only have letters, digits, spaces and _ . : / = + - @")
+		}
 		if given[t.Key] = true; strings.HasPrefix(strings.ToLower(t.Key), "aws:") {
 			return nil, invalid("One or more parameter values were invalid: Tag keys must not begin with aws:")
 		}
@@ -80,6 +84,13 @@ func mergeTags(tags []tagPair, n *node) ([]tagPair, error) {
 		return nil, invalid("Too many tags: a table can have at most 50 tags")
 	}
 	return tags, nil
+}
+
+// isTag reports whether a tag's key or value is made of what AWS allows.
+func isTag(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool {
+		return !unicode.IsLetter(c) && !unicode.IsNumber(c) && !unicode.IsSpace(c) && !strings.ContainsRune("_.:/=+-@", c)
+	})
 }
 
 // noResource words the error of a table that is not there.

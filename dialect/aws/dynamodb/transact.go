@@ -164,34 +164,42 @@ func (s *usageSet) of(d *described) *usage {
 	return u
 }
 
-// action is one item of a TransactWriteItems.
+// action is one item of a TransactWriteItems, or the write of an operation on one item.
 type action struct {
 	kind string // ConditionCheck, Put, Delete or Update
 	req  *node
 	p    *params
 }
 
-// readAction reads one item of a transaction, as far as the table does not matter.
-func readAction(n *node) (a action, err error) {
-	for _, kind := range []string{"ConditionCheck", "Put", "Delete", "Update"} {
-		if m := n.get(kind); m != nil {
-			if a.req != nil {
-				return a, invalid("TransactItems can only contain one of Check, Put, Update or Delete")
-			}
-			a.kind, a.req = kind, m
-		}
-	}
-	switch a.kind {
-	case "":
-		return a, invalid("Invalid Request: TransactWriteRequest should contain Delete or Put or Update request")
+// newAction reads an action, as far as the table does not matter.
+func newAction(kind string, req *node) (a action, err error) {
+	a = action{kind: kind, req: req}
+	switch kind {
 	case "Put":
-		a.p, err = readParams(a.req, "Item")
+		a.p, err = readParams(req, "Item")
 	case "Update":
-		a.p, err = readUpdateParams(a.req)
+		a.p, err = readUpdateParams(req)
 	default:
-		a.p, err = readParams(a.req, "Key")
+		a.p, err = readParams(req, "Key")
 	}
 	return a, err
+}
+
+// readAction reads one item of a transaction.
+func readAction(n *node) (action, error) {
+	found, req := "", (*node)(nil)
+	for _, kind := range []string{"ConditionCheck", "Put", "Delete", "Update"} {
+		if m := n.get(kind); m != nil {
+			if req != nil {
+				return action{}, invalid("TransactItems can only contain one of Check, Put, Update or Delete")
+			}
+			found, req = kind, m
+		}
+	}
+	if req == nil {
+		return action{}, invalid("Invalid Request: TransactWriteRequest should contain Delete or Put or Update request")
+	}
+	return newAction(found, req)
 }
 
 // op is the write of an action.
@@ -247,7 +255,7 @@ func (h *Handler) transactWriteItems(ctx context.Context, req *node) ([]byte, er
 			if reasons[i], ok = reasonOf(err); !ok {
 				return nil, err
 			}
-			continue
+			break // what comes after it, nobody looks at
 		}
 		same := func(o table.Op) bool {
 			return o.Table != nil && o.Table.ID == d.spec.ID && table.CompareKeys(o.Key, ops[i].Key) == 0
@@ -255,12 +263,14 @@ func (h *Handler) transactWriteItems(ctx context.Context, req *node) ([]byte, er
 		if slices.ContainsFunc(ops[:i], same) {
 			return nil, invalid("Transaction request cannot include multiple operations on one item")
 		}
-		if item := a.req.get("Item"); item != nil {
-			total += attr.ItemSize(item.item)
+		for _, name := range []string{"Item", "Key", "ExpressionAttributeValues"} {
+			if n := a.req.get(name); n != nil {
+				total += attr.ItemSize(n.item)
+			}
 		}
 	}
 	if total > maxTransaction {
-		return nil, invalid("Aggregated size of items in the transaction exceeds the limit of 4 MB")
+		return nil, invalid("Transaction payload size cannot exceed 4 MB")
 	}
 	if err := cancelled(reasons); err != nil {
 		return nil, err

@@ -168,6 +168,9 @@ func (h *Handler) view(d *described, n count) tableView {
 		DeletionProtectionEnabled: desc.Protected,
 	}
 	if b := desc.Billing; b.Mode != "" {
+		if b.Mode == payPerRequest && b.Since == 0 { // from the beginning
+			b.Since = v.CreationDateTime
+		}
 		v.BillingModeSummary = &billingView{b.Mode, b.Since}
 		v.TableThroughputModeSummary = &modeView{b.Mode, b.Since}
 	}

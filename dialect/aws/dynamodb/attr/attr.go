@@ -205,6 +205,17 @@ func Size(v table.Value) int {
 	return n
 }
 
+// CheckName refuses an attribute's name that is empty, or 65,536 bytes long or longer.
+func CheckName(name string) *Error {
+	switch {
+	case name == "":
+		return Invalid("Empty attribute name")
+	case len(name) > 65535:
+		return Invalid("Attribute name is too large, must be less than 65536 bytes")
+	}
+	return nil
+}
+
 // ItemSize is the size of an item in bytes: names and values.
 func ItemSize(item Item) int {
 	n := 0

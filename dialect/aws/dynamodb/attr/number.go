@@ -136,6 +136,9 @@ func Add(a, b string) (string, *Error) {
 	}
 	digits := x.String()
 	digits, neg := strings.CutPrefix(digits, "-")
+	if len(strings.TrimRight(digits, "0")) > maxDigits {
+		return "", Invalid(overflow) // sic: what AWS says of a sum that would lose digits
+	}
 	return canonical(neg, digits, len(digits)-1-places)
 }
 

@@ -19,7 +19,7 @@ const (
 // Apply returns the item as the update leaves it; item itself, nil for none, stays as it is. All
 // actions see the item as it was. What the item's own values do not allow is a ValidationException.
 func (u *Update) Apply(item attr.Item) (attr.Item, error) {
-	if u == nil {
+	if u == nil || len(u.actions) == 0 {
 		return maps.Clone(item), nil
 	}
 	if item == nil {

@@ -165,23 +165,25 @@ func checkFunctions(root *node, known, others map[string]int, place string) (fau
 	return fault
 }
 
+const misused = "The function is not allowed to be used this way in an expression; function: "
+
 // checkUse finds conditions that are used as values, and size used as a condition.
 func checkUse(root *node) (fault string) {
-	misused := func(n *node) {
+	refuse := func(n *node) {
 		if fault == "" {
-			fault = "The function is not allowed to be used this way in an expression; function: " + n.name
+			fault = misused + n.name
 		}
 	}
 	root.walk(func(n *node) {
 		for _, x := range n.args {
 			isValue := n.op != "and" && n.op != "or" && n.op != "not"
 			if x.op == opCall && isValue != (x.name == "size") {
-				misused(x)
+				refuse(x)
 			}
 		}
 	})
 	if root.op == opCall && root.name == "size" {
-		misused(root)
+		refuse(root)
 	}
 	return fault
 }
@@ -322,9 +324,6 @@ func checkCallTypes(n *node) string {
 			}
 		}
 	case "attribute_type":
-		if first.op != opPath {
-			return noPath + n.name
-		}
 		t := n.args[1].typeName()
 		if t == "" {
 			t = "{NS,SS,L,BS,N,M,B,BOOL,NULL,S}"
@@ -348,7 +347,7 @@ func checkBounds(low, high *node) string {
 	if low.op != opValue || high.op != opValue {
 		return ""
 	}
-	bounds := "; lower bound operand: AttributeValue: " + show(low.value) + ", upper bound operand: AttributeValue: " + show(high.value)
+	bounds := "; lower bound operand: AttributeValue: " + Show(low.value) + ", upper bound operand: AttributeValue: " + Show(high.value)
 	switch order, ok := attr.Compare(low.value, high.value); {
 	case low.value.Type != high.value.Type:
 		return "The BETWEEN operator requires same data type for lower and upper bounds" + bounds
@@ -358,8 +357,8 @@ func checkBounds(low, high *node) string {
 	return ""
 }
 
-// show is a value as the texts of errors have it: {S:a}.
-func show(v table.Value) string {
+// Show is a value as the texts of errors have it: {S:a}.
+func Show(v table.Value) string {
 	text := v.Str
 	switch v.Type {
 	case table.Bool:

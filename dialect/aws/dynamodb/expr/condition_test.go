@@ -219,7 +219,6 @@ func TestConditionsAreRefusedInAWSWords(t *testing.T) {
 		"attribute_type(a, size(a)) and a=a": wrongType("attribute_type", "N"),
 		"attribute_type(a, :l)":              wrongType("attribute_type", "L"),
 		"attribute_type(a, :s)":              "Invalid attribute type name found; type: 1, valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}",
-		"attribute_type(:s, :S)":             noPath + "attribute_type",
 		"begins_with(a, :n)":                 wrongType("begins_with", "N"),
 		"begins_with(:ss, a)":                wrongType("begins_with", "SS"),
 		"begins_with(a, size(a)) and a=:a":   wrongType("begins_with", "N"),

@@ -21,9 +21,11 @@ import (
 
 // The limits of one expression (aws.md 5.4).
 const (
-	maxSize      = 4096 // bytes
-	maxOperators = 300
-	maxIn        = 100
+	maxSize = 4096 // bytes
+	// maxSubstitutions is how many bytes the names and values of a request's expressions may have.
+	maxSubstitutions = 2 << 20
+	maxOperators     = 300
+	maxIn            = 100
 )
 
 // Step is one step of a path: a name in a map, or with an empty name a place in a list.
@@ -81,10 +83,15 @@ func NewArgs(names map[string]string, values attr.Item, bad *attr.Error) (*Args,
 	if err := checkKeys("ExpressionAttributeNames", '#', names); err != nil {
 		return nil, err
 	}
+	size := attr.ItemSize(values)
 	for key, name := range names {
-		if name == "" {
-			return nil, attr.Invalid("ExpressionAttributeNames contains invalid value: Empty attribute name for key " + key)
+		if err := attr.CheckName(name); err != nil {
+			return nil, attr.Invalid("ExpressionAttributeNames contains invalid value: " + err.Message + " for key " + key)
 		}
+		size += len(key) + len(name)
+	}
+	if size > maxSubstitutions {
+		return nil, attr.Invalid("The sum of the lengths of all ExpressionAttributeNames and ExpressionAttributeValues has exceeded the maximum allowed size of 2 MB; size: " + strconv.Itoa(size))
 	}
 	if err := checkKeys("ExpressionAttributeValues", ':', values); err != nil {
 		return nil, err

@@ -53,7 +53,7 @@ func lex(src string) []token {
 			}
 		default:
 			kind, n = 'i', identLen(src[i:])
-			if n == 0 {
+			if n == 0 || c == '_' {
 				kind = 'x'
 				_, n = utf8.DecodeRuneInString(src[i:])
 			}

@@ -48,6 +48,9 @@ func AttributesToGet(names []string) ([]Path, error) {
 		if slices.Contains(names[:i], name) {
 			return nil, attr.Invalid("One or more parameter values were invalid: Duplicate value in attribute name: " + name)
 		}
+		if err := attr.CheckName(name); err != nil {
+			return nil, attr.Invalid("One or more parameter values were invalid: " + err.Message)
+		}
 		paths[i] = Path{{Name: name}}
 	}
 	return paths, nil

@@ -1,6 +1,8 @@
 package expr
 
 import (
+	"slices"
+
 	"github.com/sluicehq/sluice/table"
 )
 
@@ -23,18 +25,9 @@ func (u *Update) Reads() []Path {
 	return list
 }
 
-// Kept are the paths that the update writes to and does not remove, in their order.
-func (u *Update) Kept() []Path {
-	if u == nil {
-		return nil
-	}
-	var list []Path
-	for _, act := range u.actions {
-		if act.verb != "REMOVE" {
-			list = append(list, act.path)
-		}
-	}
-	return list
+// Removes reports whether the update does nothing but remove.
+func (u *Update) Removes() bool {
+	return u != nil && len(u.actions) > 0 && !slices.ContainsFunc(u.actions, func(act *action) bool { return act.verb != "REMOVE" })
 }
 
 // Makes is the type that the update gives the attribute of that name whatever the item is; false when

@@ -214,6 +214,9 @@ func checkUpdateCall(n *node) string {
 		case x.op == opValue:
 			t = attr.TypeName(x.value)
 		case x.op == opCall && x.name == "list_append":
+			if n.name == x.name {
+				return misused + x.name
+			}
 			t = "L"
 		case x.op == opCall && strings.ContainsAny(x.name, "+-"):
 			t = "N"

@@ -79,7 +79,7 @@ func TestUpdatesChangeItems(t *testing.T) {
 		{"ADD a :ss", `{"a":{"NS":["1"]}}`, wrongOperand},
 		{"DELETE a :ss", `{"a":{"S":"b"}}`, wrongOperand},
 		{"SET a = :big + :big", ``, "Number overflow. Attempting to store a number with magnitude larger than supported range"},
-		{"ADD a :big", `{"a":{"N":"1"}}`, "Attempting to store more than 38 significant digits in a Number"},
+		{"ADD a :big", `{"a":{"N":"1"}}`, "Number overflow. Attempting to store a number with magnitude larger than supported range"},
 	} {
 		if got := apply(t, c.src, values, c.old); got != c.want {
 			t.Errorf("%s to %s:\n got %s\nwant %s", c.src, c.old, got, c.want)

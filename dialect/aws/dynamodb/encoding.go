@@ -1,0 +1,96 @@
+package dynamodb
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// packed is how long an answer has to be to be compressed, if the client likes that.
+const packed = 4096
+
+// errTooLong is a body that becomes longer than one may be.
+var errTooLong = errors.New("dynamodb: the body is too long")
+
+// unpack undoes a Content-Encoding.
+func unpack(encoding string, body []byte) ([]byte, error) {
+	var plain io.Reader
+	var err error
+	switch encoding {
+	case "", "identity":
+		return body, nil
+	case "gzip":
+		plain, err = gzip.NewReader(bytes.NewReader(body))
+	case "deflate":
+		plain, err = zlib.NewReader(bytes.NewReader(body))
+	default:
+		err = errors.New("dynamodb: unknown encoding")
+	}
+	if err != nil {
+		return nil, err
+	}
+	out, err := io.ReadAll(io.LimitReader(plain, maxBody+1))
+	if err == nil && len(out) > maxBody {
+		err = errTooLong
+	}
+	return out, err
+}
+
+// pack compresses an answer as a client accepts it; name is "" when it stays as it is.
+func pack(accept []string, body []byte) (name string, out []byte) {
+	if len(accept) == 0 || len(body) < packed {
+		return "", body
+	}
+	var buf bytes.Buffer
+	var w io.WriteCloser
+	switch name = preferred(accept[0]); name { // AWS looks at the first header only
+	case "":
+		return "", body
+	case "gzip":
+		w = gzip.NewWriter(&buf)
+	default:
+		w = zlib.NewWriter(&buf)
+	}
+	_, _ = w.Write(body) // a buffer takes everything
+	_ = w.Close()
+	return name, buf.Bytes()
+}
+
+// preferred is the encoding, gzip or deflate, that an Accept-Encoding likes best; "" is none. It is read as
+// AWS does: identity counts for nothing, the first "q=" is the weight, and what is no number is 1.
+func preferred(accept string) (best string) {
+	most, any := 0.0, 0.0
+	named := map[string]bool{}
+	take := func(name string, weight float64) {
+		if weight = min(weight, 1); weight > most {
+			best, most = name, weight
+		}
+	}
+	for part := range strings.SplitSeq(accept, ",") {
+		name, rest, _ := strings.Cut(part, ";")
+		weight := 1.0
+		if _, q, ok := strings.Cut(rest, "q="); ok {
+			q, _, _ = strings.Cut(q, ";")
+			if n, err := strconv.ParseFloat(strings.TrimSpace(q), 64); err == nil {
+				weight = n
+			}
+		}
+		switch name = strings.ToLower(strings.TrimSpace(name)); name {
+		case "gzip", "deflate":
+			named[name] = true
+			take(name, weight)
+		case "*":
+			any = weight
+		}
+	}
+	for _, name := range []string{"gzip", "deflate"} {
+		if !named[name] {
+			take(name, any)
+		}
+	}
+	return best
+}
