@@ -300,7 +300,9 @@ func (d *described) rowSize(row *table.Row) int {
 }
 
 // putItem answers PutItem.
-func (h *Handler) putItem(ctx context.Context, req *node) ([]byte, error) { return h.writeItem(ctx, "Put", req) }
+func (h *Handler) putItem(ctx context.Context, req *node) ([]byte, error) {
+	return h.writeItem(ctx, "Put", req)
+}
 
 // deleteItem answers DeleteItem.
 func (h *Handler) deleteItem(ctx context.Context, req *node) ([]byte, error) {
