@@ -20,7 +20,8 @@ var ErrInstanceGone = errors.New("the instance is gone")
 var errRetired = errors.New("retired")
 
 const (
-	maxQueueWait = 10 * time.Second // and never longer than the function's timeout
+	maxQueueWait = 10 * time.Second // and never longer than the function's timeout, but for a first start
+	firstStart   = time.Minute      // of a function that has no time of its own to get ready
 	stopGrace    = 10 * time.Second // for one instance to stop, a pre-stop hook without a time of its own included
 	keepWindow   = 60               // seconds over which the peak load keeps instances
 )
@@ -156,12 +157,17 @@ func (p *pool) acquire(ctx context.Context) (*member, bool, error) {
 	t := time.NewTimer(p.wait)
 	defer t.Stop()
 	var err error
-	select {
-	case g := <-w.ready:
-		return g.m, g.cold, g.err
-	case <-t.C:
-	case <-ctx.Done():
-		err = left(ctx)
+	for waits := true; waits; {
+		select {
+		case g := <-w.ready:
+			return g.m, g.cold, g.err
+		case <-t.C:
+			more := w.patience()
+			t.Reset(more)
+			waits = more > 0
+		case <-ctx.Done():
+			err, waits = left(ctx), false
+		}
 	}
 	if q, ok := w.leave(); ok {
 		if err == nil {
@@ -175,6 +181,18 @@ func (p *pool) acquire(ctx context.Context) (*member, bool, error) {
 		return nil, false, err
 	}
 	return g.m, g.cold, g.err
+}
+
+// patience is how much longer a call waits whose time in the queue is over: while its function has no
+// instance yet and one is starting, that one's time to get ready.
+func (w *waiter) patience() time.Duration {
+	p := w.pool.Load()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.members) > 0 || p.starting == 0 {
+		return 0
+	}
+	return time.Until(w.at.Add(p.wait + cmp.Or(p.v.Spec.InitTimeout, firstStart)))
 }
 
 // leave takes w out of its queue, wherever that is now; false when somebody has granted it.

@@ -128,6 +128,27 @@ func TestCallsWaitForTheStartThatGoesWell(t *testing.T) {
 	})
 }
 
+func TestCallsWaitForAFirstInstanceAsLongAsItMayStart(t *testing.T) {
+	starts := 8 * time.Second
+	s := &fakes{start: func(context.Context, *Version, int) error {
+		time.Sleep(starts)
+		return nil
+	}}
+	room(t, s, Options{NoPrewarm: true}, func(t *testing.T, f *Functions) {
+		short := func(s *sluice.Function) { s.Timeout, s.InitTimeout = 3*time.Second, 10*time.Second }
+		deploy(t, f, fn("f", short))
+		if res, err := call(f, "f", ""); err != nil || !res.Cold {
+			t.Error(res, err)
+		}
+		starts = time.Minute // longer than any starter would let it
+		deploy(t, f, fn("g", short))
+		began := time.Now()
+		if _, err := call(f, "g", ""); sluice.KindOf(err) != sluice.Throttled || time.Since(began) != 13*time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
 func TestFailedStartsBackOffAndPark(t *testing.T) {
 	s := &fakes{start: func(context.Context, *Version, int) error { return failing(sluice.InitFail, "no table") }}
 	room(t, s, Options{NoPrewarm: true}, func(t *testing.T, f *Functions) {
