@@ -53,9 +53,16 @@ type Stage struct {
 	Variables  map[string]string        `json:"stageVariables,omitempty"`
 	Default    *RouteSettings           `json:"defaultRouteSettings,omitempty"`
 	Settings   map[string]RouteSettings `json:"routeSettings,omitempty"` // by route key
+	Access     *AccessLog               `json:"accessLogSettings,omitempty"`
 	AutoDeploy bool                     `json:"autoDeploy,omitempty"`
 	Deployment string                   `json:"deploymentId,omitempty"`
 	Frozen     *Snapshot                `json:"frozen,omitempty"` // nil: the API's Current is served
+}
+
+// AccessLog is where and how a stage tells of its requests.
+type AccessLog struct {
+	Destination string `json:"destinationArn,omitempty"` // the ARN of a log group
+	Format      string `json:"format,omitempty"`         // with $context variables
 }
 
 // RouteSettings are throttles of a route; zero is none.

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aws/apispec"
@@ -30,6 +31,15 @@ type call struct {
 	parsed bool
 
 	variables *document.Object // of $context
+
+	status int           // that the integration answered; 0 before that
+	took   time.Duration // by the integration
+}
+
+// enter says which route the call has come to; "" is none yet.
+func (c *call) enter(routeKey string) {
+	c.rc = c.st.context(c.ev, routeKey, c.attrs)
+	c.variables = nil
 }
 
 // Text is the message.

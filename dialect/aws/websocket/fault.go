@@ -21,6 +21,7 @@ type fault struct {
 	empty  bool   // no body
 	silent bool   // a message's client is told nothing: the answer of a one-way route is malformed
 	err    error  // the cause, for logs
+	detail string // what is wrong with a body that its model does not describe
 	named  bool   // the frame names the message, not the request
 }
 
@@ -38,6 +39,10 @@ func (f *fault) Unwrap() error { return f.err }
 // failed is the fault of an integration that did not do what it should.
 func failed(status int, err error) *fault {
 	return &fault{status: status, text: "Internal server error", ids: true, err: err}
+}
+
+func throttled() *fault {
+	return &fault{status: http.StatusTooManyRequests, text: textThrottled}
 }
 
 func forbidden() *fault {

@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -130,6 +128,7 @@ func (in *integration) run(ctx context.Context, c *call, twoWay bool) (a answer,
 		}
 		c.data, c.encoded, c.parsed = raw, true, false
 	}
+	began := in.st.apis.o.Now()
 	switch {
 	case in.spec.Type == "AWS_PROXY":
 		a, err = in.proxy(ctx, c, twoWay)
@@ -138,6 +137,8 @@ func (in *integration) run(ctx context.Context, c *call, twoWay bool) (a answer,
 	default:
 		a, err = in.custom(ctx, c, twoWay)
 	}
+	c.status = a.status
+	c.timed(began)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) && err != nil {
 		err = &fault{status: statusTimeout, text: textTimeout, ids: true, err: err}
 	}
@@ -158,6 +159,7 @@ func (in *integration) custom(ctx context.Context, c *call, twoWay bool) (answer
 	if err != nil {
 		return answer{}, failed(500, err)
 	}
+	began := in.st.apis.o.Now()
 	var b backend
 	switch {
 	case in.spec.Type == "MOCK":
@@ -175,7 +177,9 @@ func (in *integration) custom(ctx context.Context, c *call, twoWay bool) (answer
 	if err != nil {
 		return answer{}, err
 	}
-	c.context().Set("status", json.Number(strconv.Itoa(b.status)))
+	c.timed(began)
+	c.context().Set("status", number(b.status))
+	c.context().Set("integrationLatency", number(c.took.Milliseconds()))
 	return in.respond(c, b, twoWay)
 }
 

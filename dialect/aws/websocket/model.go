@@ -77,10 +77,12 @@ func (m *model) check(c *call) error {
 			return nil
 		}
 	}
-	bad := &fault{status: http.StatusBadRequest, text: "Bad request body", named: true}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(c.data))
-	if err != nil || schema.Validate(doc) != nil {
-		return bad
+	if err == nil {
+		err = schema.Validate(doc)
+	}
+	if err != nil {
+		return &fault{status: http.StatusBadRequest, text: "Bad request body", named: true, detail: err.Error()}
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ type Stage struct {
 	endpoint *gateway.Endpoint
 	selector *selection.Expression
 	routes   map[string]*route
+	access   *accessLog // nil: it keeps none
 	log      *slog.Logger
 }
 
@@ -54,6 +55,9 @@ func newStage(one *api, spec *apispec.Stage) (*Stage, error) {
 		if !strings.HasPrefix(name, "request.body") {
 			return nil, fmt.Errorf("route selection expression %q: only $request.body can be used", one.spec.RouteSelectionExpression)
 		}
+	}
+	if st.access, err = newAccessLog(spec.Access); err != nil {
+		return nil, err
 	}
 	longest := time.Second
 	for i := range served.Routes {
@@ -135,10 +139,11 @@ func (st *Stage) open(ctx context.Context, ev *sluice.Event) sluice.Reply {
 	if agent := ev.Conn.Handshake.Header.Get("User-Agent"); agent != "" {
 		c.attrs[attrAgent] = strings.ToValidUTF8(agent[:min(len(agent), maxAgent)], "")
 	}
-	c.rc = st.context(ev, routeConnect, c.attrs)
+	c.enter(routeConnect)
 	a, err := st.connect(ctx, c)
-	if err != nil {
-		f := st.told(ev, err)
+	f := st.told(ev, err)
+	st.record(c, f)
+	if f != nil {
 		return sluice.Reply{Refuse: f.refusal(ev.Conn.ID, ev.ID)}
 	}
 	if c.attrs[attrDomain] == st.api.domain() {
@@ -152,7 +157,7 @@ func (st *Stage) connect(ctx context.Context, c *call) (answer, error) {
 	now := st.apis.o.Now()
 	r := st.routes[routeConnect]
 	if !st.apis.connects.take(now) || r != nil && !r.bucket.take(now) {
-		return answer{}, &fault{status: 429, text: textThrottled}
+		return answer{}, throttled()
 	}
 	if r == nil {
 		return answer{}, nil
@@ -160,7 +165,7 @@ func (st *Stage) connect(ctx context.Context, c *call) (answer, error) {
 	if err := st.authorize(ctx, c, r); err != nil {
 		return answer{}, err
 	}
-	c.rc = st.context(c.ev, routeConnect, c.attrs)
+	c.enter(routeConnect)
 	if err := c.required(r.spec); err != nil {
 		return answer{}, err
 	}
@@ -183,8 +188,10 @@ func (st *Stage) message(ctx context.Context, ev *sluice.Event) sluice.Reply {
 	c := &call{st: st, ev: ev, attrs: ev.Conn.Attrs, data: ev.Frame.Data}
 	c.body, c.encoded = payload(ev.Frame.Data, ev.Frame.Binary)
 	send, err := st.serve(ctx, c)
-	if err != nil {
-		if text := st.told(ev, err).frame(ev); text != nil {
+	f := st.told(ev, err)
+	st.record(c, f)
+	if f != nil {
+		if text := f.frame(ev); text != nil {
 			send = &sluice.Frame{Data: text}
 		}
 	}
@@ -198,15 +205,15 @@ func (st *Stage) message(ctx context.Context, ev *sluice.Event) sluice.Reply {
 func (st *Stage) serve(ctx context.Context, c *call) (*sluice.Frame, error) {
 	now := st.apis.o.Now()
 	if !st.apis.requests.take(now) {
-		return nil, &fault{text: textThrottled}
+		return nil, throttled()
 	}
 	r := st.choose(c)
 	if r == nil {
 		return nil, forbidden()
 	}
-	c.rc = st.context(c.ev, r.spec.Key, c.attrs)
+	c.enter(r.spec.Key)
 	if !r.bucket.take(now) {
-		return nil, &fault{text: textThrottled}
+		return nil, throttled()
 	}
 	if err := r.model.check(c); err != nil {
 		return nil, err
@@ -247,14 +254,12 @@ func (st *Stage) close(ctx context.Context, ev *sluice.Event) {
 		return
 	}
 	c := &call{st: st, ev: ev, attrs: ev.Conn.Attrs}
-	c.rc = st.context(ev, routeDisconnect, c.attrs)
+	c.enter(routeDisconnect)
 	for try := 0; ; try++ {
 		_, err := r.integration.run(ctx, c, false)
-		if err == nil {
-			return
-		}
-		st.told(ev, err)
+		f := st.told(ev, err)
 		if !errors.Is(err, errUnreached) || try == len(retries) {
+			st.record(c, f)
 			return
 		}
 		select {
@@ -265,8 +270,11 @@ func (st *Stage) close(ctx context.Context, ev *sluice.Event) {
 	}
 }
 
-// told logs why an event failed, and returns what the client is told of it.
+// told logs why an event failed, and returns what the client is told of it; nil when it did not fail.
 func (st *Stage) told(ev *sluice.Event, err error) *fault {
+	if err == nil {
+		return nil
+	}
 	var f *fault
 	if !errors.As(err, &f) {
 		f = failed(500, err)

@@ -104,6 +104,7 @@ type Options struct {
 
 	Transport http.RoundTripper // to HTTP integrations; nil is one with sensible limits
 	Log       *slog.Logger
+	Logs      Logs             // takes access logs; nil: nobody does
 	Now       func() time.Time // nil is time.Now
 }
 
