@@ -296,7 +296,8 @@ func (i *instance) load(ctx context.Context, v *function.Version, logs function.
 	}
 	i.w.send(appendFrame(nil, frame{kind: frameLoad, body: b}))
 
-	lctx, cancel := context.WithTimeout(ctx, loadTime)
+	limit := max(loadTime, spec.InitTimeout)
+	lctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	f, err := i.control(lctx)
 	switch {
@@ -305,7 +306,7 @@ func (i *instance) load(ctx context.Context, v *function.Version, logs function.
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		return startFailed(sluice.InitFail, "", fmt.Sprintf("loading the function took longer than %v", loadTime))
+		return startFailed(sluice.InitFail, "", fmt.Sprintf("loading the function took longer than %v", limit))
 	case f.kind == frameInitError:
 		return &function.StartError{Failure: *failure(f)}
 	case f.kind != frameReady:

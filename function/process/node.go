@@ -81,7 +81,7 @@ var _ function.Starter = (*Node)(nil)
 
 const (
 	bootTime    = 10 * time.Second // from exec to HELLO
-	loadTime    = 10 * time.Second // for the user's module, without its initializer
+	loadTime    = 20 * time.Second // for the user's module, without its initializer; or that one's time when it is longer
 	initDefault = 3 * time.Second
 	refillDelay = 20 * time.Millisecond // the reply that a start was for goes first
 	startWindow = 10 * time.Second
