@@ -283,8 +283,8 @@ func checkIntegration(b *book, r record) error {
 	switch {
 	case typ != "MOCK" && r.text("integrationUri") == "":
 		return invalidf("Integration URI is required for integration type %s", typ)
-	case r.text("connectionType") == "VPC_LINK":
-		return invalidf("VPC links are not run by sluice")
+	case r.text("connectionType") == "VPC_LINK" && !strings.HasPrefix(r.text("integrationUri"), "http://") && !strings.HasPrefix(r.text("integrationUri"), "https://"):
+		return invalidf("VPC links are not run by sluice: the integration URI has to be an address that it reaches itself")
 	case r.text("integrationSubtype") != "":
 		return invalidf("Integration subtype %s is not run by sluice", r.text("integrationSubtype"))
 	}

@@ -126,6 +126,9 @@ func (c *Control) build(ctx context.Context, q *stackQuery, s *stack, text strin
 	var list []resource
 	for _, r := range t.Resources() {
 		one := resource{Logical: r.ID, Physical: s.Name + "-" + r.ID, Type: r.Type, Time: c.now()}
+		if typ := r.Body.Get("Type").Str(); strings.HasPrefix(typ, "AWS::ApiGateway::") {
+			one.Type = typ // which is read as another
+		}
 		if t.Names != nil && !r.Skipped {
 			if v, ok := t.Names.Ref(r); ok && v.Str() != "" {
 				one.Physical = v.Str()

@@ -115,8 +115,11 @@ func (b *builder) integration(r *cfn.Resource) {
 		RequestParameters: p.at("RequestParameters").texts(), RequestTemplates: p.at("RequestTemplates").texts(), TemplateSelection: p.at("TemplateSelectionExpression").str(),
 		TimeoutMS: p.at("TimeoutInMillis").num(0, 50, 30000), PayloadFormat: p.at("PayloadFormatVersion").str()}
 	if w := p.at("ConnectionType"); w.str() == "VPC_LINK" {
-		r.Skipped = b.refuse(r, w.place(), "integration %q goes through a VPC link, which sluice does not run", r.ID)
-		return
+		if !strings.HasPrefix(i.URI, "http://") && !strings.HasPrefix(i.URI, "https://") {
+			r.Skipped = b.refuse(r, w.place(), "integration %q goes through a VPC link to %q, which is no address", r.ID, i.URI)
+			return
+		}
+		b.t.Warn(w.place(), "integration %q goes to %s without its VPC link", r.ID, i.URI)
 	}
 	if w := p.at("ResponseParameters"); !w.missing() {
 		b.t.Warn(w.place(), "ResponseParameters of integration %q are not applied", r.ID)
@@ -354,6 +357,9 @@ func (b *builder) stage(r *cfn.Resource) {
 	}
 	if d := p.at("DefaultRouteSettings"); !d.missing() {
 		s.Default = &apispec.RouteSettings{Burst: d.at("ThrottlingBurstLimit").num(0, 0, math.MaxInt32), Rate: d.at("ThrottlingRateLimit").float()}
+	}
+	if l := p.at("AccessLogSettings"); !l.missing() {
+		s.Access = &apispec.AccessLog{Destination: l.at("DestinationArn").str(), Format: l.at("Format").str()}
 	}
 	for _, e := range p.at("RouteSettings").pairs() {
 		if s.Settings == nil {

@@ -26,6 +26,7 @@ func (b *builder) expand() {
 		}
 	}
 	b.implicitAPIs()
+	b.expandV1()
 	for _, pass := range []string{"Api", "HttpApi", "WebSocketApi", "SimpleTable", "LayerVersion", "Connector", "Function"} {
 		for _, r := range b.t.Resources() {
 			if r.Type != "AWS::Serverless::"+pass || r.Skipped {

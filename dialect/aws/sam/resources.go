@@ -57,6 +57,8 @@ func steps() []step {
 		{"AWS::CloudWatch::Alarm", elsewhere}, {"AWS::CloudWatch::Dashboard", elsewhere},
 		{"AWS::CertificateManager::Certificate", elsewhere}, {"AWS::Route53::RecordSet", elsewhere}, {"AWS::Route53::RecordSetGroup", elsewhere},
 		{"AWS::ApplicationAutoScaling::ScalableTarget", accepted}, {"AWS::ApplicationAutoScaling::ScalingPolicy", accepted},
+		{"AWS::ApiGateway::Resource", accepted}, // a part of its methods' paths
+		{"AWS::ApiGateway::RequestValidator", accepted}, {"AWS::ApiGateway::Model", accepted}, {"AWS::ApiGateway::GatewayResponse", accepted},
 		{"AWS::ApiGateway::Account", accepted}, {"AWS::ApiGateway::ApiKey", accepted}, {"AWS::ApiGateway::UsagePlan", accepted}, {"AWS::ApiGateway::UsagePlanKey", accepted},
 		{"AWS::CloudFormation::WaitConditionHandle", accepted}, {"AWS::CDK::Metadata", accepted},
 	}
