@@ -40,6 +40,7 @@ type cloud struct {
 	tables  *dynamodb.Handler
 	buckets *s3.Handler
 	sockets *websocket.APIs
+	later   *function.Queue // of asynchronous calls; nil: there are none
 	execute *sigv4.Verifier // of calls to APIs
 	urls    *sigv4.Verifier // of calls to function URLs
 	apis    []api
@@ -61,7 +62,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 	c := &cloud{r: r, lambda: lambda.NewLambda(r.Functions, r.Logs, r.Log),
 		execute: sigv4.New(r.Keys, "execute-api"), urls: sigv4.New(r.Keys, "lambda")}
 	c.tables = dynamodb.New(dynamodb.Options{Tables: r.Tables, Keys: sigv4.New(r.Keys, "dynamodb"), Log: r.Log})
-	c.sockets = websocket.New(websocket.Options{Functions: caller{c}, Services: caller{c}, Sockets: r.Sockets, Verifier: c.execute, Log: r.Log})
+	c.sockets = websocket.New(websocket.Options{Functions: caller{c}, Services: caller{c}, Sockets: r.Sockets, Verifier: c.execute, Log: r.Log, Logs: r.Logs})
 	c.buckets = s3.New(s3.Options{Objects: r.Objects, Keys: r.Keys, Log: r.Log})
 	if r.Dir != "" {
 		c.modules = map[string]*modules.Set{
@@ -76,7 +77,8 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 	var run func(context.Context) error
 	var notify object.Notify
 	if r.Store != nil {
-		calls.Later = lambda.NewQueue(r.Store, c.lambda, 0, r.Log)
+		c.later = lambda.NewQueue(r.Store, c.lambda, 0, r.Log)
+		calls.Later = c.later
 		notify = lambda.NewNotify(r.Functions, calls.Later)
 		mappings := lambda.NewMappings(lambda.MappingOptions{Store: r.Store, Lambda: c.lambda, Later: calls.Later, Streams: c.tables, Log: r.Log})
 		timers := lambda.NewTimers(r.Store, r.Functions, calls.Later, r.Log)
@@ -164,6 +166,11 @@ type caller struct{ c *cloud }
 func (k caller) Invoke(ctx context.Context, app sluice.AppName, arn string, payload []byte, conn sluice.ConnID) (sluice.Result, error) {
 	_, res, err := k.c.lambda.Invoke(ctx, lambda.Call{App: app, Name: lambda.TargetOf(arn), Payload: payload, Conn: conn})
 	return res, err
+}
+
+// Later is Invoke for an answer that nobody waits for.
+func (k caller) Later(ctx context.Context, app sluice.AppName, arn string, payload []byte, conn sluice.ConnID) error {
+	return k.c.lambda.Later(ctx, k.c.later, lambda.Call{App: app, Name: lambda.TargetOf(arn), Payload: payload, Conn: conn})
 }
 
 // Stream is Invoke for an answer that is taken as it comes.

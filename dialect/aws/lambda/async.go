@@ -151,19 +151,24 @@ func raw(b []byte) json.RawMessage {
 	return text
 }
 
-// later queues a call whose result nobody waits for.
-func (a *API) later(w http.ResponseWriter, r *http.Request, c Call) error {
+// Later queues a call whose result nobody waits for; a nil queue takes none.
+func (l *Lambda) Later(ctx context.Context, q *function.Queue, c Call) error {
 	switch {
-	case a.o.Later == nil:
+	case q == nil:
 		return faultf(http.StatusServiceUnavailable, "ServiceException", "this server keeps no queue for asynchronous calls")
 	case len(c.Payload) > maxAsync:
 		return faultf(http.StatusRequestEntityTooLarge, "RequestTooLargeException", "%d byte payload is too large for the Event invocation type (limit %d bytes)", len(c.Payload), maxAsync)
 	}
-	_, inv, err := a.o.Lambda.invocation(c)
+	_, inv, err := l.invocation(c)
 	if err != nil {
 		return err
 	}
-	if err := a.o.Later.Put(r.Context(), inv); err != nil {
+	return q.Put(ctx, inv)
+}
+
+// later answers a call whose result nobody waits for.
+func (a *API) later(w http.ResponseWriter, r *http.Request, c Call) error {
+	if err := a.o.Lambda.Later(r.Context(), a.o.Later, c); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Length", "0")

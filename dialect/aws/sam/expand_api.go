@@ -368,7 +368,7 @@ func (b *builder) expandWebSocket(r *cfn.Resource) {
 	}
 	r.Type, r.Props = "AWS::ApiGatewayV2::Api", props
 	b.make(r, id, "AWS::ApiGatewayV2::Stage", "ApiId", ref, "StageName", stage, "AutoDeploy", true, "StageVariables", p.Get("StageVariables"),
-		"DefaultRouteSettings", p.Get("DefaultRouteSettings"), "RouteSettings", p.Get("RouteSettings"))
+		"DefaultRouteSettings", p.Get("DefaultRouteSettings"), "RouteSettings", p.Get("RouteSettings"), "AccessLogSettings", p.Get("AccessLogSettings"))
 	b.t.AddAlias(r.ID+".Stage", id)
 	if d := b.t.Pick(p.Get("Domain")); d != nil {
 		b.domain(r, d, id)

@@ -207,6 +207,12 @@ func (in *integration) render(c *call) ([]byte, error) {
 
 // lambda calls a function with what the template made, and takes whatever it returns.
 func (in *integration) lambda(ctx context.Context, c *call, body []byte) (backend, error) {
+	if in.async(c) {
+		if err := in.st.apis.o.Functions.Later(ctx, in.st.api.app.name, in.function, body, c.ev.Conn.ID); err != nil {
+			return backend{}, failed(500, errors.Join(errUnreached, err))
+		}
+		return backend{status: http.StatusAccepted}, nil
+	}
 	res, err := in.st.apis.o.Functions.Invoke(ctx, in.st.api.app.name, in.function, body, c.ev.Conn.ID)
 	if err != nil {
 		return backend{}, failed(500, errors.Join(errUnreached, err))
@@ -217,6 +223,18 @@ func (in *integration) lambda(ctx context.Context, c *call, body []byte) (backen
 		b.body = failureBody(f)
 	}
 	return b, nil
+}
+
+// async reports whether nobody waits for the function's result: a parameter sets the header by which Lambda's
+// own API is asked for that.
+func (in *integration) async(c *call) bool {
+	for _, m := range in.params {
+		if m.kind == "header" && strings.EqualFold(m.name, "X-Amz-Invocation-Type") {
+			vals := m.from.values(c, nil)
+			return len(vals) > 0 && vals[len(vals)-1] == "Event"
+		}
+	}
+	return false
 }
 
 // failureBody is what a failed function leaves for templates.

@@ -134,6 +134,31 @@ func TestFunctionsBehindTemplates(t *testing.T) {
 	}
 }
 
+// A function is called as an event when a parameter asks for that, and nobody waits for it.
+func TestFunctionsThatAreCalledLater(t *testing.T) {
+	add := func(parameter string) func(*apispec.API) {
+		return withIntegration("add", false, apispec.Integration{Type: "AWS", URI: lambdaURI("fn"), RequestTemplates: map[string]string{"$default": `{"id":"$context.connectionId"}`},
+			TemplateSelection: `\$default`, RequestParameters: map[string]string{"integration.request.header.X-Amz-Invocation-Type": parameter}})
+	}
+	called := 0
+	f := &rooms{later: []string{}, invoke: func(string, []byte) (sluice.Result, error) { called++; return ok("", nil) }}
+	for _, tc := range []struct {
+		parameter     string
+		called, later int
+	}{{"'Event'", 0, 1}, {"'RequestResponse'", 1, 1}, {"route.request.body.how", 1, 2}} {
+		if out := deploy(t, f, Options{}, chat(add(tc.parameter))).say(`{"action":"add","how":"Event"}`); out != "" || called != tc.called || len(f.later) != tc.later {
+			t.Errorf("%s: %q, called %d times, later %q", tc.parameter, out, called, f.later)
+		}
+	}
+	if f.later[0] != `{"id":"RYGzEQEAAAAAAAA="}` {
+		t.Error(f.later)
+	}
+	s := deploy(t, &rooms{}, Options{}, chat(add("'Event'")))
+	if out := s.say(`{"action":"add"}`); !strings.Contains(out, "Internal server error") {
+		t.Errorf("without a queue: %q", out)
+	}
+}
+
 func TestPassthrough(t *testing.T) {
 	for _, tc := range []struct {
 		behaviour string

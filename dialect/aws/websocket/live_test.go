@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -38,6 +39,10 @@ func (f *backendFunc) answers(how func(ctx context.Context, e event) string) {
 	f.mu.Lock()
 	f.answer = how
 	f.mu.Unlock()
+}
+
+func (f *backendFunc) Later(context.Context, sluice.AppName, string, []byte, sluice.ConnID) error {
+	return errors.New("there is no queue")
 }
 
 func (f *backendFunc) Invoke(ctx context.Context, _ sluice.AppName, _ string, payload []byte, _ sluice.ConnID) (sluice.Result, error) {

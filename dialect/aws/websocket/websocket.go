@@ -47,6 +47,8 @@ const (
 // name, with a qualifier or without.
 type Functions interface {
 	Invoke(ctx context.Context, app sluice.AppName, arn string, payload []byte, conn sluice.ConnID) (sluice.Result, error)
+	// Later calls a function when there is time, and does not wait for its result.
+	Later(ctx context.Context, app sluice.AppName, arn string, payload []byte, conn sluice.ConnID) error
 }
 
 // Services calls the cloud's other APIs for integrations of type AWS: service "dynamodb", action

@@ -52,6 +52,7 @@ func golden(t *testing.T, file string, names []string, got map[string]string) {
 type rooms struct {
 	invoke func(arn string, payload []byte) (sluice.Result, error)
 	slow   time.Duration // before invoke, unless the caller has no time
+	later  []string      // payloads of calls that nobody waits for; nil: there is no queue
 	call   func(service, action string, body []byte) (int, []byte, error)
 
 	conns  map[sluice.ConnID]sluice.Conn
@@ -70,6 +71,14 @@ func (f *rooms) Invoke(ctx context.Context, app sluice.AppName, arn string, payl
 		}
 	}
 	return f.invoke(arn, payload)
+}
+
+func (f *rooms) Later(_ context.Context, _ sluice.AppName, arn string, payload []byte, _ sluice.ConnID) error {
+	if f.later == nil {
+		return errors.New("there is no queue")
+	}
+	f.later = append(f.later, string(payload))
+	return nil
 }
 
 func (f *rooms) Call(_ context.Context, _ sluice.AppName, service, action string, body []byte) (int, []byte, error) {
