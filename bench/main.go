@@ -20,12 +20,13 @@ import (
 	"github.com/sluicehq/sluice/bench/functions"
 	"github.com/sluicehq/sluice/bench/gateway"
 	"github.com/sluicehq/sluice/bench/measure"
+	"github.com/sluicehq/sluice/bench/overload"
 	"github.com/sluicehq/sluice/bench/push"
 	"github.com/sluicehq/sluice/bench/startup"
 	"github.com/sluicehq/sluice/bench/tables"
 )
 
-var areas = []measure.Area{gateway.Area, functions.Area, push.Area, endtoend.Area, tables.Area, startup.Area}
+var areas = []measure.Area{gateway.Area, functions.Area, push.Area, endtoend.Area, overload.Area, tables.Area, startup.Area}
 
 // servers are the bare references that are processes of their own, and sluice's rooms alone.
 var servers = map[string]func() error{

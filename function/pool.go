@@ -56,7 +56,9 @@ type pool struct {
 	start    average
 	retry    *time.Timer // looks at the queue again
 	retryAt  time.Time
-	stats    Stats // its counters only
+	stats    Stats     // its counters only
+	looked   time.Time // at what instances want of the processors
+	computes bool      // what was seen
 }
 
 // member is an instance in a pool.
@@ -74,7 +76,8 @@ type member struct {
 	left    bool
 	idleAt  time.Time
 	crashed bool
-	ended   bool // by itself, before anybody asked it to
+	ended   bool          // by itself, before anybody asked it to
+	wanted  time.Duration // of processors, when last looked at
 }
 
 // waiter is a call in a queue. Whoever takes it out of the queue sends its grant.

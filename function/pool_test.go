@@ -24,6 +24,8 @@ type fakes struct {
 	start  func(ctx context.Context, v *Version, nth int) error
 	invoke func(ctx context.Context, i *fake, inv *sluice.Invocation) (sluice.Result, error)
 
+	wanted func(i *fake) time.Duration // nil: nobody can tell
+
 	mu     sync.Mutex
 	starts []time.Time
 	live   int
@@ -37,6 +39,13 @@ type fake struct {
 	n    int
 	done chan struct{}
 	once sync.Once
+}
+
+func (i *fake) Wanted() time.Duration {
+	if i.of.wanted == nil {
+		return 0
+	}
+	return i.of.wanted(i)
 }
 
 func (f *fakes) Runs(dialect, runtime string) bool { return runtime == "fake" }

@@ -16,6 +16,7 @@ const (
 	maxDelay  = 10 * time.Second       // of the back-off
 	bootShare = 250 * time.Millisecond // a boot is bound by the processor only at its beginning
 	bootCost  = 40 * time.Millisecond  // of processor for an instance, or its successor in a pool of booted ones
+	lookEvery = 50 * time.Millisecond  // at what instances want of the processors, while calls wait
 )
 
 // health is how a version's starts have gone. It says when the next may be made.
@@ -89,8 +90,42 @@ func (p *pool) grow(now time.Time) {
 				return
 			}
 		}
+		if live+p.starting >= p.f.o.ColdParallel && p.compute(now) {
+			p.lookAgain(now, lookEvery)
+			return
+		}
 		p.boot()
 	}
+}
+
+// compute reports whether the instances compute, rather than wait for something: then more of them than
+// there are processors would answer no more calls, and their boots would take time from those there are.
+// It is true, too, until it has been looked at twice; mu is held.
+func (p *pool) compute(now time.Time) bool {
+	since := now.Sub(p.looked)
+	if since < lookEvery {
+		return p.computes
+	}
+	p.looked, p.computes = now, true
+	n, sum := 0, time.Duration(0)
+	for m := range p.members {
+		before := m.wanted
+		if w, ok := m.inst.(wanter); ok {
+			m.wanted = w.Wanted()
+		}
+		switch {
+		case m.wanted == 0: // nobody can tell
+			p.computes = false
+			return false
+		case before > 0:
+			n++
+			sum += m.wanted - before
+		}
+	}
+	if n > 0 && since < 10*lookEvery {
+		p.computes = sum > time.Duration(n)*since/2
+	}
+	return p.computes
 }
 
 // lookAgain calls grow after d, unless a sooner look is planned; mu is held.
@@ -134,6 +169,7 @@ func (p *pool) boot() {
 		switch {
 		case err == nil:
 			p.join(inst, took, now)
+		case errors.Is(err, errUnneeded):
 		case !p.retired:
 			p.startFailed(err, now)
 		}
@@ -166,6 +202,10 @@ func (p *pool) startOne(ahead bool) (Instance, time.Duration, error) {
 		leave()
 		return nil, 0, p.ctx.Err()
 	}
+	if !ahead && !p.needed() {
+		<-p.f.boots
+		return nil, 0, errUnneeded
+	}
 	began := time.Now()
 	done := make(chan struct{})
 	p.f.wg.Go(func() {
@@ -181,6 +221,16 @@ func (p *pool) startOne(ahead bool) (Instance, time.Duration, error) {
 	defer close(done)
 	inst, err := p.starter.Start(p.ctx, p.v, p.f.o.Spawner, p.f.tails)
 	return inst, time.Since(began), err
+}
+
+// errUnneeded means that the calls that a start was for have been served before it could begin.
+var errUnneeded = errors.New("unneeded")
+
+// needed reports whether a start that may begin now still has a reason.
+func (p *pool) needed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.queue) > 0 || len(p.members)+p.starting <= max(p.least, 1)
 }
 
 // join adds a started instance and gives it to waiting calls; mu is held.

@@ -302,6 +302,68 @@ func TestIdleInstancesGoAndAFreshOneStays(t *testing.T) {
 	})
 }
 
+func TestInstancesThatComputeAreNotMoreThanProcessors(t *testing.T) {
+	for name, c := range map[string]struct {
+		busy  int // percent of its time that an instance wants a processor
+		least int
+		most  int
+	}{"that compute": {90, 2, 2}, "that wait": {10, 16, 16}} {
+		born := time.Now()
+		s := &fakes{
+			start: func(context.Context, *Version, int) error { time.Sleep(10 * time.Millisecond); return nil },
+			invoke: func(context.Context, *fake, *sluice.Invocation) (sluice.Result, error) {
+				time.Sleep(100 * time.Millisecond)
+				return sluice.Result{}, nil
+			},
+			wanted: func(*fake) time.Duration { return time.Since(born)*time.Duration(c.busy)/100 + 1 },
+		}
+		room(t, s, Options{ColdParallel: 2, NoPrewarm: true}, func(t *testing.T, f *Functions) {
+			born = time.Now()
+			deploy(t, f, fn("f", nil))
+			var callers sync.WaitGroup
+			for range 16 {
+				callers.Go(func() {
+					for range 20 {
+						if _, err := call(f, "f", ""); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			callers.Wait()
+			if n, _ := s.count(); n < c.least || n > c.most {
+				t.Errorf("%d instances %s on two processors", n, name)
+			}
+		})
+	}
+}
+
+func TestAStartThatNoCallWaitsForAnyMoreIsNotMade(t *testing.T) {
+	s := &fakes{
+		start: func(context.Context, *Version, int) error { time.Sleep(100 * time.Millisecond); return nil },
+		invoke: func(context.Context, *fake, *sluice.Invocation) (sluice.Result, error) {
+			time.Sleep(time.Millisecond)
+			return sluice.Result{}, nil
+		},
+	}
+	room(t, s, Options{ColdParallel: 1, NoPrewarm: true}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		var callers sync.WaitGroup
+		for range 16 {
+			callers.Go(func() {
+				if _, err := call(f, "f", ""); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		callers.Wait()
+		time.Sleep(10 * time.Second)
+		if n, _ := s.count(); n > 2 {
+			t.Errorf("%d starts for calls that the first served", n)
+		}
+	})
+}
+
 func TestCallsComeBeforePrewarming(t *testing.T) {
 	s := &fakes{start: func(context.Context, *Version, int) error { time.Sleep(200 * time.Millisecond); return nil }}
 	room(t, s, Options{ColdParallel: 2, PrewarmMB: 1 << 20}, func(t *testing.T, f *Functions) {

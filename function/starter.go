@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"time"
 
 	"github.com/sluicehq/sluice"
 )
@@ -86,3 +87,7 @@ type LogSink interface {
 
 // LogLine is one line of a function's log.
 type LogLine = sluice.LogLine
+
+// wanter is an Instance that can tell how much processor time it has used or waited for since its start;
+// 0 when it cannot.
+type wanter interface{ Wanted() time.Duration }

@@ -137,6 +137,15 @@ func Median(v []float64) float64 {
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
+// Percentile is the value that so many of a hundred do not exceed; 0 when there are none.
+func Percentile(v []float64, p float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(v))
+	return s[min(len(s)-1, int(float64(len(s))*p/100))]
+}
+
 // Settings are what a run is asked for.
 type Settings struct {
 	Rounds int

@@ -80,42 +80,75 @@ func HangUp(conns []*Conn) {
 }
 
 // Say sends one text, masked with zeros.
-func (c *Conn) Say(text string) error {
-	head := []byte{0x81, 0x80 | byte(min(len(text), 126))}
-	if len(text) > 125 {
+func (c *Conn) Say(text string) error { return c.send(0x81, text) }
+
+// SayIn sends one text in frames of so many bytes.
+func (c *Conn) SayIn(text string, size int) error {
+	for op := byte(1); ; op = 0 {
+		if len(text) <= size {
+			return c.send(0x80|op, text)
+		}
+		if err := c.send(op, text[:size]); err != nil {
+			return err
+		}
+		text = text[size:]
+	}
+}
+
+// Ping sends a ping, and Pong waits for the answer.
+func (c *Conn) Ping(text string) error { return c.send(0x89, text) }
+
+func (c *Conn) send(first byte, text string) error {
+	head := []byte{first, 0x80 | byte(min(len(text), 126))}
+	switch {
+	case len(text) > 0xffff:
+		head[1] = 0xff
+		head = binary.BigEndian.AppendUint64(head, uint64(len(text)))
+	case len(text) > 125:
 		head = binary.BigEndian.AppendUint16(head, uint16(len(text)))
 	}
 	_, err := c.Write(append(append(head, 0, 0, 0, 0), text...))
 	return err
 }
 
-// Hear waits for one text.
-func (c *Conn) Hear() (string, error) {
+// Hear waits for one text or binary message.
+func (c *Conn) Hear() (string, error) { return c.await(1, 2) }
+
+// Pong waits for a pong.
+func (c *Conn) Pong() (string, error) { return c.await(10, 10) }
+
+// await waits for a frame of either kind.
+func (c *Conn) await(one, other byte) (string, error) {
 	for {
-		var head [2]byte
-		if _, err := io.ReadFull(c.r, head[:]); err != nil {
+		op, data, err := c.frame()
+		switch {
+		case err != nil:
 			return "", err
-		}
-		n := uint64(head[1] & 0x7f)
-		if n >= 126 {
-			long := make([]byte, 2+6*(n-126))
-			if _, err := io.ReadFull(c.r, long); err != nil {
-				return "", err
-			}
-			n = 0
-			for _, b := range long {
-				n = n<<8 | uint64(b)
-			}
-		}
-		data := make([]byte, n)
-		if _, err := io.ReadFull(c.r, data); err != nil {
-			return "", err
-		}
-		switch head[0] & 0xf {
-		case 1, 2:
+		case op == one || op == other:
 			return string(data), nil
-		case 8:
+		case op == 8:
 			return "", io.EOF
 		}
 	}
+}
+
+func (c *Conn) frame() (op byte, data []byte, err error) {
+	var head [2]byte
+	if _, err := io.ReadFull(c.r, head[:]); err != nil {
+		return 0, nil, err
+	}
+	n := uint64(head[1] & 0x7f)
+	if n >= 126 {
+		long := make([]byte, 2+6*(n-126))
+		if _, err := io.ReadFull(c.r, long); err != nil {
+			return 0, nil, err
+		}
+		n = 0
+		for _, b := range long {
+			n = n<<8 | uint64(b)
+		}
+	}
+	data = make([]byte, n)
+	_, err = io.ReadFull(c.r, data)
+	return head[0] & 0xf, data, err
 }

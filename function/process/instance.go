@@ -351,6 +351,14 @@ func (i *instance) Done() <-chan struct{} { return i.done }
 // MemoryMB is the resident size now.
 func (i *instance) MemoryMB() int { return i.proc.MemoryMB() }
 
+// Wanted is the processor time that its main thread, which runs handlers, has used or waited for.
+func (i *instance) Wanted() time.Duration {
+	if p, ok := i.proc.(interface{ Wanted() time.Duration }); ok {
+		return p.Wanted()
+	}
+	return 0
+}
+
 // Invoke runs one call. At the end of ctx the process is killed: at once when the call is alone in it,
 // else when the others have ended; it takes no more calls meanwhile.
 func (i *instance) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Result, error) {

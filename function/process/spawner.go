@@ -340,6 +340,9 @@ func (c *child) PeakMB() int {
 	return c.MemoryMB()
 }
 
+// Wanted is the processor time that its first thread has used or waited for.
+func (c *child) Wanted() time.Duration { return wanted(c.pid) }
+
 // lookPath finds a program as the child's shell would.
 func lookPath(name, dir string, env []string) (string, error) {
 	if strings.ContainsRune(name, filepath.Separator) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -205,6 +206,23 @@ func TestMemoryHogIsKilled(t *testing.T) {
 	}
 	if peak := p.(*child).PeakMB(); peak < 32 {
 		t.Errorf("peak %d MB", peak)
+	}
+}
+
+func TestWhoComputesWantsAProcessor(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("nobody can tell")
+	}
+	s := newSpawner(t, Options{})
+	p := spawn(t, s, sh("while :; do :; done")).(*child)
+	for p.Wanted() < 50*time.Millisecond {
+		time.Sleep(time.Millisecond)
+	}
+	p.Kill()
+	<-p.Exited()
+	if got := p.Wanted(); got != 0 {
+		t.Errorf("a process that is gone wanted %v", got)
 	}
 }
 

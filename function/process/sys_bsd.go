@@ -5,6 +5,7 @@ package process
 import (
 	"os"
 	"syscall"
+	"time"
 )
 
 // processAttr puts a child into its own group. There is no parent-death signal here: our shims exit
@@ -21,3 +22,6 @@ func awaitExit(p *os.Process) (*os.ProcessState, error) { return p.Wait() }
 
 // residentMB is unknown here.
 func residentMB(int) int { return 0 }
+
+// wanted is unknown here.
+func wanted(int) time.Duration { return 0 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -55,4 +56,19 @@ func residentMB(pid int) int {
 	}
 	pages, _ := strconv.Atoi(string(f[1]))
 	return pages * os.Getpagesize() >> 20
+}
+
+// wanted reads the processor time that a process's first thread has used, and that it waited for one.
+func wanted(pid int) time.Duration {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/schedstat")
+	if err != nil {
+		return 0
+	}
+	f := bytes.Fields(b)
+	if len(f) < 2 {
+		return 0
+	}
+	used, _ := strconv.ParseInt(string(f[0]), 10, 64)
+	waited, _ := strconv.ParseInt(string(f[1]), 10, 64)
+	return time.Duration(used + waited)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"syscall"
+	"time"
 )
 
 const exeSuffix = ".exe"
@@ -24,6 +25,9 @@ func outputPipe() (r, w *os.File, err error) { return os.Pipe() }
 func awaitExit(p *os.Process) (*os.ProcessState, error) { return p.Wait() }
 
 func residentMB(int) int { return 0 }
+
+// wanted is unknown here.
+func wanted(int) time.Duration { return 0 }
 
 // socketPair fails: Windows cannot hand a socket to a child by number.
 func socketPair() (ours, theirs *os.File, err error) {

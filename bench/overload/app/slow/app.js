@@ -1,0 +1,4 @@
+exports.handler = async (event) => {
+  await new Promise((done) => setTimeout(done, 2000));
+  return { statusCode: 200, body: JSON.parse(event.body).data };
+};
