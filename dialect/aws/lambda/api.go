@@ -21,7 +21,7 @@ import (
 // maxAsync is how many bytes an asynchronous call carries (section 3.1).
 const maxAsync = 1 << 20
 
-// maxClient is how many bytes a client context has before it is encoded (section 3.1).
+// maxClient is how many bytes a client context has as it is sent, in base64 (section 3.1).
 const maxClient = 3583
 
 // Options are what the API works with. Lambda and Keys are required.

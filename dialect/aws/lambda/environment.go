@@ -52,6 +52,9 @@ func Environment(keys Keys, app *sluice.App, f *sluice.Function) map[string]stri
 	if !strings.HasPrefix(f.Runtime, "provided") {
 		env["AWS_EXECUTION_ENV"] = "AWS_Lambda_" + f.Runtime
 	}
+	if l := extraOf(f).logFormat(); l.JSON {
+		env["AWS_LAMBDA_LOG_FORMAT"], env["AWS_LAMBDA_LOG_LEVEL"] = "JSON", cmp.Or(l.Level, "INFO")
+	}
 	layers(env, f)
 	return env
 }

@@ -34,6 +34,9 @@ func invalidf(format string, a ...any) *fault {
 	return faultf(http.StatusBadRequest, "InvalidParameterValueException", format, a...)
 }
 
+// errReserved is for calls beyond the concurrency that is reserved for their function.
+var errReserved = sluice.Errorf(sluice.Throttled, "Rate Exceeded.")
+
 // faultOf words an error of ours (section 3.1).
 func faultOf(err error) *fault {
 	var f *fault
@@ -44,7 +47,11 @@ func faultOf(err error) *fault {
 	case sluice.Missing:
 		return missingf("%s", err.Error())
 	case sluice.Throttled:
-		return &fault{http.StatusTooManyRequests, "TooManyRequestsException", "Rate Exceeded.", "ReservedFunctionConcurrentInvocationLimitExceeded"}
+		reason := "ConcurrentInvocationLimitExceeded"
+		if errors.Is(err, errReserved) {
+			reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
+		}
+		return &fault{http.StatusTooManyRequests, "TooManyRequestsException", "Rate Exceeded.", reason}
 	case sluice.Exists, sluice.Conflict:
 		return faultf(http.StatusConflict, "ResourceConflictException", "%s", err.Error())
 	case sluice.Invalid:

@@ -6,7 +6,6 @@ package lambda
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"regexp"
 	"strings"
@@ -79,6 +78,7 @@ type Function struct {
 	Extra *Extra
 	Name  string // on the cloud
 	ARN   string // without a qualifier
+	logs  logFormat
 }
 
 // NewLambda makes a Lambda. logs gets the lines that frame calls; nil is nobody.
@@ -144,7 +144,8 @@ func (l *Lambda) Find(app sluice.AppName, name string) (*Function, error) {
 
 func describe(v *function.Version) *Function {
 	name := PhysicalName(&v.Spec)
-	return &Function{v, extraOf(&v.Spec), name, ARN(v.Env["AWS_REGION"], name)}
+	extra := extraOf(&v.Spec)
+	return &Function{v, extra, name, ARN(v.Env["AWS_REGION"], name), extra.logFormat()}
 }
 
 func (l *Lambda) search(app sluice.AppName, name string) *function.Version {
@@ -246,17 +247,23 @@ func (l *Lambda) invocation(c Call) (*Function, sluice.Invocation, error) {
 func (l *Lambda) run(ctx context.Context, f *Function, inv sluice.Invocation) (sluice.Result, error) {
 	leave, ok := l.enter(f)
 	if !ok {
-		return sluice.Result{}, sluice.Errorf(sluice.Throttled, "Rate Exceeded.")
+		return sluice.Result{}, errReserved
 	}
 	defer leave()
-	id := inv.RequestID
-	l.write(f, id, "START RequestId: "+id+" Version: "+Latest)
+	start := f.start(inv.RequestID)
+	l.write(f, inv.RequestID, start)
 	res, err := l.functions.Invoke(ctx, inv)
 	if err == nil && len(res.Payload) > maxResponse {
 		res.Payload, res.Failure = nil, &sluice.Failure{Kind: sluice.TooBig, Type: "Function.ResponseSizeTooLarge", Message: "the response is too large"}
 	}
-	l.frame(f, id, &res, err)
-	return res, err
+	if err != nil {
+		l.write(f, inv.RequestID, f.unserved(inv.RequestID, err))
+		return res, err
+	}
+	end := f.end(inv.RequestID, &res)
+	l.write(f, inv.RequestID, end...)
+	res.LogTail = tail(start, res.LogTail, end)
+	return res, nil
 }
 
 // enter counts a call of a function whose concurrency is limited, until leave; false when it is full.
@@ -278,38 +285,4 @@ func (l *Lambda) enter(f *Function) (leave func(), ok bool) {
 			delete(l.running, p)
 		}
 	}, true
-}
-
-func (l *Lambda) write(v *Function, id, text string) {
-	if l.logs != nil {
-		l.logs.Log(sluice.LogLine{Time: time.Now(), App: v.App, Function: v.Spec.Name, Request: id, Level: sluice.LevelPlatform, Text: text})
-	}
-}
-
-// frame writes the lines that end a call, and puts all of them around the call's own last lines.
-func (l *Lambda) frame(v *Function, id string, res *sluice.Result, err error) {
-	if err != nil {
-		l.write(v, id, "END RequestId: "+id+" ("+err.Error()+")")
-		return
-	}
-	ms := float64(res.Took.Microseconds()) / 1000
-	report := fmt.Sprintf("REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB",
-		id, ms, int(ms)+1, v.Spec.MemoryMB, res.MemoryMB)
-	if res.Cold {
-		report += fmt.Sprintf("\tInit Duration: %.2f ms", float64(res.Init.Microseconds())/1000)
-	}
-	if f := res.Failure; f != nil && f.Kind == sluice.TimedOut {
-		report += "\tStatus: timeout"
-	}
-	end := "END RequestId: " + id
-	l.write(v, id, end)
-	l.write(v, id, report)
-	tail := make([]byte, 0, len(res.LogTail)+len(report)+160)
-	tail = append(tail, "START RequestId: "+id+" Version: "+Latest+"\n"...)
-	tail = append(tail, res.LogTail...)
-	if n := len(tail); tail[n-1] != '\n' {
-		tail = append(tail, '\n')
-	}
-	tail = append(tail, end+"\n"+report+"\n"...)
-	res.LogTail = tail[max(0, len(tail)-4<<10):]
 }

@@ -133,7 +133,7 @@ func (a *API) context(r *http.Request, c *Call) error {
 	c.Trace, c.Tail = cmp.Or(r.Header.Get("X-Amzn-Trace-Id"), newTrace()), r.Header.Get("X-Amz-Log-Type") == "Tail"
 	if text := r.Header.Get("X-Amz-Client-Context"); text != "" {
 		raw, err := base64.StdEncoding.DecodeString(text)
-		if err != nil || !json.Valid(raw) || len(raw) > maxClient {
+		if err != nil || !json.Valid(raw) || len(text) > maxClient {
 			return faultf(http.StatusBadRequest, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object.")
 		}
 		c.Client = string(raw)
