@@ -416,6 +416,19 @@ func TestGetCallerIdentity(t *testing.T) {
 }
 
 // Whatever a client says, the control plane's own failure is never the answer.
+func TestThereAreNoRepositoriesOfImages(t *testing.T) {
+	w := newWorld(t)
+	for target, want := range map[string]string{"DescribeRepositories": "RepositoryNotFoundException", "CreateRepository": "UnknownOperationException"} {
+		r := httptest.NewRequestWithContext(t.Context(), "POST", "http://api.ecr.us-east-1.amazonaws.com/", strings.NewReader("{}"))
+		r.Header.Set("X-Amz-Target", "AmazonEC2ContainerRegistry_V20150921."+target)
+		sigv4.Sign(r, []byte("{}"), w.operator, "us-east-1", "ecr", time.Now())
+		rec := httptest.NewRecorder()
+		if w.control.ServeHTTP(rec, r); !Claims(r) || rec.Code != 400 || rec.Header().Get("X-Amzn-Errortype") != want {
+			t.Errorf("%s: %d %s", target, rec.Code, rec.Body)
+		}
+	}
+}
+
 func FuzzRequests(f *testing.F) {
 	f.Add("POST", "routes", `{"routeKey":"x","target":"integrations/a"}`)
 	f.Add("POST", "integrations", `{"integrationType":"MOCK","requestTemplates":{"a":"b"},"timeoutInMillis":50.5}`)
