@@ -111,6 +111,8 @@ type Front struct {
 	Hosts []string
 	// HTTP serves what is not an upgrade.
 	HTTP http.Handler
+	// Post is gateway.Poster's for those of HTTP's requests that push; nil leaves all to HTTP.
+	Post func(r *http.Request, body []byte) (gateway.Post, bool)
 	// Socket finds the endpoint for a handshake; nil when the app has no WebSocket.
 	Socket func(h *sluice.Handshake) (*gateway.Endpoint, *sluice.Refusal)
 	// Endpoints are all endpoints that Socket can return, for connections that outlive a deploy.

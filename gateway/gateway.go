@@ -24,6 +24,7 @@ type Options struct {
 	Store     kv.Store     // holds the journal of owed Closes (space J); nil: a crash forgets them
 	Router    Router       // finds endpoints
 	Plain     Plain        // serves what is not an upgrade; nil answers 404
+	Poster    Poster       // reads the pushes among what Plain serves; nil leaves all to Plain
 	Log       *slog.Logger // nil logs nothing
 	Shards    int          // loops; 0 is one a core, at most 64
 	Workers   int          // events handled at once over all connections; 0 is 16384

@@ -21,8 +21,12 @@ func (s *shard) greet(c *conn, b []byte) {
 	switch verdict {
 	case wire.Incomplete:
 		c.busy().rest = slices.Clone(b)
+		c.until = min(c.until, s.in(handshakeTimeout)) // it may have been kept alive
+		s.schedule(c)
 	case wire.Plain:
-		s.handOver(c, slices.Clone(b))
+		if !s.post(c, b) {
+			s.handOver(c, slices.Clone(b))
+		}
 	case wire.Bad:
 		s.refuse(c, &sluice.Refusal{Status: req.Status})
 	case wire.Upgrade:
@@ -35,6 +39,14 @@ func (s *shard) greet(c *conn, b []byte) {
 
 // handOver gives a connection to net/http, with what has been read of it.
 func (s *shard) handOver(c *conn, head []byte) {
+	if c.out != nil { // the answer to a push before this request
+		if s.flush(c); c.out != nil {
+			s.hangUp(c) // it does not read what it asked for
+		}
+		if !c.connected() {
+			return
+		}
+	}
 	sock, isTLS := s.loop.Release(c.sock), c.is(overTLS)
 	s.free(c)
 	s.g.workers.do(func() { // it takes system calls that are not worth a shard's time

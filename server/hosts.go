@@ -178,6 +178,20 @@ func (h *hosts) Endpoint(app sluice.AppName, name string) *gateway.Endpoint {
 	return nil
 }
 
+// Post is gateway.Poster's: the push that a plain request asks for.
+func (h *hosts) Post(r *http.Request, body []byte) (p gateway.Post, ok bool) {
+	m := h.find(r.Host)
+	if m == nil || m.front.Post == nil || m.leaving.Load() {
+		return p, false
+	}
+	defer func() {
+		if recover() != nil { // it will again when HTTP serves the request, and is told then
+			p, ok = gateway.Post{}, false
+		}
+	}()
+	return m.front.Post(r, body)
+}
+
 // ServeHTTP serves what is not an upgrade.
 func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m := h.find(r.Host)

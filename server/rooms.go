@@ -42,7 +42,7 @@ func (s *Server) openRooms(ctx context.Context) error {
 		return fmt.Errorf("open objects: %w", err)
 	}
 	s.hosts = &hosts{dialect: s.dialect, place: s.place, mounted: make(chan struct{}, 1)}
-	s.gateway = gateway.New(gateway.Options{Node: s.cfg.Node, Store: store, Router: s.hosts, Plain: recovering(s.hosts, s.log), Log: s.log, Relay: relay{s.bus}})
+	s.gateway = gateway.New(gateway.Options{Node: s.cfg.Node, Store: store, Router: s.hosts, Plain: recovering(s.hosts, s.log), Poster: s.hosts, Log: s.log, Relay: relay{s.bus}})
 	s.bus.Serve(s.gateway.ServeRelay)
 	if err := s.openFunctions(); err != nil {
 		return err

@@ -84,7 +84,7 @@ func (c *cloud) front(_ context.Context, app *sluice.App) (*dialect.Front, error
 		f.home = homes[0]
 	}
 	if !f.sockets.Empty() {
-		out.Socket = f.sockets.Socket
+		out.Socket, out.Post = f.sockets.Socket, f.sockets.Post
 		out.Endpoints = f.sockets.Endpoints()
 		out.Hosts = append(out.Hosts, f.sockets.Hosts()...)
 		for _, ep := range out.Endpoints {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha1"
 	"encoding/base64"
 	"net/http"
@@ -64,12 +65,36 @@ func ParseRequest(b []byte) (*Request, Verdict) {
 	if end > MaxHeader {
 		return nil, Plain
 	}
+	h, ok := readHead(b[:end+2], len(http.MethodGet))
+	if !ok {
+		return nil, Plain
+	}
+	r := &Request{Method: http.MethodGet, Path: h.url.Path, RawQuery: h.url.RawQuery, Host: h.host, Header: h.header, Names: h.names, Size: end + 4}
+	if verdict := r.check(h.minor); verdict != Plain {
+		return r, verdict
+	}
+	return nil, Plain
+}
+
+// head is the head of a request.
+type head struct {
+	target string
+	url    *url.URL
+	minor  int // of HTTP/1.x
+	host   string
+	header http.Header // without Host
+	names  []string    // as the client wrote them
+}
+
+// readHead reads a head, its last line's end included, whose method has so many letters. What it finds at
+// fault, or does not know, is net/http's.
+func readHead(b []byte, method int) (h head, ok bool) {
 	// All texts are parts of one string, all values and names parts of one array.
-	line, rest, _ := strings.Cut(string(b[:end+2]), endOfLine)
-	target, proto, ok := strings.Cut(line[4:], " ")
+	line, rest, _ := strings.Cut(string(b), endOfLine)
+	target, proto, ok := strings.Cut(line[method+1:], " ")
 	major, minor, known := http.ParseHTTPVersion(proto)
 	if !ok || !known || major != 1 {
-		return nil, Plain
+		return h, false
 	}
 	n := strings.Count(rest, endOfLine)
 	texts := make([]string, 2*n)
@@ -80,7 +105,7 @@ func ParseRequest(b []byte) (*Request, Verdict) {
 		name, value, ok := strings.Cut(line, ":")
 		value = strings.Trim(value, " \t")
 		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
-			return nil, Plain
+			return h, false
 		}
 		k := canonical(name)
 		if k == "Host" {
@@ -96,16 +121,9 @@ func ParseRequest(b []byte) (*Request, Verdict) {
 	}
 	u, err := url.ParseRequestURI(target)
 	if err != nil || hosts > 1 {
-		return nil, Plain
+		return h, false
 	}
-	r := &Request{Method: http.MethodGet, Path: u.Path, RawQuery: u.RawQuery, Host: u.Host, Header: header, Names: names, Size: end + 4}
-	if r.Host == "" {
-		r.Host = host
-	}
-	if verdict := r.check(minor); verdict != Plain {
-		return r, verdict
-	}
-	return nil, Plain
+	return head{target, u, minor, cmp.Or(u.Host, host), header, names}, true
 }
 
 // Spelling is how the client wrote the names of headers where that is not as Header has them; the last
