@@ -5,8 +5,11 @@ package process
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
@@ -59,6 +62,39 @@ func TestAWSConventions(t *testing.T) {
 		} else if res.Failure != nil || string(res.Payload) != c.want {
 			t.Errorf("%s: %q %+v, want %q", c.name, res.Payload, res.Failure, c.want)
 		}
+	}
+}
+
+// said is a log with the times and ids of its JSON as T and R.
+func said(l *logs) string {
+	return regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+Z`).ReplaceAllString(uuid.ReplaceAllString(l.text(), "R"), "T")
+}
+
+func TestAWSLogsInJSON(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.deploy("f", `exports.handler = async () => {
+  console.debug('not this'); console.log('a %s', 'b'); console.warn({ a: 1 }); process.stdout.write('plain\n')
+  const e = new RangeError('r'); e.stack = 'S'; e.more = 1
+  console.error(e)
+  const f = new RangeError('r'); f.stack = 'RangeError: r\n    at x'; console.error('text', f)
+  const o = {}; o.o = o; console.log(o)
+}`, func(v *function.Version) {
+		v.Dialect = "aws"
+		v.Env["AWS_LAMBDA_LOG_FORMAT"], v.Env["AWS_LAMBDA_LOG_LEVEL"] = "JSON", "INFO"
+	})
+	if res, err := w.f.Invoke(t.Context(), sluice.Invocation{App: "app", Function: "f", Payload: []byte(`{}`)}); err != nil || res.Failure != nil {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	const want = `INFO|{"timestamp":"T","level":"INFO","requestId":"R","message":"a b"}
+WARN|{"timestamp":"T","level":"WARN","requestId":"R","message":{"a":1}}
+|plain
+ERROR|{"timestamp":"T","level":"ERROR","requestId":"R","message":{"more":1,"errorType":"RangeError","errorMessage":"r","stackTrace":["S"]}}
+ERROR|{"timestamp":"T","level":"ERROR","requestId":"R","message":"text RangeError: r\n    at x","errorType":"RangeError","errorMessage":"r","stackTrace":["RangeError: r","    at x"]}
+INFO|{"timestamp":"T","level":"INFO","requestId":"R","message":"<ref *1> { o: [Circular *1] }"}
+`
+	if diff := cmp.Diff(want, said(w.logs)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

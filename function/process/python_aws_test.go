@@ -42,3 +42,29 @@ func TestPythonAWSConventions(t *testing.T) {
 		}
 	}
 }
+
+func TestPythonAWSLogsInJSON(t *testing.T) {
+	t.Parallel()
+	w := newPythonWorld(t, nil)
+	w.deploy("f", `
+import logging
+log = logging.getLogger('mine')
+def handler(event, context):
+    log.debug('not this'); log.info('a %s', 'b', extra={'more': 1}); print('plain')
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        log.exception('odd')
+`, func(v *function.Version) {
+		v.Dialect = "aws"
+		v.Env["AWS_LAMBDA_LOG_FORMAT"], v.Env["AWS_LAMBDA_LOG_LEVEL"] = "JSON", "INFO"
+	})
+	if res, err := w.f.Invoke(t.Context(), sluice.Invocation{App: "app", Function: "f", Payload: []byte(`{}`)}); err != nil || res.Failure != nil {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	got := strings.Split(said(w.logs), "\n")
+	if len(got) != 4 || got[0] != `INFO|{"timestamp": "T", "level": "INFO", "message": "a b", "logger": "mine", "requestId": "R", "more": 1}` || got[1] != "|plain" ||
+		!strings.HasPrefix(got[2], `ERROR|{"timestamp": "T", "level": "ERROR", "message": "odd", "logger": "mine", "requestId": "R", "errorType": "ZeroDivisionError", "errorMessage": "division by zero", "stackTrace": ["  File `) {
+		t.Errorf("%q", got)
+	}
+}

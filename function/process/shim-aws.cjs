@@ -1,6 +1,7 @@
 'use strict';
 // Conventions of AWS Lambda's node runtimes (aws.md 3.1 and 3.3 to 3.6).
 const { Writable } = require('stream');
+const util = require('util');
 
 const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
 const HTTP = 'application/vnd.awslambda.http-integration-response'; // a stream that begins with the head of an answer
@@ -21,6 +22,7 @@ exports.setup = (core) => {
     logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME || '/aws/lambda/' + rt.spec.name,
     logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME || '',
   };
+  if (env.AWS_LAMBDA_LOG_FORMAT === 'JSON') structure(env.AWS_LAMBDA_LOG_LEVEL);
   globalThis.awslambda = {
     streamifyResponse(handler) {
       handler[STREAMING] = 'response';
@@ -35,6 +37,27 @@ exports.setup = (core) => {
     },
   };
 };
+
+const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
+
+// structure makes objects of what the console gets, from a level on.
+function structure(least) {
+  exports.prefix = () => '';
+  const parts = (err) => ({ errorType: err.name, errorMessage: err.message, stackTrace: String(err.stack).split('\n') });
+  const show = (key, v) => (v instanceof Error ? { ...v, ...parts(v) } : v);
+  const record = (level, args) => {
+    const call = rt.ongoing();
+    const o = { timestamp: new Date().toISOString(), level, requestId: call ? call.rid : undefined };
+    if (args.length === 1) {
+      try { return JSON.stringify({ ...o, message: args[0] }, show); } catch { /* it goes round in circles */ }
+    }
+    return JSON.stringify({ ...o, message: util.format(...args), ...args.filter((v) => v instanceof Error).map(parts)[0] });
+  };
+  const from = LEVELS.indexOf(least);
+  for (const [name, level] of [['log', 'INFO'], ['info', 'INFO'], ['debug', 'DEBUG'], ['warn', 'WARN'], ['error', 'ERROR'], ['trace', 'TRACE']]) {
+    console[name] = (...args) => { if (LEVELS.indexOf(level) >= from) rt.log(level, record(level, args)); };
+  }
+}
 
 exports.prefix = (time, rid, level) => `${time}\t${rid || 'undefined'}\t${level}\t`;
 

@@ -154,7 +154,7 @@ async function start(load) {
   process.argv.length = 2;
   if (spec.egress) require('./egress.cjs')(spec.egress);
   if (spec.conc > 1) storage = new (require('async_hooks').AsyncLocalStorage)();
-  dialect.setup({ spec, log, whenIdle, die, send });
+  dialect.setup({ spec, log, whenIdle, die, send, ongoing });
   try {
     handler = await find(spec.root, spec.handler, dialect.endings);
     for (const [which, name] of Object.entries(spec.hooks)) hooks[which] = await find(spec.root, name, dialect.endings);

@@ -26,10 +26,45 @@ def setup(load):
         log_group_name=e.get('AWS_LAMBDA_LOG_GROUP_NAME') or '/aws/lambda/' + spec['name'],
         log_stream_name=e.get('AWS_LAMBDA_LOG_STREAM_NAME') or '',
     )
+    if e.get('AWS_LAMBDA_LOG_FORMAT') == 'JSON':
+        structure(e.get('AWS_LAMBDA_LOG_LEVEL'))
+
+
+request = None  # the newest
+
+
+class Structured(logging.Formatter):
+    """Makes objects of log records."""
+
+    own = set(vars(logging.makeLogRecord({}))) | {'message', 'asctime', 'taskName'}
+
+    def format(self, record):
+        o = {'timestamp': stamp(record.created), 'level': record.levelname, 'message': record.getMessage(), 'logger': record.name}
+        if request:
+            o['requestId'] = request
+        if record.exc_info and record.exc_info[1]:
+            kind, err, trace = record.exc_info
+            o.update(errorType=kind.__name__, errorMessage=str(err), stackTrace=traceback.format_tb(trace), location='%s:%s:%d' % (record.pathname, record.funcName, record.lineno))
+        o.update((k, v) for k, v in vars(record).items() if k not in self.own and k not in o)
+        return json.dumps(o, default=str)
+
+
+def structure(level):
+    """Makes objects of what loggers get, from a level on."""
+    global prefix
+    prefix = lambda now, rid, level: ''
+    root = logging.getLogger()
+    root.setLevel({'TRACE': 'NOTSET', 'WARN': 'WARNING', 'FATAL': 'CRITICAL'}.get(level, level) or 'INFO')
+    for h in root.handlers:
+        h.setFormatter(Structured())
+
+
+def stamp(now):
+    return '%s.%03dZ' % (time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now)), int(now % 1 * 1000))
 
 
 def prefix(now, rid, level):
-    return '[%s]\t%s.%03dZ\t%s\t' % (level, time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now)), int(now % 1 * 1000), rid)
+    return '[%s]\t%s\t%s\t' % (level, stamp(now), rid)
 
 
 class MarshalError(Exception):
@@ -76,7 +111,8 @@ def context(call):
 
 
 def invoke(fn, call):
-    global traced
+    global traced, request
+    request = call.rid
     trace = (call.meta.get('attrs') or {}).get('trace', '')
     if spec['conc'] == 1 and (trace or traced != ''):
         os.environ['_X_AMZN_TRACE_ID'] = traced = trace
