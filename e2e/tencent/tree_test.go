@@ -11,7 +11,7 @@ import (
 )
 
 // Components of one app, each in a folder: a socket by the websocket component, whose functions call on(),
-// and a function with an API.
+// a function with an API, and a website that shows pages without their extension, also to another site's.
 func TestAFolderOfComponents(t *testing.T) {
 	s := live.Launch(t, "", "dev", "../testdata/tencent-tree", "--no-reload")
 	get := func(path, want string, status int) string {
@@ -27,7 +27,19 @@ func TestAFolderOfComponents(t *testing.T) {
 	}
 	_, url, _ := strings.Cut(get("/release/hello/ann", "hello ann, talk at ws://tree.localhost:", 201), " talk at ")
 	get("/release/raw?a=1&b", `{"query":{"a":"1","b":true}}`, 200)
-	get("/release/nothing", `{"message":"There is no api match current request"}`, 404)
+	get("/release/nothing", "lost", 404) // no API: it is the page's
+	get("/", "home", 200)
+	get("/about", "about", 200)
+	get("/none", "lost", 404)
+	req, err := http.NewRequestWithContext(t.Context(), "GET", s.URL("/about"), nil)
+	must(t, err)
+	req.Header.Set("Origin", "https://other.example")
+	res, err := http.DefaultClient.Do(req)
+	must(t, err)
+	res.Body.Close()
+	if got := res.Header.Get("Access-Control-Allow-Origin"); got != "https://other.example" {
+		t.Errorf("another site may read what %q may", got)
+	}
 	_, path, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")
 
 	ann, err := open(s, "/"+path)

@@ -3,6 +3,8 @@ package components
 import (
 	"cmp"
 	"encoding/json"
+	"encoding/xml"
+	"net/http"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -53,8 +55,9 @@ func (r *reading) ensureBucket(in *instance) *sluice.Bucket {
 // bucket reads an instance of cos.
 func (r *reading) bucket(in *instance) {
 	w := in.view()
-	w.known(in.name, "bucket", "bucketName", "region", "acl", "src", "keyPrefix", "replace", "website", "targetDir", "force", "protocol", "name")
+	w.known(in.name, "bucket", "bucketName", "region", "acl", "src", "keyPrefix", "replace", "website", "targetDir", "force", "protocol", "name", "cors")
 	b := r.ensureBucket(in)
+	r.cors(in, w.at("cors"), b)
 	acl := w.at("acl")
 	if acl.v.isMap() {
 		acl = acl.at("permissions")
@@ -66,7 +69,9 @@ func (r *reading) bucket(in *instance) {
 		b.ACL = s
 	}
 	if site := w.at("website"); site.v.isMap() || site.is(false) {
-		b.Website = r.site(cmpView(site, w))
+		from := cmpView(site, w)
+		b.Website = r.site(from)
+		setWebsite(b, from.at("ignoreHtmlExt").is(false))
 	}
 	src := w.at("src")
 	where, prefix := src, w.at("keyPrefix").str()
@@ -82,9 +87,95 @@ func (r *reading) bucket(in *instance) {
 func (r *reading) site(w view) *sluice.Website {
 	s := &sluice.Website{Index: cmp.Or(w.at("index").str(), "index.html"), Error: w.at("error").str()}
 	if w.at("disableErrorStatus").is(false) {
-		s.ErrorStatus = 200
+		s.ErrorStatus = http.StatusOK
 	}
 	return s
+}
+
+// websiteDoc and corsDoc are settings of a bucket as COS's API takes them (sections 3.4 and 3.6).
+type (
+	websiteDoc struct {
+		XMLName xml.Name `xml:"WebsiteConfiguration"`
+		Index   string   `xml:"IndexDocument>Suffix"`
+		Auto    string   `xml:"AutoAddressing>Status"`
+		Error   *errorDoc
+	}
+	errorDoc struct {
+		XMLName xml.Name `xml:"ErrorDocument"`
+		Key     string
+		Status  string `xml:"OriginalHttpStatus"`
+	}
+	corsDoc struct {
+		XMLName xml.Name   `xml:"CORSConfiguration"`
+		Rules   []corsRule `xml:"CORSRule"`
+	}
+	corsRule struct {
+		ID            string `xml:",omitempty"`
+		AllowedOrigin []string
+		AllowedMethod []string
+		AllowedHeader []string
+		ExposeHeader  []string
+		MaxAgeSeconds int `xml:",omitempty"`
+	}
+)
+
+// setWebsite keeps what the bucket's Website cannot say: whether /a shows a.html. Without that it drops
+// what was kept before.
+func setWebsite(b *sluice.Bucket, noExtensions bool) {
+	if !noExtensions {
+		setDoc(b, "cos.website", nil)
+		return
+	}
+	doc := websiteDoc{Index: b.Website.Index, Auto: "Enabled"}
+	if b.Website.Error != "" {
+		doc.Error = &errorDoc{Key: b.Website.Error, Status: "Enabled"}
+		if b.Website.ErrorStatus == http.StatusOK {
+			doc.Error.Status = "Disabled"
+		}
+	}
+	setDoc(b, "cos.website", doc)
+}
+
+// setDoc keeps a setting of a bucket; nil drops it.
+func setDoc(b *sluice.Bucket, name string, doc any) {
+	if b.Docs == nil {
+		b.Docs = map[string][]byte{}
+	}
+	b.Docs[name] = []byte{}
+	if doc != nil {
+		b.Docs[name], _ = xml.Marshal(doc) // texts and numbers always marshal
+	}
+}
+
+// cors reads by which rules pages of other origins may use a bucket.
+func (r *reading) cors(in *instance, w view, b *sluice.Bucket) {
+	if w.missing() {
+		return
+	}
+	if w.v.isMap() && !w.at("rules").missing() {
+		w = w.at("rules")
+	}
+	var doc corsDoc
+	for _, e := range w.items() {
+		several := func(name string) []string { return cmpView(e.at(name+"s"), e.at(name)).strs() }
+		rule := corsRule{ID: e.at("id").str(), AllowedOrigin: several("allowedOrigin"), AllowedMethod: several("allowedMethod"),
+			AllowedHeader: several("allowedHeader"), ExposeHeader: several("exposeHeader"), MaxAgeSeconds: e.at("maxAgeSeconds").num(0, 0, 1<<31-1)}
+		for i, m := range rule.AllowedMethod {
+			if m = strings.ToUpper(m); !slices.Contains([]string{"GET", "PUT", "POST", "DELETE", "HEAD"}, m) {
+				r.fail(e.place(), "GET, PUT, POST, DELETE and HEAD", "%s: cors cannot allow the method %q", in.name, m)
+			}
+			rule.AllowedMethod[i] = strings.ToUpper(m)
+		}
+		if len(rule.AllowedOrigin) == 0 || len(rule.AllowedMethod) == 0 {
+			r.fail(e.place(), "", "%s: a rule of cors needs allowedOrigins and allowedMethods", in.name)
+		}
+		doc.Rules = append(doc.Rules, rule)
+	}
+	if len(doc.Rules) == 0 {
+		setDoc(b, "cos.cors", nil)
+		return
+	}
+	setDoc(b, "cos.cors", doc)
 }
 
 // upload adds the files of a folder to a bucket.
@@ -108,8 +199,9 @@ func (r *reading) upload(in *instance, b *sluice.Bucket, where view, prefix stri
 // website reads an instance of website: a bucket that shows a folder.
 func (r *reading) website(in *instance) {
 	w := in.view()
-	w.known(in.name, "bucket", "bucketName", "region", "src", "code", "protocol", "env", "replace", "hosts", "acl", "ignoreHtmlExt", "disableErrorStatus", "name")
+	w.known(in.name, "bucket", "bucketName", "region", "src", "code", "protocol", "env", "replace", "hosts", "acl", "ignoreHtmlExt", "disableErrorStatus", "name", "cors")
 	b := r.ensureBucket(in)
+	r.cors(in, w.at("cors"), b)
 	b.ACL = "public-read"
 	src := cmpView(w.at("src"), w.at("code"))
 	where, settings := src, w
@@ -126,11 +218,9 @@ func (r *reading) website(in *instance) {
 	}
 	b.Website = r.site(settings)
 	if w.at("disableErrorStatus").is(false) {
-		b.Website.ErrorStatus = 200
+		b.Website.ErrorStatus = http.StatusOK
 	}
-	if w.at("ignoreHtmlExt").is(false) {
-		r.warn(w.at("ignoreHtmlExt").place(), "%s: ignoreHtmlExt is ignored by a deploy; COS's own API sets it", in.name)
-	}
+	setWebsite(b, w.at("ignoreHtmlExt").is(settings.at("ignoreHtmlExt").is(false)))
 	for _, h := range w.at("hosts").items() {
 		name := h
 		if h.v.isMap() {

@@ -169,6 +169,7 @@ func (rd *Reader) Read(ctx context.Context, in deploy.Input) (*sluice.App, error
 	}
 	if r.root = r.load(in.File); r.root != nil {
 		r.read()
+		r.export()
 	}
 	if len(r.errs) == 0 {
 		slices.SortStableFunc(r.app.Warnings, func(a, b sluice.Notice) int {

@@ -57,6 +57,7 @@ func TestTemplates(t *testing.T) {
 					in.SkipUnsupported = true
 				}
 			}
+			in.Export = func(name string) (string, bool) { return "exported", name == "output:prod:shop:cart.apis.0.apiId" }
 			in.Env = func(k string) (string, bool) { v, ok := env[k]; return v, ok }
 			rd := New()
 			if rd.Recognize(dir) == "" {

@@ -225,7 +225,16 @@ func (r *reading) lookup(in *instance, at sluice.Place, expr string, depth int) 
 			return nil
 		}
 		name, path, _ := strings.Cut(part[2], ".")
-		return r.output(at, expr, name, path, depth)
+		if r.owns(part[1], name) {
+			return r.output(at, expr, name, path, depth)
+		}
+		if r.in.Export != nil {
+			if v, ok := r.in.Export(exportName(part[0], part[1], part[2])); ok {
+				return of(at, v)
+			}
+		}
+		r.fail(at, "deploy that app first", "${%s}: no app %q with the instance %q and this output is deployed here", expr, part[1], name)
+		return nil
 	}
 	if in != nil {
 		switch expr {
@@ -317,6 +326,52 @@ func (r *reading) dotenv(dir string) map[string]string {
 	}
 	r.envs[dir] = m
 	return m
+}
+
+// owns reports whether a reference to an instance of an app means one of this app: of its name, or at
+// least of its instances, since an app may be deployed under another name.
+func (r *reading) owns(app, name string) bool {
+	has := false
+	for _, in := range r.instances {
+		if in.app == app {
+			return true
+		}
+		has = has || in.name == name
+	}
+	return has
+}
+
+// exportName is what other apps know an output by (section 4.1).
+func exportName(stage, app, path string) string {
+	return "output:" + stage + ":" + app + ":" + strings.NewReplacer("[", ".", "]", "").Replace(path)
+}
+
+// export lists what the app's instances tell, for the templates of other apps.
+func (r *reading) export() {
+	for _, in := range r.instances {
+		if in.v1 || in.app == "" || in.kind == ignored {
+			continue
+		}
+		if in.out == nil {
+			in.out = r.outputs(in)
+		}
+		r.exportAll(in, in.name, in.out)
+	}
+}
+
+func (r *reading) exportAll(in *instance, path string, v *value) {
+	switch {
+	case v.isMap():
+		for _, f := range v.fields {
+			r.exportAll(in, path+"."+f.key, f.val)
+		}
+	case v.isList():
+		for i, e := range v.list {
+			r.exportAll(in, path+"."+strconv.Itoa(i), e)
+		}
+	case !v.isNull():
+		r.app.Outputs = append(r.app.Outputs, sluice.Output{Name: path, Value: v.text, Export: exportName(in.stage, in.app, path)})
+	}
 }
 
 // output is a part of what an instance tells, or of its inputs.
