@@ -113,7 +113,7 @@ func (s *Store) AlterBucket(ctx context.Context, name string, fn func(b *Bucket)
 	return &out, nil
 }
 
-// DeleteBucket removes a bucket that has neither objects nor uploads.
+// DeleteBucket removes a bucket that has neither objects, versions nor uploads.
 func (s *Store) DeleteBucket(ctx context.Context, name string) error {
 	return s.kv.Update(ctx, locks(bucketKey(name)), func(tx kv.Txn) error {
 		var b Bucket
@@ -124,7 +124,7 @@ func (s *Store) DeleteBucket(ctx context.Context, name string) error {
 		if !ok {
 			return &Error{Reason: NoSuchBucket, Bucket: name}
 		}
-		for _, lo := range [][]byte{objectKey(b.ID, ""), uploadKey(b.ID, "", "")} {
+		for _, lo := range [][]byte{objectKey(b.ID, ""), versionKey(b.ID, "", ""), uploadKey(b.ID, "", "")} {
 			it := tx.Scan(lo, kv.PrefixEnd(lo), kv.ScanOpts{Limit: 1, KeysOnly: true})
 			some, err := it.Next(), it.Err()
 			it.Close()

@@ -30,6 +30,8 @@ const (
 	BadBucketName
 	BadKey
 	NotOwned // the bucket belongs to another app
+	NoSuchVersion
+	IsMark // Error.Version is a mark that the key was deleted
 )
 
 var reasons = [...]struct {
@@ -54,6 +56,8 @@ var reasons = [...]struct {
 	BadBucketName:   {sluice.Invalid, "malformed bucket name"},
 	BadKey:          {sluice.Invalid, "malformed key"},
 	NotOwned:        {sluice.Denied, "bucket belongs to another app"},
+	NoSuchVersion:   {sluice.Missing, "no such version"},
+	IsMark:          {sluice.Invalid, "version is a delete marker"},
 }
 
 // String is the reason in words.
@@ -72,6 +76,8 @@ type Error struct {
 	Upload string
 	Part   int
 	Size   int64
+	// Version is the one concerned; with NoSuchKey, the mark that stands at the key, "" when none does.
+	Version string
 }
 
 // Error is one line: the reason and the bucket, key, upload and part concerned.
@@ -82,6 +88,9 @@ func (e *Error) Error() string {
 	}
 	if e.Key != "" {
 		s += fmt.Sprintf(" key %q", e.Key)
+	}
+	if e.Version != "" {
+		s += " version " + e.Version
 	}
 	if e.Upload != "" {
 		s += " upload " + e.Upload

@@ -12,16 +12,22 @@ import (
 
 // Head returns an object's metadata.
 func (s *Store) Head(ctx context.Context, bucket, key string) (Object, error) {
+	return s.HeadVersion(ctx, bucket, key, "")
+}
+
+// HeadVersion is Head for a version; "" is what stands at the key. With an error of Reason IsMark comes the
+// mark.
+func (s *Store) HeadVersion(ctx context.Context, bucket, key, id string) (Object, error) {
 	var o Object
 	err := s.kv.View(ctx, func(r kv.Reader) error {
 		var err error
-		o, err = find(r, bucket, key)
+		o, err = find(r, bucket, key, id)
 		return err
 	})
 	return o, err
 }
 
-func find(r kv.Reader, bucket, key string) (o Object, err error) {
+func find(r kv.Reader, bucket, key, id string) (o Object, err error) {
 	var b Bucket
 	ok, err := getJSON(r, bucketKey(bucket), &b)
 	if err != nil {
@@ -30,11 +36,31 @@ func find(r kv.Reader, bucket, key string) (o Object, err error) {
 	if !ok {
 		return o, &Error{Reason: NoSuchBucket, Bucket: bucket}
 	}
-	ok, err = getJSON(r, objectKey(b.ID, key), &o)
-	if err == nil && !ok {
-		err = &Error{Reason: NoSuchKey, Bucket: bucket, Key: key}
+	if id != "" {
+		v, _, err := version(r, &b, key, id)
+		if err != nil {
+			return o, err
+		}
+		if v.Marker {
+			err = &Error{Reason: IsMark, Bucket: bucket, Key: key, Version: id}
+		}
+		return *v, err
 	}
-	return o, err
+	ok, err = getJSON(r, objectKey(b.ID, key), &o)
+	if err != nil || ok {
+		return o, err
+	}
+	missing := &Error{Reason: NoSuchKey, Bucket: bucket, Key: key}
+	if b.Versions != "" {
+		mark, err := firstVersion(r, &b, key)
+		if err != nil {
+			return o, err
+		}
+		if mark != nil {
+			missing.Version = mark.VersionID()
+		}
+	}
+	return o, missing
 }
 
 // Content is an object as it stood when Get found it: its metadata and, as an io.ReadSeekCloser, its
@@ -60,11 +86,16 @@ type Content struct {
 
 // Get opens an object. The caller closes it.
 func (s *Store) Get(ctx context.Context, bucket, key string) (*Content, error) {
+	return s.GetVersion(ctx, bucket, key, "")
+}
+
+// GetVersion is Get for a version; "" is what stands at the key.
+func (s *Store) GetVersion(ctx context.Context, bucket, key, id string) (*Content, error) {
 	for range 8 {
 		c := &Content{ctx: ctx, s: s}
 		err := s.kv.View(ctx, func(r kv.Reader) error {
 			var err error
-			if c.Object, err = find(r, bucket, key); err != nil {
+			if c.Object, err = find(r, bucket, key, id); err != nil {
 				return err
 			}
 			var more bool
@@ -79,7 +110,7 @@ func (s *Store) Get(ctx context.Context, bucket, key string) (*Content, error) {
 			// Hold the bytes, then look whether they were let go before they were held.
 			s.pins.hold(c.Object.Body)
 			c.pinned = true
-			now, err := s.Head(ctx, bucket, key)
+			now, err := s.HeadVersion(ctx, bucket, key, id)
 			if err != nil || now.Body != c.Object.Body {
 				c.Close()
 				if err != nil {
@@ -211,25 +242,47 @@ func (c *Content) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
-// Part is where the bytes of a multipart object's n-th part are, the first being 1; any other object is its
-// own first part. The error has Reason BadPart when there is none.
-func (c *Content) Part(n int) (from, to int64, err error) {
+// Part is a multipart object's n-th part, the first being 1, and where its bytes begin; any other object is
+// its own first part. The error has Reason BadPart when there is none.
+func (c *Content) Part(n int) (p Part, from int64, err error) {
 	if c.Kind != Multipart && n == 1 {
-		return 0, c.Size, nil
+		return Part{Number: 1, Size: c.Size, ETag: c.ETag, CRC64: c.CRC64, Modified: c.Modified, Docs: c.Docs}, 0, nil
 	}
+	err = &Error{Reason: BadPart, Key: c.Key, Part: n}
 	if n >= 1 && n <= c.Parts {
-		err = c.s.kv.View(c.ctx, func(r kv.Reader) error {
-			i := 0
-			from, to = 0, 0
-			return eachSegment(r, c.Object.Body, 1, func(g *segment) bool {
-				i++
-				from, to = to, to+g.Size
-				return i < n
-			})
+		err = c.eachPart(func(one Part, at int64) bool {
+			p, from = one, at
+			return one.Number < n
 		})
-		return from, to, err
 	}
-	return 0, 0, &Error{Reason: BadPart, Key: c.Key, Part: n}
+	return p, from, err
+}
+
+// ListParts lists the parts of a multipart object after the after-th, at most limit.
+func (c *Content) ListParts(after, limit int) (list []Part, err error) {
+	if c.Kind != Multipart || limit <= 0 {
+		return nil, nil
+	}
+	err = c.eachPart(func(p Part, _ int64) bool {
+		if p.Number > after {
+			list = append(list, p)
+		}
+		return len(list) < limit
+	})
+	return list, err
+}
+
+// eachPart walks the parts, numbered by their order, and where each begins, until fn says no.
+func (c *Content) eachPart(fn func(p Part, from int64) bool) error {
+	return c.s.kv.View(c.ctx, func(r kv.Reader) error {
+		n, at := 0, int64(0)
+		return eachSegment(r, c.Object.Body, 1, func(g *segment) bool {
+			p, from := g.part(), at
+			n, at = n+1, at+g.Size
+			p.Number = n
+			return fn(p, from)
+		})
+	})
 }
 
 // Close lets the object's bytes go.

@@ -28,16 +28,17 @@ type Writer interface {
 
 // Bucket is a named set of objects. Names are one space for all dialects of a server.
 type Bucket struct {
-	Name    string                     `json:"name"`
-	ID      uint32                     `json:"id"` // given by CreateBucket, never reused
-	App     sluice.AppName             `json:"app,omitempty"`
-	Owner   string                     `json:"owner,omitempty"`
-	Region  string                     `json:"region,omitempty"`
-	ACL     string                     `json:"acl"` // private, public-read, public-read-write
-	Created time.Time                  `json:"created"`
-	Website *sluice.Website            `json:"website,omitempty"`
-	Folders map[string]*sluice.Website `json:"folders,omitempty"` // by prefix, when several sites share the bucket
-	Docs    map[string][]byte          `json:"docs,omitempty"`    // a dialect's own settings (CORS, referer), kept unread
+	Name     string                     `json:"name"`
+	ID       uint32                     `json:"id"` // given by CreateBucket, never reused
+	App      sluice.AppName             `json:"app,omitempty"`
+	Owner    string                     `json:"owner,omitempty"`
+	Region   string                     `json:"region,omitempty"`
+	ACL      string                     `json:"acl"` // private, public-read, public-read-write
+	Created  time.Time                  `json:"created"`
+	Versions string                     `json:"versions,omitempty"` // VersionsOn or VersionsSuspended; "" keeps none
+	Website  *sluice.Website            `json:"website,omitempty"`
+	Folders  map[string]*sluice.Website `json:"folders,omitempty"` // by prefix, when several sites share the bucket
+	Docs     map[string][]byte          `json:"docs,omitempty"`    // a dialect's own settings (CORS, referer), kept unread
 }
 
 // The access rules of buckets and objects. An object's own rule may be "": then its bucket's holds.
@@ -45,6 +46,7 @@ const (
 	Private         = "private"
 	PublicRead      = "public-read"
 	PublicReadWrite = "public-read-write"
+	SignedRead      = "authenticated-read" // for who has signed, of any app
 )
 
 // The kinds of objects.
@@ -70,4 +72,8 @@ type Object struct {
 	Body     string            `json:"body"`            // names its segments; the room's own
 	Parts    int               `json:"parts,omitempty"` // of a multipart object
 	Site     string            `json:"site,omitempty"`  // "/" + prefix of the site whose Sync put it
+
+	Version string `json:"version,omitempty"` // sorts versions, the newer before; see VersionID
+	Null    bool   `json:"null,omitempty"`    // written while versions were suspended, or before there were any
+	Marker  bool   `json:"marker,omitempty"`  // no object, but a mark that the key was deleted
 }

@@ -41,10 +41,11 @@ type Part struct {
 	ETag     string // lower-case MD5
 	CRC64    uint64
 	Modified time.Time
+	Docs     map[string]string // a dialect's own, as Object has them
 }
 
 func (g *segment) part() Part {
-	return Part{Number: int(g.n), Size: g.Size, ETag: hex.EncodeToString(g.MD5), CRC64: g.CRC64, Modified: g.At}
+	return Part{Number: int(g.n), Size: g.Size, ETag: hex.EncodeToString(g.MD5), CRC64: g.CRC64, Modified: g.At, Docs: g.Docs}
 }
 
 // Begin starts an upload. Only Key, Header, Meta, ACL, Docs and NoOverwrite of the input count.
@@ -91,7 +92,7 @@ func upload(r kv.Reader, b *Bucket, key, id string) (Upload, error) {
 }
 
 // PutPart writes part number (1 to MaxParts) of an upload, over a former one of that number. Only
-// Key, Body, Size, Limit and MD5 of the input count.
+// Key, Body, Size, Limit, MD5 and Docs of the input count.
 func (s *Store) PutPart(ctx context.Context, bucket, id string, number int, in PutInput) (Part, error) {
 	if number < 1 || number > MaxParts {
 		return Part{}, &Error{Reason: BadPart, Bucket: bucket, Key: in.Key, Upload: id, Part: number}
@@ -111,7 +112,7 @@ func (s *Store) PutPart(ctx context.Context, bucket, id string, number int, in P
 	if err != nil {
 		return Part{}, err
 	}
-	g.n = int64(number)
+	g.n, g.Docs = int64(number), in.Docs
 	var old []string
 	err = s.kv.Update(ctx, locks(uploadKey(b.ID, in.Key, id)), func(tx kv.Txn) error {
 		old = nil
@@ -187,8 +188,8 @@ type CompleteInput struct {
 	Parts   []PartRef // in rising order
 	All     bool      // all that were uploaded, instead of Parts
 	MinPart int64     // bytes that each part but the last must have
-	// Docs makes the object's own of the upload's; nil keeps those.
-	Docs func(of map[string]string) map[string]string
+	// Docs makes the object's own of the upload's and of the parts, or refuses; nil keeps the upload's.
+	Docs func(of map[string]string, parts []Part) (map[string]string, error)
 	Condition
 }
 
@@ -225,19 +226,19 @@ func (s *Store) Complete(ctx context.Context, bucket, key, id string, in Complet
 			return err
 		}
 		o = Object{Key: key, Modified: s.clock(), Header: u.Header, Meta: u.Meta, ACL: u.ACL, Docs: u.Docs, Kind: Multipart, Body: id}
-		if in.Docs != nil {
-			o.Docs = in.Docs(u.Docs)
-		}
-		if err := assemble(tx, bucket, &o, in, &drop); err != nil {
+		parts, err := assemble(tx, bucket, &o, in, &drop)
+		if err != nil {
 			return err
 		}
-		if old, err = discard(tx, cur); err != nil {
+		if in.Docs != nil {
+			if o.Docs, err = in.Docs(u.Docs, parts); err != nil {
+				return err
+			}
+		}
+		if old, err = s.place(tx, b, cur, &o); err != nil {
 			return err
 		}
 		tx.Delete(uploadKey(b.ID, key, id))
-		if err := putJSON(tx, objectKey(b.ID, key), &o); err != nil {
-			return err
-		}
 		return tell(ByComplete, &o, cur)
 	})
 	if err != nil {
@@ -249,20 +250,20 @@ func (s *Store) Complete(ctx context.Context, bucket, key, id string, in Complet
 }
 
 // assemble checks the parts against those named and fills in what they make of o.
-func assemble(tx kv.Txn, bucket string, o *Object, in CompleteInput, drop *[]string) error {
+func assemble(tx kv.Txn, bucket string, o *Object, in CompleteInput, drop *[]string) (made []Part, err error) {
 	fault := func(r Reason, part int) error {
 		return &Error{Reason: r, Bucket: bucket, Key: o.Key, Upload: o.Body, Part: part}
 	}
 	for i := 1; i < len(in.Parts); i++ {
 		if in.Parts[i].Number <= in.Parts[i-1].Number {
-			return fault(PartOrder, in.Parts[i].Number)
+			return nil, fault(PartOrder, in.Parts[i].Number)
 		}
 	}
 	want := in.Parts
 	sum := md5.New()
 	last := Part{}
 	var wrong error
-	err := eachSegment(tx, o.Body, 1, func(g *segment) bool {
+	err = eachSegment(tx, o.Body, 1, func(g *segment) bool {
 		if !in.All && (len(want) == 0 || int64(want[0].Number) > g.n) {
 			dropSegment(tx, o.Body, g, drop)
 			return true
@@ -284,20 +285,23 @@ func assemble(tx kv.Txn, bucket string, o *Object, in CompleteInput, drop *[]str
 		o.Size += p.Size
 		o.Parts++
 		last = p
+		if in.Docs != nil {
+			made = append(made, p)
+		}
 		return true
 	})
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case wrong != nil:
-		return wrong
+		return nil, wrong
 	case len(want) > 0:
-		return fault(BadPart, want[0].Number)
+		return nil, fault(BadPart, want[0].Number)
 	case o.Parts == 0:
-		return fault(BadPart, 0)
+		return nil, fault(BadPart, 0)
 	}
 	o.ETag = fmt.Sprintf("%x-%d", sum.Sum(nil), o.Parts)
-	return nil
+	return made, nil
 }
 
 // Abort drops an upload and its parts.

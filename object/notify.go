@@ -18,6 +18,7 @@ const (
 	ByAppend         // one append
 	ByDelete         // alone
 	ByDeleteMany     // one of those that were deleted together
+	ByMark           // a deletion that left it as a version
 )
 
 // Removed reports whether the object is gone after the act.

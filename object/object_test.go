@@ -291,7 +291,7 @@ func TestBodiesGoWithTheirObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(3, "after an upload replaced the log")
-	if err := f.DeleteMany(ctx, "box", []string{"k", "log"}); err != nil {
+	if _, err := f.RemoveMany(ctx, "box", []object.Ref{{Key: "k"}, {Key: "log"}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	want(0, "after all is deleted")

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash/crc64"
 	"io"
+	"maps"
 	"strings"
 	"unicode/utf8"
 
@@ -35,7 +36,7 @@ type PutInput struct {
 
 // Condition is what must hold of the object that a write replaces.
 type Condition struct {
-	IfMatch     string // its ETag; "*" is any; "" is not asked
+	IfMatch     string // its ETag; "*" is any; "" is not asked; one that is missing is NoSuchKey
 	NoOverwrite bool   // there must be none
 }
 
@@ -43,7 +44,9 @@ func (c Condition) check(bucket, key string, cur *Object) error {
 	switch {
 	case c.NoOverwrite && cur != nil:
 		return &Error{Reason: KeyExists, Bucket: bucket, Key: key}
-	case c.IfMatch != "" && (cur == nil || c.IfMatch != "*" && !strings.EqualFold(c.IfMatch, cur.ETag)):
+	case c.IfMatch != "" && cur == nil:
+		return &Error{Reason: NoSuchKey, Bucket: bucket, Key: key}
+	case c.IfMatch != "" && c.IfMatch != "*" && !strings.EqualFold(c.IfMatch, cur.ETag):
 		return &Error{Reason: ConditionFailed, Bucket: bucket, Key: key}
 	}
 	return nil
@@ -92,13 +95,10 @@ func (s *Store) Put(ctx context.Context, bucket string, in PutInput) (Object, er
 		if err := in.check(bucket, in.Key, cur); err != nil {
 			return err
 		}
-		if old, err = discard(tx, cur); err != nil {
+		if old, err = s.place(tx, b, cur, &o); err != nil {
 			return err
 		}
 		putSegment(tx, o.Body, &g)
-		if err := putJSON(tx, objectKey(b.ID, o.Key), &o); err != nil {
-			return err
-		}
 		return tell(cmp.Or(in.act, ByPut), &o, cur)
 	})
 	if err != nil {
@@ -234,18 +234,22 @@ func (s *Store) unstage(ctx context.Context, g segment, err error) {
 	}
 }
 
-// CopyInput is a copy to make. Without Replace the copy has the source's headers, metadata and Docs.
+// CopyInput is a copy to make. Without Replace the copy has the source's headers and metadata.
 type CopyInput struct {
 	FromBucket, FromKey string
-	PutInput            // Body, Size and MD5 are not used
+	FromVersion         string // "" is what stands at the key
+	PutInput                   // Body, Size and MD5 are not used
 	Replace             bool
+	// Inherit says which of the source's Docs the copy has, besides its own; nil: all, or none with Replace.
+	Inherit func(name, value string) bool
 	// Accept may refuse the source as it is found; nil takes any.
 	Accept func(src *Object) error
 }
 
-// Copy writes an object with another's bytes. A copy onto itself changes only headers and metadata.
+// Copy writes an object with another's bytes. A copy onto itself changes only headers and metadata, unless
+// the bucket keeps versions.
 func (s *Store) Copy(ctx context.Context, bucket string, in CopyInput) (Object, error) {
-	src, err := s.Get(ctx, in.FromBucket, in.FromKey)
+	src, err := s.GetVersion(ctx, in.FromBucket, in.FromKey, in.FromVersion)
 	if err != nil {
 		return Object{}, err
 	}
@@ -256,10 +260,24 @@ func (s *Store) Copy(ctx context.Context, bucket string, in CopyInput) (Object, 
 		}
 	}
 	if !in.Replace {
-		in.Header, in.Meta, in.Docs = src.Header, src.Meta, src.Docs
+		in.Header, in.Meta = src.Header, src.Meta
 	}
+	docs := maps.Clone(src.Docs)
+	maps.DeleteFunc(docs, func(name, value string) bool {
+		return in.Inherit == nil && in.Replace || in.Inherit != nil && !in.Inherit(name, value)
+	})
+	if docs == nil {
+		docs = map[string]string{}
+	}
+	maps.Copy(docs, in.Docs)
+	in.Docs = docs
 	if in.FromBucket == bucket && in.FromKey == in.Key {
-		return s.rewrite(ctx, bucket, src.Object.Body, in.PutInput)
+		if b, err := s.Bucket(ctx, bucket); err != nil || b.Versions == "" {
+			if err == nil {
+				return s.rewrite(ctx, bucket, src.Object.Body, in.PutInput)
+			}
+			return Object{}, err
+		}
 	}
 	in.PutInput.Body, in.Size, in.MD5, in.act = src, src.Size, nil, ByCopy
 	return s.Put(ctx, bucket, in.PutInput)
@@ -268,7 +286,7 @@ func (s *Store) Copy(ctx context.Context, bucket string, in CopyInput) (Object, 
 // rewrite changes an object's headers and metadata and keeps its bytes, if they are still those of
 // data.
 func (s *Store) rewrite(ctx context.Context, bucket, data string, in PutInput) (Object, error) {
-	return s.alter(ctx, bucket, in.Key, ByCopy, func(o *Object) error {
+	return s.alter(ctx, bucket, in.Key, "", ByCopy, func(o *Object) error {
 		if o.Body != data {
 			return &Error{Reason: ConditionFailed, Bucket: bucket, Key: in.Key}
 		}
@@ -283,32 +301,47 @@ func (s *Store) rewrite(ctx context.Context, bucket, data string, in PutInput) (
 // AlterObject lets fn change an object's Header, Meta, Docs, ACL and Modified in one transaction: fn may
 // run more than once. An error of fn changes nothing and comes back.
 func (s *Store) AlterObject(ctx context.Context, bucket, key string, fn func(o *Object) error) (Object, error) {
-	return s.alter(ctx, bucket, key, 0, fn)
+	return s.alter(ctx, bucket, key, "", 0, fn)
 }
 
-// alter is AlterObject, and tells of it as an act unless that is 0.
-func (s *Store) alter(ctx context.Context, bucket, key string, act Act, fn func(o *Object) error) (Object, error) {
+// AlterVersion is AlterObject for a version; "" is what stands at the key.
+func (s *Store) AlterVersion(ctx context.Context, bucket, key, id string, fn func(o *Object) error) (Object, error) {
+	return s.alter(ctx, bucket, key, id, 0, fn)
+}
+
+// alter is AlterVersion, and tells of it as an act unless that is 0.
+func (s *Store) alter(ctx context.Context, bucket, key, id string, act Act, fn func(o *Object) error) (Object, error) {
 	b, err := s.Bucket(ctx, bucket)
 	if err != nil {
 		return Object{}, err
 	}
 	var out Object
 	err = s.change(ctx, b, locks(objectKey(b.ID, key)), func(tx kv.Txn, tell tell) error {
-		cur, err := current(tx, b, key)
+		if err := sameBucket(tx, b); err != nil {
+			return err
+		}
+		o, err := find(tx, bucket, key, id)
 		if err != nil {
 			return err
 		}
-		if cur == nil {
-			return &Error{Reason: NoSuchKey, Bucket: bucket, Key: key}
+		row := objectKey(b.ID, key)
+		if id != "" {
+			_, stands, err := version(tx, b, key, id)
+			if err != nil {
+				return err
+			}
+			if !stands {
+				row = versionKey(b.ID, key, o.Version)
+			}
 		}
-		out = *cur
+		out = o
 		if err := fn(&out); err != nil {
 			return err
 		}
-		was := *cur
+		was, cur := o, &o
 		was.Header, was.Meta, was.Docs, was.ACL, was.Modified = out.Header, out.Meta, out.Docs, out.ACL, out.Modified
 		out = was
-		if err := putJSON(tx, objectKey(b.ID, key), &out); err != nil || act == 0 {
+		if err := putJSON(tx, row, &out); err != nil || act == 0 {
 			return err
 		}
 		return tell(act, &out, cur)
@@ -317,57 +350,6 @@ func (s *Store) alter(ctx context.Context, bucket, key string, act Act, fn func(
 		return Object{}, err
 	}
 	return out, nil
-}
-
-// Delete removes an object. One that is not there is no error.
-func (s *Store) Delete(ctx context.Context, bucket, key string) error {
-	return s.deleteIf(ctx, bucket, []string{key}, ByDelete, func(*Object) bool { return true })
-}
-
-// DeleteMany removes objects, all or none. Those that are not there are no error.
-func (s *Store) DeleteMany(ctx context.Context, bucket string, keys []string) error {
-	return s.deleteIf(ctx, bucket, keys, ByDeleteMany, func(*Object) bool { return true })
-}
-
-func (s *Store) deleteIf(ctx context.Context, bucket string, keys []string, act Act, ok func(o *Object) bool) error {
-	b, err := s.Bucket(ctx, bucket)
-	if err != nil {
-		return err
-	}
-	held := make([][]byte, len(keys))
-	for i, k := range keys {
-		held[i] = objectKey(b.ID, k)
-	}
-	var old []leftover
-	err = s.change(ctx, b, locks(held...), func(tx kv.Txn, tell tell) error {
-		old = nil
-		for _, k := range keys {
-			cur, err := current(tx, b, k)
-			if err != nil {
-				return err
-			}
-			if cur == nil || !ok(cur) {
-				continue
-			}
-			l, err := discard(tx, cur)
-			if err != nil {
-				return err
-			}
-			old = append(old, l)
-			tx.Delete(objectKey(b.ID, k))
-			if err := tell(act, cur, cur); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, l := range old {
-		s.clear(ctx, l)
-	}
-	return nil
 }
 
 // AppendInput is bytes to put at the end of an object. Header, Meta and ACL count for the first.
@@ -396,7 +378,8 @@ func (s *Store) Append(ctx context.Context, bucket string, in AppendInput) (Obje
 		if err != nil {
 			return err
 		}
-		if cur == nil {
+		fresh := cur == nil
+		if fresh {
 			cur = &Object{Key: in.Key, Header: in.Header, Meta: in.Meta, ACL: in.ACL, Docs: in.Docs, Kind: Appendable, Body: newData()}
 		}
 		o = *cur
@@ -409,7 +392,12 @@ func (s *Store) Append(ctx context.Context, bucket string, in AppendInput) (Obje
 		if err := extend(tx, &o, g); err != nil {
 			return err
 		}
-		if err := putJSON(tx, objectKey(b.ID, o.Key), &o); err != nil {
+		if fresh {
+			_, err = s.place(tx, b, nil, &o)
+		} else {
+			err = putJSON(tx, objectKey(b.ID, o.Key), &o)
+		}
+		if err != nil {
 			return err
 		}
 		return tell(ByAppend, &o, cur)

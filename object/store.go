@@ -59,6 +59,7 @@ func Open(ctx context.Context, store kv.Store, body Body, o Options) (*Store, er
 //	Od data n         segment; the 8 bytes n are its offset, or its number in a multipart object
 //	Or body           empty: the body is in use
 //	Ou id key 0 data  Upload
+//	Ov id key 0 sort  Object: a version that does not stand at its key; sort is 32 hex digits
 //	Ox data           empty: nothing names these segments any more
 const (
 	bucketSpace  = "Ob"
@@ -66,6 +67,7 @@ const (
 	segmentSpace = "Od"
 	bodySpace    = "Or"
 	uploadSpace  = "Ou"
+	versionSpace = "Ov"
 	deadSpace    = "Ox"
 	bucketIDs    = "On"
 )
@@ -79,9 +81,14 @@ func objectKey(bucket uint32, key string) []byte {
 }
 
 func uploadKey(bucket uint32, key, data string) []byte {
-	b := append(binary.BigEndian.AppendUint32([]byte(uploadSpace), bucket), key...)
-	if data != "" {
-		b = append(append(b, 0), data...)
+	return rowKey(uploadSpace, bucket, key, data)
+}
+
+// rowKey is a row of which a key may have several, told apart by what follows it.
+func rowKey(space string, bucket uint32, key, tail string) []byte {
+	b := append(binary.BigEndian.AppendUint32([]byte(space), bucket), key...)
+	if tail != "" {
+		b = append(append(b, 0), tail...)
 	}
 	return b
 }
@@ -104,6 +111,8 @@ type segment struct {
 	At     time.Time `json:"t"`
 	Body   string    `json:"b,omitempty"`
 	Inline []byte    `json:"-"` // follows the JSON, as it is
+
+	Docs map[string]string `json:"d,omitempty"` // of a part
 
 	n int64 // from the key
 }
@@ -188,7 +197,8 @@ func putJSON(tx kv.Txn, key []byte, row any) error {
 	return nil
 }
 
-// sameBucket checks inside a transaction that a bucket is still the one that was looked up before.
+// sameBucket checks inside a transaction that a bucket is still the one that was looked up before, and
+// finds out how it keeps versions now.
 func sameBucket(tx kv.Reader, b *Bucket) error {
 	var now Bucket
 	ok, err := getJSON(tx, bucketKey(b.Name), &now)
@@ -198,6 +208,7 @@ func sameBucket(tx kv.Reader, b *Bucket) error {
 	if !ok || now.ID != b.ID {
 		return &Error{Reason: NoSuchBucket, Bucket: b.Name}
 	}
+	b.Versions = now.Versions
 	return nil
 }
 

@@ -172,17 +172,27 @@ func (s *Store) prune(ctx context.Context, site *sluice.Site, mark string, seen 
 		if err != nil {
 			return deleted, err
 		}
-		var gone []string
+		var gone []Ref
 		for _, o := range page.Objects {
 			if o.Site == mark && !seen[o.Key] {
-				gone = append(gone, o.Key)
+				gone = append(gone, Ref{Key: o.Key})
 			}
 		}
 		if len(gone) > 0 {
-			if err := s.deleteIf(ctx, site.Bucket, gone, ByDelete, func(o *Object) bool { return o.Site == mark }); err != nil {
+			done, err := s.Remove(ctx, site.Bucket, gone, func(_ Ref, o *Object) error {
+				if o == nil || o.Site != mark {
+					return &Error{Reason: ConditionFailed, Bucket: site.Bucket}
+				}
+				return nil
+			})
+			if err != nil {
 				return deleted, err
 			}
-			deleted += len(gone)
+			for i := range done {
+				if done[i].Err == nil {
+					deleted++
+				}
+			}
 		}
 		if !page.Truncated {
 			return deleted, nil

@@ -241,7 +241,7 @@ func conditions(t *testing.T, s *object.Store) {
 		_, err := s.Put(ctx, "box", in)
 		return err
 	}
-	refused(t, try(object.Condition{IfMatch: "*"}, "a"), object.ConditionFailed)
+	refused(t, try(object.Condition{IfMatch: "*"}, "a"), object.NoSuchKey)
 	refused(t, try(object.Condition{NoOverwrite: true}, "a"), 0)
 	refused(t, try(object.Condition{NoOverwrite: true}, "b"), object.KeyExists)
 	refused(t, try(object.Condition{IfMatch: "0123"}, "b"), object.ConditionFailed)
@@ -294,7 +294,7 @@ func deletes(t *testing.T, s *object.Store) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.DeleteMany(ctx, "box", []string{"k1", "k3", "k3", "never"}); err != nil {
+	if _, err := s.RemoveMany(ctx, "box", []object.Ref{{Key: "k1"}, {Key: "k3"}, {Key: "k3"}, {Key: "never"}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := keys(t, s, object.ListInput{Max: 10}), []string{"k2", "k4"}; !slices.Equal(got, want) {

@@ -90,7 +90,7 @@ func parts(t *testing.T, s *object.Store) {
 	refused(t, complete(object.CompleteInput{Parts: []object.PartRef{refs[2], {Number: 9999}}}), object.BadPart)
 	refused(t, complete(object.CompleteInput{}), object.BadPart)
 	refused(t, complete(object.CompleteInput{Parts: refs, MinPart: 1 << 20}), object.PartTooSmall)
-	refused(t, complete(object.CompleteInput{Parts: refs, Condition: object.Condition{IfMatch: "*"}}), object.ConditionFailed)
+	refused(t, complete(object.CompleteInput{Parts: refs, Condition: object.Condition{IfMatch: "*"}}), object.NoSuchKey)
 
 	o := must(s.Complete(ctx, "box", "k", u.ID, object.CompleteInput{Parts: refs, MinPart: 100 << 10}))(t)
 	all := slices.Concat(data[2], data[7], data[9000])

@@ -15,12 +15,15 @@ const (
 	Writer               // or it may be written by all
 	Creator              // any signature, the bucket need not be there
 	Signed               // any signature
+	Anyone               // nothing; the operation looks for itself
 )
 
 // allow refuses what the caller may not do. The operator may do everything; an app and its functions
 // may do everything with the app's buckets; everybody may do what an access rule opens.
 func (c *Call) allow(need Right) error {
 	switch {
+	case need == Anyone:
+		return nil
 	case need == Signed || need == Creator:
 		if c.Who == nil {
 			return Denied("Anonymous access is forbidden for this operation.")
@@ -45,16 +48,25 @@ func (c *Call) Owns(b *object.Bucket) bool {
 // before its bucket's.
 func (c *Call) Open(b *object.Bucket, key string, need Right) error {
 	acl, whose := b.ACL, "bucket"
-	if key != "" {
-		o, err := c.Objects.Head(c.Ctx, b.Name, key)
-		if err != nil && object.ReasonOf(err) != object.NoSuchKey {
+	if key != "" && !(need == Writer && c.BucketWrites) {
+		id := ""
+		if b == c.B && key == c.Key {
+			id = c.version()
+		}
+		o, err := c.Objects.HeadVersion(c.Ctx, b.Name, key, id)
+		if why := object.ReasonOf(err); err != nil && why != object.NoSuchKey && why != object.NoSuchVersion && why != object.IsMark {
 			return err
 		}
 		if o.ACL != "" {
 			acl, whose = o.ACL, "object"
 		}
 	}
-	if acl == object.PublicReadWrite || acl == object.PublicRead && need != Writer {
+	closed := false
+	if c.Closed != nil {
+		_, closed = c.Closed(b)
+	}
+	reads := acl == object.PublicRead || acl == object.SignedRead && c.Who != nil
+	if !closed && (acl == object.PublicReadWrite || reads && need != Writer) {
 		return nil
 	}
 	if c.Public != nil {
@@ -68,8 +80,10 @@ func (c *Call) Open(b *object.Bucket, key string, need Right) error {
 // acl checks an access rule in a header; of an object "default" is that it has none of its own.
 func (c *Call) acl(name, value string, ofObject bool) (string, error) {
 	switch value {
-	case "", object.Private, object.PublicRead, object.PublicReadWrite:
+	case "", object.Private:
 		return value, nil
+	case object.PublicRead, object.PublicReadWrite:
+		return value, c.mayOpen()
 	case "default":
 		if ofObject {
 			return "", nil
@@ -77,10 +91,23 @@ func (c *Call) acl(name, value string, ofObject bool) (string, error) {
 	}
 	if c.ACL != nil {
 		if acl, ok := c.ACL(value); ok {
+			if acl != object.Private {
+				return acl, c.mayOpen()
+			}
 			return acl, nil
 		}
 	}
 	return "", Invalid(c.Prefix+name, value, "no such acl exists.")
+}
+
+// mayOpen refuses a rule for others than the owner where the bucket shall have none.
+func (c *Call) mayOpen() error {
+	if c.Closed != nil && c.B != nil {
+		if refuses, _ := c.Closed(c.B); refuses {
+			return Denied("Access Denied: the bucket's public access block refuses public access rules.")
+		}
+	}
+	return nil
 }
 
 // PutBucketACL takes a bucket's access rule from the header.
@@ -116,7 +143,7 @@ func (c *Call) PutObjectACL() error {
 
 // SetObjectACL changes an object's access rule.
 func (c *Call) SetObjectACL(acl string) error {
-	_, err := c.Objects.AlterObject(c.Ctx, c.Bucket, c.Key, func(o *object.Object) error {
+	_, err := c.AlterObject(func(o *object.Object) error {
 		o.ACL = acl
 		return nil
 	})

@@ -77,7 +77,13 @@ func (c *Call) CreateBucket() error {
 			return err
 		}
 	}
-	b, err := c.Objects.CreateBucket(c.Ctx, object.Bucket{Name: c.Bucket, App: c.Who.App, ACL: acl, Region: c.Region(c, config.LocationConstraint)})
+	made := object.Bucket{Name: c.Bucket, App: c.Who.App, ACL: acl, Region: c.Region(c, config.LocationConstraint), Docs: map[string][]byte{}}
+	if c.Create != nil {
+		if err := c.Create(c, &made); err != nil {
+			return err
+		}
+	}
+	b, err := c.Objects.CreateBucket(c.Ctx, made)
 	if object.ReasonOf(err) == object.BucketExists && c.Owns(b) {
 		err = nil
 		if c.Again != nil {

@@ -88,6 +88,8 @@ var words = map[object.Reason]Fault{
 	object.WrongPosition:   {Status: 409, Code: "PositionNotEqualToLength", Message: "Position is not equal to file length."},
 	object.BadBucketName:   {Status: 400, Code: "InvalidBucketName", Message: "The specified bucket is not valid."},
 	object.BadKey:          {Status: 400, Code: "KeyTooLongError", Message: "Your key is too long, or is not text in UTF-8."},
+	object.NoSuchVersion:   {Status: 404, Code: "NoSuchVersion", Message: "The specified version does not exist."},
+	object.IsMark:          {Status: 405, Code: "MethodNotAllowed", Message: "The specified method is not allowed against this resource."},
 	object.NotOwned:        {Status: 403, Code: "AccessDenied", Message: "The bucket you access does not belong to you."},
 }
 
@@ -109,6 +111,17 @@ func (c *Call) FaultOf(err error) *Fault {
 			f.With("BucketName", e.Bucket)
 		case object.NoSuchKey, object.BadKey:
 			f.With("Key", e.Key)
+			if e.Version != "" && c.Versions {
+				f.Header = append(f.Header, Field{c.Prefix + "delete-marker", "true"}, Field{c.Prefix + "version-id", e.Version})
+			}
+		case object.NoSuchVersion:
+			if !object.IsVersion(e.Version) && e.Version != object.NullVersion {
+				return Invalid("versionId", e.Version, "Invalid version id specified")
+			}
+			f.With("Key", e.Key).With("VersionId", e.Version)
+		case object.IsMark:
+			f.With("Method", c.R.Method).With("ResourceType", "DeleteMarker")
+			f.Header = append(f.Header, Field{c.Prefix + "delete-marker", "true"}, Field{c.Prefix + "version-id", e.Version})
 		case object.NoSuchUpload:
 			f.With("UploadId", c.Query.Get("uploadId"))
 		case object.BadPart, object.PartTooSmall:

@@ -32,14 +32,17 @@ type granteeXML struct {
 	URI         string `xml:",omitempty"`
 }
 
-// everybody ends the URI of the group of all users.
-const everybody = "/groups/global/AllUsers"
+// The ends of the URIs of the groups of all users, and of those who sign.
+const (
+	everybody = "/groups/global/AllUsers"
+	signers   = "/groups/global/AuthenticatedUsers"
+)
 
 // GetGrants tells the access rule of an object, or of the bucket when no key is asked for.
 func (c *Call) GetGrants() error {
 	acl := c.B.ACL
 	if c.Key != "" {
-		o, err := c.Objects.Head(c.Ctx, c.Bucket, c.Key)
+		o, err := c.Head()
 		if err != nil {
 			return err
 		}
@@ -48,16 +51,20 @@ func (c *Call) GetGrants() error {
 		}
 	}
 	who := OwnerOf(c.B)
-	out := grantsXML{Owner: who, Grants: []grantXML{{granteeXML{XSI: instance, Type: "CanonicalUser", ID: who.ID, DisplayName: who.DisplayName}, "FULL_CONTROL"}}}
-	add := func(permission string) {
-		out.Grants = append(out.Grants, grantXML{granteeXML{XSI: instance, Type: "Group", URI: c.Groups + everybody}, permission})
+	out := grantsXML{Owner: who}
+	add := func(group, permission string) {
+		out.Grants = append(out.Grants, grantXML{granteeXML{XSI: instance, Type: "Group", URI: c.Groups + group}, permission})
 	}
-	if acl == object.PublicRead || acl == object.PublicReadWrite {
-		add("READ")
+	switch acl {
+	case object.PublicRead:
+		add(everybody, "READ")
+	case object.SignedRead:
+		add(signers, "READ")
+	case object.PublicReadWrite:
+		add(everybody, "READ")
+		add(everybody, "WRITE")
 	}
-	if acl == object.PublicReadWrite {
-		add("WRITE")
-	}
+	out.Grants = append(out.Grants, grantXML{granteeXML{XSI: instance, Type: "CanonicalUser", ID: who.ID, DisplayName: who.DisplayName}, "FULL_CONTROL"})
 	return c.Answer(out)
 }
 
@@ -72,7 +79,10 @@ func (c *Call) PutGrants() error {
 		return err
 	}
 	if c.Header(name) == "" {
-		if acl, err = c.grants(); err != nil {
+		if acl, err = c.grants(); err == nil && acl != object.Private {
+			err = c.mayOpen()
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -101,13 +111,16 @@ func (c *Call) grants() (string, error) {
 	}
 	acl := object.Private
 	for _, g := range in.Grants {
+		if strings.HasSuffix(g.Grantee.URI, signers) && g.Permission == "READ" && acl == object.Private {
+			acl = object.SignedRead
+		}
 		if !strings.HasSuffix(g.Grantee.URI, everybody) {
 			continue
 		}
 		switch {
 		case g.Permission == "WRITE" || g.Permission == "FULL_CONTROL":
 			acl = object.PublicReadWrite
-		case g.Permission == "READ" && acl == object.Private:
+		case g.Permission == "READ" && acl != object.PublicReadWrite:
 			acl = object.PublicRead
 		}
 	}
@@ -122,6 +135,8 @@ func (c *Call) grantHeaders() string {
 		return object.PublicReadWrite
 	case all("grant-read"):
 		return object.PublicRead
+	case strings.Contains(c.Header("grant-read"), signers):
+		return object.SignedRead
 	}
 	return object.Private
 }

@@ -3,7 +3,6 @@ package rest
 import (
 	"encoding/base64"
 	"encoding/xml"
-	"net/http"
 	"strconv"
 
 	"github.com/sluicehq/sluice/object"
@@ -27,9 +26,9 @@ type listResult struct {
 	Prefix                string
 	Marker                *string
 	StartAfter            string `xml:",omitempty"`
-	ContinuationToken     string `xml:",omitempty"`
+	ContinuationToken     *string
 	MaxKeys               int
-	Delimiter             string
+	Delimiter             *string
 	EncodingType          string `xml:",omitempty"`
 	IsTruncated           bool
 	NextMarker            string `xml:",omitempty"`
@@ -77,11 +76,16 @@ func (c *Call) ListObjects() error {
 	if err != nil {
 		return err
 	}
-	r := listResult{Name: c.Bucket, Prefix: enc(in.Prefix), MaxKeys: limit, Delimiter: enc(in.Delimiter), EncodingType: kind,
-		IsTruncated: page.Truncated}
+	r := listResult{Name: c.Bucket, Prefix: enc(in.Prefix), MaxKeys: limit, EncodingType: kind, IsTruncated: page.Truncated}
+	if delimiter := enc(in.Delimiter); delimiter != "" || !c.Versions {
+		r.Delimiter = &delimiter
+	}
 	if v2 {
 		n := len(page.Objects) + len(page.Prefixes)
-		r.KeyCount, r.StartAfter, r.ContinuationToken = &n, enc(q.Get("start-after")), q.Get("continuation-token")
+		r.KeyCount, r.StartAfter = &n, enc(q.Get("start-after"))
+		if token := q.Get("continuation-token"); q.Has("continuation-token") && (token != "" || c.Versions) {
+			r.ContinuationToken = &token
+		}
 		r.NextContinuationToken = base64.URLEncoding.EncodeToString([]byte(page.Next))
 	} else {
 		marker := enc(in.After)
@@ -104,59 +108,6 @@ func (c *Call) ListObjects() error {
 		r.CommonPrefixes = append(r.CommonPrefixes, prefixXML{enc(p)})
 	}
 	return c.Answer(r)
-}
-
-// DeleteMany removes the objects that a body names.
-func (c *Call) DeleteMany() error {
-	type deleted struct{ Key string }
-	var in struct {
-		XMLName xml.Name `xml:"Delete"`
-		Quiet   bool
-		Object  []deleted
-	}
-	kind, enc, err := c.encoder()
-	if err == nil {
-		err = c.read(&in, maxList)
-	}
-	if err != nil {
-		return err
-	}
-	if len(in.Object) == 0 || len(in.Object) > 1000 {
-		return Malformed()
-	}
-	type failure struct{ Key, Code, Message string }
-	var keys []string
-	out := struct {
-		XMLName      xml.Name `xml:"DeleteResult"`
-		EncodingType string   `xml:",omitempty"`
-		Deleted      []deleted
-		Error        []failure
-	}{EncodingType: kind}
-	for _, o := range in.Object {
-		err := c.checkKey(o.Key)
-		if err == nil && !c.Owns(c.B) { // the bucket's rule let the caller in, but an object's goes before it
-			err = c.Open(c.B, o.Key, Writer)
-		}
-		if err != nil && c.Whole {
-			return err
-		}
-		if err != nil {
-			f := c.FaultOf(err)
-			out.Error = append(out.Error, failure{enc(o.Key), f.Code, f.Message})
-			continue
-		}
-		keys = append(keys, o.Key)
-		if !in.Quiet {
-			out.Deleted = append(out.Deleted, deleted{enc(o.Key)})
-		}
-	}
-	if err := c.Objects.DeleteMany(c.Ctx, c.Bucket, keys); err != nil {
-		return err
-	}
-	if in.Quiet && c.Whole {
-		return c.Empty(http.StatusOK)
-	}
-	return c.Answer(out)
 }
 
 type uploadXML struct{ Key, UploadId, StorageClass, Initiated string }

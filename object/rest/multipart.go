@@ -60,7 +60,7 @@ func (c *Call) PutPart() error {
 	if err != nil || number < 1 || number > object.MaxParts {
 		return Invalid("partNumber", text, "Part number must be an integer between 1 and 10000, inclusive.")
 	}
-	in := object.PutInput{Key: c.Key, Body: c.R.Body, Size: c.R.ContentLength, Limit: maxObject}
+	in := object.PutInput{Key: c.Key, Body: c.R.Body, Size: c.R.ContentLength, Limit: maxObject, Docs: c.Docs}
 	if in.MD5, err = digest(c.R.Header); err != nil {
 		return err
 	}
@@ -81,11 +81,11 @@ func (c *Call) PutPart() error {
 
 // copyPart makes a part of another object's bytes, or of a range of them.
 func (c *Call) copyPart(id string, number int, in object.PutInput) error {
-	bucket, key, err := c.source()
+	bucket, key, version, err := c.source()
 	if err != nil {
 		return err
 	}
-	src, err := c.Objects.Get(c.Ctx, bucket, key)
+	src, err := c.Objects.GetVersion(c.Ctx, bucket, key, version)
 	if err != nil {
 		return err
 	}
@@ -93,10 +93,16 @@ func (c *Call) copyPart(id string, number int, in object.PutInput) error {
 	if err := c.acceptSource(&src.Object); err != nil {
 		return err
 	}
+	if c.Versions && src.Version != "" {
+		c.Set(c.Prefix+"copy-source-version-id", src.VersionID())
+	}
 	part := span{0, src.Size}
 	if text := c.Header("copy-source-range"); text != "" {
 		s, kind := parseRange(text, src.Size)
-		if kind != inside {
+		switch {
+		case kind == noRange && c.Versions:
+			return Invalid(c.Prefix+"copy-source-range", text, "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy")
+		case kind != inside:
 			return Refuse(416, "InvalidRange", "The requested range cannot be satisfied").With("RangeRequested", text)
 		}
 		part = s
@@ -156,15 +162,21 @@ func (c *Call) CompleteUpload() error {
 		return err
 	}
 	c.tag(o.ETag, o.CRC64)
-	return c.Answer(struct {
+	c.TellVersion(&o)
+	out := struct {
 		XMLName      xml.Name `xml:"CompleteMultipartUploadResult"`
 		EncodingType string   `xml:",omitempty"`
 		Location     string
 		Bucket       string
 		Key          string
 		ETag         string
+		Sums         []Element
 	}{EncodingType: kind, Location: fmt.Sprintf("http://%s%s", c.R.Host, c.R.URL.EscapedPath()), Bucket: c.Bucket,
-		Key: enc(c.Key), ETag: c.ETag(o.ETag)})
+		Key: enc(c.Key), ETag: c.ETag(o.ETag)}
+	if c.Sums != nil {
+		out.Sums = c.Sums(c, &o)
+	}
+	return c.Answer(out)
 }
 
 // AbortUpload drops the parts.

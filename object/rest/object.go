@@ -94,6 +94,7 @@ func (c *Call) tag(etag string, crc uint64) {
 // tell sets the headers that tell what was written.
 func (c *Call) tell(o *object.Object) {
 	c.tag(o.ETag, o.CRC64)
+	c.TellVersion(o)
 	if c.Stored != nil {
 		c.Stored(c, o)
 	}
@@ -125,26 +126,29 @@ func (c *Call) AppendObject() error {
 	return c.Empty(http.StatusOK)
 }
 
-// source is the object that a copy reads, when the caller may read it.
-func (c *Call) source() (bucket, key string, err error) {
+// source is the object, or the version of one, that a copy reads, when the caller may read it.
+func (c *Call) source() (bucket, key, version string, err error) {
 	raw := c.Header("copy-source")
 	path, _, _ := strings.Cut(raw, "?")
 	path, err = url.PathUnescape(path)
 	bucket, key, ok := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	if err != nil || !ok || bucket == "" || key == "" {
-		return "", "", Invalid(c.Prefix+"copy-source", raw, "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+		return "", "", "", Invalid(c.Prefix+"copy-source", raw, "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+	}
+	if c.Versions {
+		version = sourceVersion(raw)
 	}
 	if c.Source != nil {
 		bucket = c.Source(bucket)
 	}
 	b, err := c.Objects.Bucket(c.Ctx, bucket)
 	if err != nil {
-		return "", "", err
+		return "", "", "", err
 	}
 	if !c.Owns(b) {
 		err = c.Open(b, key, Reader)
 	}
-	return bucket, key, err
+	return bucket, key, version, err
 }
 
 // acceptSource refuses an object whose copy's conditions do not hold.
@@ -166,6 +170,7 @@ type copyResult struct {
 	XMLName      xml.Name `xml:"CopyObjectResult"`
 	LastModified string
 	ETag         string
+	Sums         []Element
 }
 
 func (c *Call) copyObject() error {
@@ -173,7 +178,7 @@ func (c *Call) copyObject() error {
 	if err != nil {
 		return err
 	}
-	bucket, key, err := c.source()
+	bucket, key, version, err := c.source()
 	if err != nil {
 		return err
 	}
@@ -183,19 +188,36 @@ func (c *Call) copyObject() error {
 	default:
 		return Invalid(c.Prefix+"metadata-directive", directive, "Unknown metadata directive.")
 	}
-	o, err := c.Objects.Copy(c.Ctx, c.Bucket, object.CopyInput{
-		FromBucket: bucket, FromKey: key, PutInput: in, Replace: strings.HasPrefix(directive, "REPLACE"), Accept: c.acceptSource,
-	})
+	from := ""
+	copy := object.CopyInput{FromBucket: bucket, FromKey: key, FromVersion: version, PutInput: in, Replace: strings.HasPrefix(directive, "REPLACE"),
+		Accept: func(src *object.Object) error {
+			if src.Version != "" {
+				from = src.VersionID()
+			}
+			return c.acceptSource(src)
+		}}
+	if c.Inherit != nil {
+		copy.Inherit = func(name, value string) bool { return c.Inherit(c, name, value, copy.Replace) }
+	}
+	o, err := c.Objects.Copy(c.Ctx, c.Bucket, copy)
 	if err != nil {
 		return err
 	}
+	if c.Versions && from != "" {
+		c.Set(c.Prefix+"copy-source-version-id", from)
+	}
 	c.tag(o.ETag, o.CRC64)
-	return c.Answer(copyResult{LastModified: Stamp(o.Modified), ETag: c.ETag(o.ETag)})
+	c.TellVersion(&o)
+	out := copyResult{LastModified: Stamp(o.Modified), ETag: c.ETag(o.ETag)}
+	if c.Sums != nil {
+		out.Sums = c.Sums(c, &o)
+	}
+	return c.Answer(out)
 }
 
 // GetObject sends an object, or tells of it when the request is a HEAD.
 func (c *Call) GetObject() error {
-	o, err := c.Objects.Get(c.Ctx, c.Bucket, c.Key)
+	o, err := c.Objects.GetVersion(c.Ctx, c.Bucket, c.Key, c.version())
 	if err != nil {
 		return err
 	}
@@ -232,9 +254,11 @@ func (c *Call) send(o *object.Content, status int) error {
 		if err != nil || n < 1 || n > object.MaxParts {
 			return Invalid("partNumber", text, "Part number must be an integer between 1 and 10000, inclusive.")
 		}
-		if part.from, part.to, err = o.Part(n); err != nil {
+		p, from, err := o.Part(n)
+		if err != nil {
 			return Refuse(416, "InvalidPartNumber", "The requested partnumber is not satisfiable")
 		}
+		part, c.Part = span{from, from + p.Size}, &p
 		if o.Size > 0 {
 			status = http.StatusPartialContent
 			c.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.from, part.to-1, o.Size))
@@ -286,9 +310,4 @@ func (c *Call) describe(o *object.Object) {
 		c.Described(c, o)
 	}
 	c.tell(o)
-}
-
-// DeleteObject removes an object.
-func (c *Call) DeleteObject() error {
-	return c.Done(c.Objects.Delete(c.Ctx, c.Bucket, c.Key), http.StatusNoContent)
 }

@@ -46,7 +46,10 @@ type Front struct {
 	ObjectACL string // the header with an object's access rule, without Prefix; a bucket's is "acl"
 	Parts     bool   // objects can be read part by part
 	Groups    string // begins the URIs of groups of users: "http://acs.amazonaws.com"
-	Rules     bool   // websites have routing rules, and the indexes of their folders
+	Versions  bool   // requests may name versions of objects
+	// BucketWrites says that the bucket's access rule alone says who may write; an object's is for reading.
+	BucketWrites bool
+	Rules        bool // websites have routing rules, and the indexes of their folders
 	// AppendSum is the header, without Prefix, with the MD5 of bytes that were appended; "" is none.
 	AppendSum string
 	// ErrorHeader takes the error document, in base64, of an answer to HEAD; "" has none.
@@ -74,6 +77,9 @@ type Front struct {
 	Kind func(o *object.Object) string
 	// ACL reads an access rule's name; nil takes the room's names.
 	ACL func(value string) (acl string, ok bool)
+	// Closed says whether a bucket takes no access rules for others than its owner, and whether those that there
+	// are do not count.
+	Closed func(b *object.Bucket) (refuses, ignores bool)
 	// Input reads what the cloud alone says about an object that is written.
 	Input func(c *Call, in *object.PutInput) error
 	// Complete reads what the cloud alone says when an upload is completed. A request that names no parts
@@ -83,12 +89,27 @@ type Front struct {
 	Stored func(c *Call, o *object.Object)
 	// Described sets more headers of answers to reads.
 	Described func(c *Call, o *object.Object)
+	// Inherit says which of the source's Docs a copy has; nil: see object.CopyInput.
+	Inherit func(c *Call, name, value string, replace bool) bool
+	// Sums are the elements that tell an object's checksums in the answers to copies and completed uploads; it
+	// may set headers, too.
+	Sums func(c *Call, o *object.Object) []Element
+	// Create reads what the cloud alone says of a bucket that is made.
+	Create func(c *Call, b *object.Bucket) error
+	// Versioned may refuse a change of how the bucket keeps versions; nil takes any.
+	Versioned func(c *Call, how string) error
+	// Removable refuses the removal of an object (nil: there is none) or, with its id, of a version for good.
+	Removable func(c *Call, o *object.Object, version string, cond Removal) error
 	// Source makes a bucket's name of the first element of a copy's source; nil takes it as it is.
 	Source func(first string) string
 	// Lenient reports whether a range that is not wholly within an object means all of it.
 	Lenient func(c *Call) bool
 	// Public reports whether everybody may do something by other rules than access rules.
 	Public func(c *Call, b *object.Bucket, key string, need Right) (bool, error)
+	// Signer finds out who lets a form be: it sets Who of the call, and the form's Policy when it has one.
+	Signer func(c *Call, f *Form) error
+	// Framed puts what the headers promise of a form's file around the body, as Identify does of other requests.
+	Framed func(c *Call) error
 	// IsPage reports whether a request is a browser's for a page of the bucket's website.
 	IsPage func(c *Call) bool
 	// Start is called before the head of an answer is written.
@@ -110,6 +131,7 @@ type Call struct {
 	Who         *Who           // nil when anonymous
 	B           *object.Bucket // nil for the service, and for a bucket that is to be made
 	Page        bool           // a page of a website is asked for
+	Part        *object.Part   // of the object, when one is read
 	Docs        map[string]string
 	Began       time.Time
 	Status      int // of the answer, once it is written
@@ -314,18 +336,20 @@ func (c *Call) Unknown() error {
 		With("Method", c.R.Method).With("ResourceType", kind)
 }
 
+// Element is an element with text, of any name.
+type Element struct {
+	XMLName xml.Name
+	Value   string `xml:",chardata"`
+}
+
 // Document is a document that is a list of elements with text.
 func Document(root string, fields []Field) any {
-	type element struct {
-		XMLName xml.Name
-		Value   string `xml:",chardata"`
-	}
 	doc := struct {
 		XMLName xml.Name
-		Fields  []element
+		Fields  []Element
 	}{XMLName: xml.Name{Local: root}}
 	for _, f := range fields {
-		doc.Fields = append(doc.Fields, element{xml.Name{Local: f.Name}, f.Value})
+		doc.Fields = append(doc.Fields, Element{xml.Name{Local: f.Name}, f.Value})
 	}
 	return doc
 }

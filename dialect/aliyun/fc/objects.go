@@ -20,6 +20,7 @@ var objectEvents = map[object.Act]string{
 	object.ByAppend:     "ObjectCreated:AppendObject",
 	object.ByDelete:     "ObjectRemoved:DeleteObject",
 	object.ByDeleteMany: "ObjectRemoved:DeleteObjects",
+	object.ByMark:       "ObjectRemoved:DeleteObject",
 }
 
 // NewNotify makes what fires oss triggers (section 3.14): asynchronous calls of the queue. A bucket calls

@@ -21,6 +21,7 @@ var objectEvents = map[object.Act]string{
 	object.ByAppend:     "ObjectCreated:Put",
 	object.ByDelete:     "ObjectRemoved:Delete",
 	object.ByDeleteMany: "ObjectRemoved:Delete",
+	object.ByMark:       "ObjectRemoved:DeleteMarkerCreated",
 }
 
 // NewNotify makes what tells functions of objects: asynchronous calls of the queue. A bucket calls the

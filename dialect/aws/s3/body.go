@@ -3,14 +3,11 @@ package s3
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"hash"
-	"hash/crc32"
-	"hash/crc64"
 	"io"
 	"net/http"
 	"strconv"
@@ -21,19 +18,9 @@ import (
 )
 
 const (
-	checksum = "x-amz-checksum-" // begins the headers with checksums of bodies
-	maxChunk = 16 << 20          // bytes of a chunk that is signed: they are checked before they are used
-	maxTrail = 64                // lines after the last chunk
+	maxChunk = 16 << 20 // bytes of a chunk that is signed: they are checked before they are used
+	maxTrail = 64       // lines after the last chunk
 )
-
-// algorithms are the checksums of S3 by the ends of their headers' names.
-var algorithms = map[string]func() hash.Hash{
-	"crc32":     func() hash.Hash { return crc32.NewIEEE() },
-	"crc32c":    func() hash.Hash { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) },
-	"crc64nvme": func() hash.Hash { return crc64.New(crc64.MakeTable(0x9a6c9329ac4bc9b5)) },
-	"sha1":      sha1.New,
-	"sha256":    sha256.New,
-}
 
 // frame replaces a request's body by what is in its frame, checked against all that the request and its
 // trailers promise. s is nil when nobody signed it (aws.md 6.3). What is checked comes to c.Docs.

@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
@@ -24,10 +23,12 @@ var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 func (h *Handler) words() rest.Front {
 	return rest.Front{
 		Objects: h.Objects, Log: h.Log, Name: "s3", Prefix: "x-amz-", Server: "AmazonS3", Namespace: namespace, Storage: "STANDARD",
-		Home: DefaultRegion, ObjectACL: "acl", Clamp: true, Slashes: true, MaxKeys: 1000, MinPart: 5 << 20, Rules: true, Groups: "http://acs.amazonaws.com", Parts: true, Names: bucketName,
+		Home: DefaultRegion, ObjectACL: "acl", Clamp: true, Slashes: true, MaxKeys: 1000, MinPart: 5 << 20, Rules: true, Versions: true, BucketWrites: true, Groups: "http://acs.amazonaws.com", Parts: true, Names: bucketName,
 		Service: serviceOps, Buckets: bucketOps, Keys: objectOps, Subs: subResources,
 		NewID: newID, Identify: h.identify, Region: region, Again: again, ACL: cannedACL, Type: contentType, Public: public,
 		Input: input, Complete: complete, Stored: stored, Described: described, Explain: explain,
+		Inherit: inherit, Sums: sums, Create: create, Closed: closed, Versioned: versioned, Removable: removable, Signer: h.signer,
+		Framed: func(c *rest.Call) error { return frame(c, nil) },
 		Start: func(c *rest.Call) {
 			c.Set("x-amz-id-2", hostID(c.ID))
 		},
@@ -48,7 +49,10 @@ var bucketOps = map[string]rest.Operation{
 	"PUT publicAccessBlock":    {Run: accessBlock.Put},
 	"PUT requestPayment":       {Run: putPayer},
 	"PUT tagging":              {Run: putBucketTags},
-	"PUT versioning":           {Run: putVersioning},
+	"PUT versioning":           {Run: (*rest.Call).PutVersioning},
+	"PUT lifecycle":            {Run: putLifecycle},
+	"PUT object-lock":          {Run: putLock},
+	"POST":                     {Run: (*rest.Call).PostForm, Need: rest.Anyone},
 	"PUT website":              {Run: (*rest.Call).PutWebsite},
 	"GET":                      {Run: (*rest.Call).ListObjects, Need: rest.Lister},
 	"GET accelerate":           {Run: accelerate.Get},
@@ -68,8 +72,8 @@ var bucketOps = map[string]rest.Operation{
 	"GET requestPayment":       {Run: payment.Get},
 	"GET tagging":              {Run: tags.Get},
 	"GET uploads":              {Run: (*rest.Call).ListUploads},
-	"GET versioning":           {Run: versioning.Get},
-	"GET versions":             {Run: listVersions, Need: rest.Lister},
+	"GET versioning":           {Run: (*rest.Call).GetVersioning},
+	"GET versions":             {Run: (*rest.Call).ListVersions, Need: rest.Lister},
 	"GET website":              {Run: (*rest.Call).GetWebsite},
 	"HEAD":                     {Run: (*rest.Call).HeadBucket, Need: rest.Lister},
 	"DELETE":                   {Run: deleteBucket},
@@ -88,6 +92,11 @@ var objectOps = map[string]rest.Operation{
 	"PUT":             {Run: putObject, Need: rest.Writer},
 	"PUT acl":         {Run: (*rest.Call).PutGrants},
 	"PUT tagging":     {Run: putTags},
+	"PUT retention":   {Run: putRetention},
+	"PUT legal-hold":  {Run: putHold},
+	"GET retention":   {Run: getRetention},
+	"GET legal-hold":  {Run: getHold},
+	"GET attributes":  {Run: getAttributes, Need: rest.Reader},
 	"PUT uploadId":    {Run: putPart, Need: rest.Writer},
 	"GET":             {Run: (*rest.Call).GetObject, Need: rest.Reader},
 	"GET acl":         {Run: (*rest.Call).GetGrants},
@@ -144,7 +153,9 @@ func again(c *rest.Call) error {
 // AWS's own accounts.
 func cannedACL(value string) (string, bool) {
 	switch value {
-	case "authenticated-read", "aws-exec-read", "bucket-owner-read", "bucket-owner-full-control", "log-delivery-write":
+	case object.SignedRead:
+		return value, true
+	case "aws-exec-read", "bucket-owner-read", "bucket-owner-full-control", "log-delivery-write":
 		return object.Private, true
 	}
 	return "", false
@@ -153,10 +164,8 @@ func cannedACL(value string) (string, bool) {
 func contentType(string) string { return "binary/octet-stream" }
 
 func input(c *rest.Call, in *object.PutInput) error {
-	for _, name := range []string{"server-side-encryption-customer-algorithm", "object-lock-mode", "write-offset-bytes"} {
-		if c.Header(name) != "" {
-			return rest.NotImplemented(c.Prefix + name)
-		}
+	if c.Header("write-offset-bytes") != "" {
+		return rest.NotImplemented(c.Prefix + "write-offset-bytes")
 	}
 	cond, err := condition(c)
 	if err != nil {
@@ -173,12 +182,14 @@ func input(c *rest.Call, in *object.PutInput) error {
 		}
 		in.Docs[docTags] = set
 	}
-	if a := c.Header("checksum-algorithm"); a != "" { // of an upload that begins
-		if algorithms[strings.ToLower(a)] == nil {
-			return rest.Refuse(400, "InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
-		}
-		c.Set("x-amz-checksum-algorithm", a)
-		c.Set("x-amz-checksum-type", cmp.Or(c.Header("checksum-type"), "COMPOSITE"))
+	if err := encryptDocs(c, in.Docs); err != nil {
+		return err
+	}
+	if err := lockDocs(c, in.Docs); err != nil {
+		return err
+	}
+	if c.Sub == "uploads" {
+		return sumsOfUpload(c, in.Docs)
 	}
 	return nil
 }
@@ -215,66 +226,29 @@ func unmet(err error) error {
 	return err
 }
 
-// complete makes the object's checksum of those of the parts: the checksum of them, and their number.
-func complete(c *rest.Call, in *object.CompleteInput, parts []rest.CompletePart) error {
-	var err error
-	if in.Condition, err = condition(c); err != nil {
-		return err
-	}
-	sums := map[string][]byte{}
-	count := map[string]int{}
-	for _, p := range parts {
-		for _, x := range p.Others {
-			name, ok := strings.CutPrefix(x.XMLName.Local, "Checksum")
-			raw, err := base64.StdEncoding.DecodeString(x.Value)
-			if ok && err == nil {
-				name = strings.ToLower(name)
-				sums[name] = append(sums[name], raw...)
-				count[name]++
-			}
-		}
-	}
-	whole := strings.EqualFold(c.Header("checksum-type"), "FULL_OBJECT")
-	in.Docs = func(of map[string]string) map[string]string {
-		docs := map[string]string{}
-		for name, v := range of {
-			docs[name] = v
-		}
-		for name, raw := range sums {
-			if algorithms[name] == nil || count[name] != len(parts) || whole {
-				continue
-			}
-			sum := algorithms[name]()
-			sum.Write(raw)
-			docs[checksum+name] = base64.StdEncoding.EncodeToString(sum.Sum(nil)) + "-" + strconv.Itoa(len(parts))
-		}
-		return docs
-	}
-	return nil
-}
-
 // stored tells the checksums of what was written, and of what is read by who asks for them.
 func stored(c *rest.Call, o *object.Object) {
 	docs := c.Docs
 	if o != nil {
 		docs = o.Docs
+		tellEncryption(c, docs)
 	}
 	if c.R.Method == http.MethodGet || c.R.Method == http.MethodHead {
-		if !strings.EqualFold(c.Header("checksum-mode"), "ENABLED") || len(c.W.Header()["Content-Range"]) > 0 {
+		switch {
+		case !strings.EqualFold(c.Header("checksum-mode"), "ENABLED"):
+			return
+		case c.Part != nil:
+			docs = c.Part.Docs
+		case len(c.W.Header()["Content-Range"]) > 0:
 			return
 		}
 	}
 	for name, v := range docs {
-		if !strings.HasPrefix(name, checksum) {
-			continue
-		}
-		c.Set(name, v)
-		kind := "FULL_OBJECT"
-		if strings.Contains(v, "-") {
-			kind = "COMPOSITE"
-		}
-		if o != nil {
-			c.Set("x-amz-checksum-type", kind)
+		if strings.HasPrefix(name, checksum) {
+			c.Set(name, v)
+			if o != nil {
+				c.Set("x-amz-checksum-type", checksumType(o))
+			}
 		}
 	}
 }
@@ -285,6 +259,11 @@ func described(c *rest.Call, o *object.Object) {
 	}
 	if set := o.Docs[docTags]; set != "" {
 		c.Set("x-amz-tagging-count", strconv.Itoa(strings.Count(set, "&")+1))
+	}
+	for _, name := range []string{docLockMode, docLockUntil, docLegalHold} {
+		if v := o.Docs[name]; v != "" {
+			c.Set(name, v)
+		}
 	}
 }
 

@@ -355,11 +355,14 @@ func TestErrorsAreSaidAsS3SaysThem(t *testing.T) {
 	}
 	for _, c := range [][4]string{
 		{"PUT", "/Box_", "", "400 InvalidBucketName"},
-		{"POST", "/box", "", "405 MethodNotAllowed"},
+		{"POST", "/box", "", "412 PreconditionFailed"},
+		{"POST", "/box/k", "", "405 MethodNotAllowed"},
 		{"GET", "/box?analytics", "", "501 NotImplemented"},
 		{"PUT", "/box?cors", "<x", "400 MalformedXML"},
 		{"PUT", "/box?policy", "{", "400 MalformedPolicy"},
-		{"PUT", "/box?versioning", "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>", "501 NotImplemented"},
+		{"PUT", "/box?versioning", "<VersioningConfiguration><Status>On</Status></VersioningConfiguration>", "400 MalformedXML"},
+		{"GET", "/box/k?versionId=none", "", "400 InvalidArgument"},
+		{"GET", "/box/k?versionId=00000000000000000000000000000000", "", "404 NoSuchVersion"},
 		{"GET", "/box?policy", "", "404 NoSuchBucketPolicy"},
 		{"GET", "/box?max-keys=x", "", "400 InvalidArgument"},
 		{"PUT", "/box/" + strings.Repeat("k", 1025), "", "400 KeyTooLongError"},
@@ -386,7 +389,7 @@ func TestSettingsThatToolsAskFor(t *testing.T) {
 	for sub, doc := range map[string]string{
 		"publicAccessBlock": "<PublicAccessBlockConfiguration><BlockPublicAcls>false</BlockPublicAcls></PublicAccessBlockConfiguration>",
 		"ownershipControls": "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>",
-		"encryption":        "<ServerSideEncryptionConfiguration></ServerSideEncryptionConfiguration>",
+		"encryption":        "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>",
 	} {
 		if got := code(g.do(t, "app", "GET", "/box?"+sub, "")); !strings.HasPrefix(got, "404 ") {
 			t.Errorf("%s: %s", sub, got)

@@ -55,35 +55,16 @@ var (
 	accelerate   = &rest.Setting{Name: "accelerate", Default: empty("AccelerateConfiguration", "")}
 	accessBlock  = &rest.Setting{Name: "publicAccessBlock", Missing: missing("NoSuchPublicAccessBlockConfiguration", "The public access block configuration was not found")}
 	bucketPolicy = &rest.Setting{Name: "policy", Kind: "application/json", Missing: missing("NoSuchBucketPolicy", "The bucket policy does not exist")}
-	encryption   = &rest.Setting{Name: "encryption", Missing: missing("ServerSideEncryptionConfigurationNotFoundError", "The server side encryption configuration was not found")}
+	encryption   = &rest.Setting{Name: "encryption", Check: checkEncryption, Missing: missing("ServerSideEncryptionConfigurationNotFoundError", "The server side encryption configuration was not found")}
 	lifecycle    = &rest.Setting{Name: "lifecycle", Missing: missing("NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist")}
 	lock         = &rest.Setting{Name: "object-lock", Missing: missing("ObjectLockConfigurationNotFoundError", "Object Lock configuration does not exist for this bucket")}
 	logging      = &rest.Setting{Name: "logging", Default: empty("BucketLoggingStatus", "")}
 	notification = &rest.Setting{Name: "notification", Default: empty("NotificationConfiguration", "")}
-	ownership    = &rest.Setting{Name: "ownershipControls", Missing: missing("OwnershipControlsNotFoundError", "The bucket ownership controls were not found")}
+	ownership    = &rest.Setting{Name: "ownershipControls", Check: checkOwnership, Missing: missing("OwnershipControlsNotFoundError", "The bucket ownership controls were not found")}
 	payment      = &rest.Setting{Name: "requestPayment", Default: empty("RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>")}
 	replication  = &rest.Setting{Name: "replication", Missing: missing("ReplicationConfigurationNotFoundError", "The replication configuration was not found")}
 	tags         = &rest.Setting{Name: "tagging", Missing: missing("NoSuchTagSet", "The TagSet does not exist")}
-	versioning   = &rest.Setting{Name: "versioning", Default: empty("VersioningConfiguration", "")}
 )
-
-// putVersioning takes what comes to no versions: there are none.
-func putVersioning(c *rest.Call) error {
-	var in struct {
-		XMLName xml.Name `xml:"VersioningConfiguration"`
-		Status  string
-	}
-	if err := c.Body(&in); err != nil {
-		return err
-	}
-	switch in.Status {
-	case "Suspended":
-		return c.Done(c.SetDoc(versioning.Name, []byte(empty("VersioningConfiguration", "<Status>Suspended</Status>"))), http.StatusOK)
-	case "Enabled":
-		return rest.NotImplemented("versioning")
-	}
-	return rest.Malformed()
-}
 
 func putPayer(c *rest.Call) error {
 	var in struct {
@@ -138,7 +119,7 @@ func listBuckets(c *rest.Call) error {
 
 // deleteBucket removes a bucket that has no objects. Uploads under way do not keep it.
 func deleteBucket(c *rest.Call) error {
-	if page, err := c.Objects.List(c.Ctx, c.Bucket, object.ListInput{Max: 1}); err != nil || len(page.Objects) > 0 {
+	if page, err := c.Objects.ListVersions(c.Ctx, c.Bucket, object.ListInput{Max: 1}, ""); err != nil || len(page.Versions) > 0 {
 		if err == nil {
 			err = &object.Error{Reason: object.BucketNotEmpty, Bucket: c.Bucket}
 		}
@@ -157,60 +138,6 @@ func deleteBucket(c *rest.Call) error {
 		more = page.Truncated
 	}
 	return c.DeleteBucket()
-}
-
-// listVersions lists the one version that each object has.
-func listVersions(c *rest.Call) error {
-	limit, err := c.Count("max-keys", 1000, 1000)
-	if err != nil {
-		return err
-	}
-	q := c.Query
-	in := object.ListInput{Prefix: q.Get("prefix"), Delimiter: q.Get("delimiter"), After: q.Get("key-marker"), Max: limit}
-	page, err := c.Objects.List(c.Ctx, c.Bucket, in)
-	if err != nil {
-		return err
-	}
-	name := func(s string) string { return s }
-	if q.Get("encoding-type") == "url" {
-		name = func(s string) string { return rest.Escape(s, true) }
-	}
-	type version struct {
-		Key, VersionId     string
-		IsLatest           bool
-		LastModified, ETag string
-		Size               int64
-		StorageClass       string
-		Owner              rest.OwnerXML
-	}
-	type prefix struct{ Prefix string }
-	out := struct {
-		XMLName             xml.Name `xml:"ListVersionsResult"`
-		Name                string
-		Prefix              string
-		KeyMarker           string
-		VersionIdMarker     string
-		NextKeyMarker       string `xml:",omitempty"`
-		NextVersionIdMarker string `xml:",omitempty"`
-		MaxKeys             int
-		Delimiter           string `xml:",omitempty"`
-		EncodingType        string `xml:",omitempty"`
-		IsTruncated         bool
-		Version             []version
-		CommonPrefixes      []prefix
-	}{Name: c.Bucket, Prefix: name(in.Prefix), KeyMarker: name(in.After), MaxKeys: limit, Delimiter: name(in.Delimiter),
-		EncodingType: q.Get("encoding-type"), IsTruncated: page.Truncated, NextKeyMarker: name(page.Next)}
-	if page.Truncated {
-		out.NextVersionIdMarker = "null"
-	}
-	for i := range page.Objects {
-		o := &page.Objects[i]
-		out.Version = append(out.Version, version{name(o.Key), "null", true, rest.Stamp(o.Modified), c.ETag(o.ETag), o.Size, c.Storage, rest.OwnerOf(c.B)})
-	}
-	for _, p := range page.Prefixes {
-		out.CommonPrefixes = append(out.CommonPrefixes, prefix{name(p)})
-	}
-	return c.Answer(out)
 }
 
 // docTags is the name of an object's tags among its Docs: a query string.
@@ -292,24 +219,15 @@ func putTags(c *rest.Call) error {
 func deleteTags(c *rest.Call) error { return c.Done(setTags(c, ""), http.StatusNoContent) }
 
 func setTags(c *rest.Call, set string) error {
-	_, err := c.Objects.AlterObject(c.Ctx, c.Bucket, c.Key, func(o *object.Object) error {
-		docs := map[string]string{docTags: set}
-		for name, v := range o.Docs {
-			if name != docTags {
-				docs[name] = v
-			}
-		}
-		if set == "" {
-			delete(docs, docTags)
-		}
-		o.Docs = docs
+	_, err := c.AlterObject(func(o *object.Object) error {
+		setDocs(o, map[string]string{docTags: set})
 		return nil
 	})
 	return err
 }
 
 func getTags(c *rest.Call) error {
-	o, err := c.Objects.Head(c.Ctx, c.Bucket, c.Key)
+	o, err := c.Head()
 	if err != nil {
 		return err
 	}
@@ -331,7 +249,11 @@ func putPolicy(c *rest.Call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := anonymous(doc); err != nil || len(doc) > 20<<10 {
+	everybody, err := anonymous(doc)
+	if err == nil && everybody != nil && blocked(c.B).BlockPublicPolicy {
+		return rest.Denied("Access Denied: the bucket's public access block refuses public policies.")
+	}
+	if err != nil || len(doc) > 20<<10 {
 		message := "Policies must be valid JSON and the first byte must be '{'"
 		if err != nil && json.Valid(doc) {
 			message = err.Error()
@@ -339,6 +261,30 @@ func putPolicy(c *rest.Call) error {
 		return rest.Refuse(400, "MalformedPolicy", message)
 	}
 	return c.Done(c.SetDoc(bucketPolicy.Name, doc), http.StatusNoContent)
+}
+
+type accessBlockXML struct {
+	XMLName               xml.Name `xml:"PublicAccessBlockConfiguration"`
+	BlockPublicAcls       bool
+	IgnorePublicAcls      bool
+	BlockPublicPolicy     bool
+	RestrictPublicBuckets bool
+}
+
+// blocked is a bucket's public access block: nothing is blocked where there is none.
+func blocked(b *object.Bucket) (x accessBlockXML) {
+	if b != nil && b.Docs[DocAccessBlock] != nil {
+		// One that cannot be read is a template's mistake: then nobody gets in.
+		if xml.Unmarshal(b.Docs[DocAccessBlock], &x) != nil {
+			return accessBlockXML{BlockPublicAcls: true, IgnorePublicAcls: true, BlockPublicPolicy: true, RestrictPublicBuckets: true}
+		}
+	}
+	return x
+}
+
+func closed(b *object.Bucket) (refuses, ignores bool) {
+	x := blocked(b)
+	return x.BlockPublicAcls, x.IgnorePublicAcls
 }
 
 // anonymous is what a policy says of everybody; nil when nothing.
@@ -385,8 +331,8 @@ func anonymous(doc []byte) (*policy.Document, error) {
 
 // public reports whether the bucket's policy lets everybody do something.
 func public(c *rest.Call, b *object.Bucket, key string, need rest.Right) (bool, error) {
-	doc := b.Docs["s3."+bucketPolicy.Name]
-	if doc == nil {
+	doc := b.Docs[DocPolicy]
+	if doc == nil || blocked(b).RestrictPublicBuckets {
 		return false, nil
 	}
 	p, err := anonymous(doc)

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
@@ -48,15 +49,8 @@ func (h *Handler) identifyV2(c *rest.Call, query url.Values) error {
 			return expired
 		}
 	}
-	secret, who, err := h.Keys.Lookup(c.Ctx, id, token)
-	switch {
-	case errors.Is(err, access.ErrUnknownKey):
-		return unknownKey
-	case errors.Is(err, access.ErrBadToken):
-		return badToken
-	case errors.Is(err, access.ErrExpired):
-		return tokenExpired
-	case err != nil:
+	secret, who, err := h.lookup(c.Ctx, id, token)
+	if err != nil {
 		return err
 	}
 	for _, slash := range []string{"", "/"} { // botocore signs /bucket/ for what it sends as /bucket
@@ -68,6 +62,20 @@ func (h *Handler) identifyV2(c *rest.Call, query url.Values) error {
 		}
 	}
 	return mismatch
+}
+
+// lookup finds a key's secret and whose it is, or says why it is refused.
+func (h *Handler) lookup(ctx context.Context, id, token string) (string, access.Principal, error) {
+	secret, who, err := h.Keys.Lookup(ctx, id, token)
+	switch {
+	case errors.Is(err, access.ErrUnknownKey):
+		err = unknownKey
+	case errors.Is(err, access.ErrBadToken):
+		err = badToken
+	case errors.Is(err, access.ErrExpired):
+		err = tokenExpired
+	}
+	return secret, who, err
 }
 
 // toSignV2 is the text that is signed, the path with slash at its end. Headers of a presigned request are

@@ -129,6 +129,21 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (*Signed, *Error) {
 	if fail := v.checkTime(r, p, at, now); fail != nil {
 		return nil, fail
 	}
+	s, fail := v.signer(r.Context(), p)
+	if fail != nil {
+		return nil, fail
+	}
+	var own bool
+	if s.Payload, own = payload(r, p.presigned, s.Service, body); !own && body != nil && wrongHash(s.Payload, body) || !s.holds(r, p.signed) {
+		return nil, mismatch
+	}
+	return s, nil
+}
+
+var mismatch = &Error{Mismatch, "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."}
+
+// signer finds whose a credential is, and the key that it signs with.
+func (v *Verifier) signer(ctx context.Context, p parts) (*Signed, *Error) {
 	id, all, sc, ok := cutCredential(p.credential)
 	if !ok {
 		return nil, &Error{Incomplete, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '" + p.credential + "'"}
@@ -136,15 +151,34 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (*Signed, *Error) {
 	if fail := v.checkScope(sc.date, sc.service, sc.term, p.date); fail != nil {
 		return nil, fail
 	}
-	var who access.Principal
-	if sc.secret, who, err = v.keys.Lookup(r.Context(), id, p.token); err != nil {
+	secret, who, err := v.keys.Lookup(ctx, id, p.token)
+	if err != nil {
 		return nil, lookupError(err)
 	}
-	s := &Signed{Principal: who, KeyID: id, Region: sc.region, Service: sc.service, Presigned: p.presigned, Time: p.date,
-		Scope: all, Signature: p.signature, key: v.key(sc)}
-	var own bool
-	if s.Payload, own = payload(r, p.presigned, sc.service, body); !own && body != nil && wrongHash(s.Payload, body) || !s.holds(r, p.signed) {
-		return nil, &Error{Mismatch, "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."}
+	sc.secret = secret
+	return &Signed{Principal: who, KeyID: id, Region: sc.region, Service: sc.service, Presigned: p.presigned, Time: p.date,
+		Scope: all, Signature: p.signature, key: v.key(sc)}, nil
+}
+
+// Policy is a text that is signed in place of a request, as the forms of S3 have it.
+type Policy struct{ Text, Algorithm, Credential, Date, Token, Signature string }
+
+// VerifyPolicy checks the signature of a policy. How long that holds, the policy itself says.
+func (v *Verifier) VerifyPolicy(ctx context.Context, p Policy) (*Signed, *Error) {
+	for _, f := range []struct{ name, value string }{{"X-Amz-Credential", p.Credential}, {"X-Amz-Date", p.Date}, {"X-Amz-Signature", p.Signature}} {
+		if f.value == "" {
+			return nil, &Error{Incomplete, "Bucket POST must contain a field named '" + f.name + "'.  If it is specified, please check the order of the fields."}
+		}
+	}
+	if p.Algorithm != algorithm {
+		return nil, &Error{Incomplete, "X-Amz-Algorithm only supports \"" + algorithm + "\""}
+	}
+	s, fail := v.signer(ctx, parts{credential: p.Credential, signature: p.Signature, date: p.Date, token: p.Token})
+	if fail != nil {
+		return nil, fail
+	}
+	if !hmac.Equal([]byte(hex.EncodeToString(mac(s.key.secret, []byte(p.Text)))), []byte(p.Signature)) {
+		return nil, mismatch
 	}
 	return s, nil
 }

@@ -21,6 +21,7 @@ var objectEvents = map[object.Act]string{
 	object.ByAppend:     "cos:ObjectCreated:Append",
 	object.ByDelete:     "cos:ObjectRemove:Delete",
 	object.ByDeleteMany: "cos:ObjectRemove:Delete",
+	object.ByMark:       "cos:ObjectRemove:DeleteMarkerCreated",
 }
 
 // NewNotify makes what fires cos triggers (section 2.7): asynchronous calls of the queue. A bucket calls
