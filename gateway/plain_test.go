@@ -69,6 +69,17 @@ func TestHeadThatIsTooBigIsRefused(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
+	t.Run("any listener", func(t *testing.T) {
+		testTLS(t, func(s *server, ln *net.TCPListener, cfg *tls.Config) error {
+			return s.Serve(t.Context(), tls.NewListener(ln, cfg))
+		})
+	})
+	t.Run("ours", func(t *testing.T) {
+		testTLS(t, func(s *server, ln *net.TCPListener, cfg *tls.Config) error { return s.ServeTLS(t.Context(), ln, cfg) })
+	})
+}
+
+func testTLS(t *testing.T, serve func(*server, *net.TCPListener, *tls.Config) error) {
 	t.Parallel()
 	s := start(t, false, Policy{AutoAccept: true}, &handler{handle: echo}, tells)
 	cert := httptest.NewUnstartedServer(nil)
@@ -80,7 +91,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- s.Serve(t.Context(), tls.NewListener(tcp, cert.TLS)) }()
+	go func() { served <- serve(s, tcp.(*net.TCPListener), cert.TLS) }()
 
 	web := cert.Client()
 	for proto := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {

@@ -119,6 +119,10 @@ func (p *epoll) wait(l *Loop, timeout time.Duration) {
 		case token == bell:
 		case token&listening != 0:
 			p.accept(l, p.listeners[int32(token)])
+		case token&securedToken != 0:
+			if s := l.sessions[Handle(token&^securedToken)]; s != nil {
+				s.happened(ev.Events&unix.EPOLLIN != 0, ev.Events&unix.EPOLLOUT != 0, ev.Events&(unix.EPOLLERR|unix.EPOLLHUP) != 0)
+			}
 		default:
 			if ev.Events&unix.EPOLLIN != 0 {
 				l.events.Readable(token)

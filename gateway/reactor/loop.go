@@ -52,6 +52,11 @@ type Loop struct {
 	buf     []byte
 	streams map[Handle]*stream
 	last    Handle // of a stream
+
+	sessions    map[Handle]*session
+	lastSession Handle
+	sealed      []byte // where sessions' writes are collected
+
 	stopped bool
 	wg      sync.WaitGroup // goroutines of streams
 
@@ -65,7 +70,7 @@ type Loop struct {
 // New makes a loop. With raw it can own descriptors where the system allows that (Linux); without, or
 // elsewhere, it has streams only.
 func New(events Events, raw bool) (*Loop, error) {
-	l := &Loop{events: events, streams: map[Handle]*stream{}}
+	l := &Loop{events: events, streams: map[Handle]*stream{}, sessions: map[Handle]*session{}}
 	if raw && Supported {
 		p, err := newEpoll()
 		if err != nil {
@@ -95,6 +100,9 @@ func (l *Loop) Run() {
 	l.deliver() // what was posted before that is not lost
 	l.poll.leave(l)
 	for h := range l.streams {
+		l.Close(h)
+	}
+	for h := range l.sessions {
 		l.Close(h)
 	}
 	l.wg.Wait()
@@ -153,6 +161,9 @@ func (l *Loop) sleep() bool {
 // Attach takes a socket into the loop and begins to read it. When it fails, the socket is closed.
 func (l *Loop) Attach(s Socket, token uint64) (Handle, error) {
 	if s.conn != nil {
+		if t, n := secureLine(s.conn); t != nil && l.raw != nil {
+			return l.attachSession(t, n, token), nil
+		}
 		return l.attachStream(s, token), nil
 	}
 	if err := l.raw.add(s.fd, token); err != nil {
@@ -168,6 +179,9 @@ func (l *Loop) Release(h Handle) Socket {
 	if h < 0 {
 		return l.streams[h].release()
 	}
+	if h >= securedHandle {
+		return l.sessions[h].release()
+	}
 	l.raw.remove(int32(h))
 	return Socket{fd: int32(h)}
 }
@@ -178,6 +192,9 @@ func (l *Loop) Read(h Handle) ([]byte, error) {
 	if h < 0 {
 		return l.streams[h].take()
 	}
+	if h >= securedHandle {
+		return l.sessions[h].take()
+	}
 	return l.raw.read(int32(h), l.buf)
 }
 
@@ -186,6 +203,9 @@ func (l *Loop) Write(h Handle, b []byte) (int, error) {
 	if h < 0 {
 		return l.streams[h].send(b)
 	}
+	if h >= securedHandle {
+		return l.sessions[h].send(b)
+	}
 	return l.raw.write(int32(h), b)
 }
 
@@ -193,6 +213,10 @@ func (l *Loop) Write(h Handle, b []byte) (int, error) {
 func (l *Loop) Want(h Handle, token uint64, read, write bool) error {
 	if h < 0 {
 		l.streams[h].want(read, write)
+		return nil
+	}
+	if h >= securedHandle {
+		l.sessions[h].want(read, write)
 		return nil
 	}
 	return l.raw.modify(int32(h), token, read, write)
@@ -204,6 +228,10 @@ func (l *Loop) CloseWrite(h Handle) {
 		l.streams[h].closeWrite()
 		return
 	}
+	if h >= securedHandle {
+		l.sessions[h].closeWrite()
+		return
+	}
 	l.raw.shutdown(int32(h))
 }
 
@@ -211,6 +239,10 @@ func (l *Loop) CloseWrite(h Handle) {
 func (l *Loop) Close(h Handle) {
 	if h < 0 {
 		l.streams[h].close()
+		return
+	}
+	if h >= securedHandle {
+		l.sessions[h].close()
 		return
 	}
 	Socket{fd: int32(h)}.Close()

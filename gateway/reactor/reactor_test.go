@@ -2,10 +2,13 @@ package reactor
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"testing"
 	"time"
@@ -86,13 +89,19 @@ func (e *echo) end(token uint64, err error) {
 
 func (e *echo) Turn(time.Time) time.Duration { return -1 }
 
-// transports runs a test on descriptors, where there are some, and on streams.
+// transports runs a test on descriptors and on TLS over them, where there are some, and on streams.
 func transports(t *testing.T, test func(t *testing.T, e *echo, connect func() net.Conn)) {
-	for _, raw := range []bool{true, false} {
+	site := httptest.NewUnstartedServer(nil)
+	site.StartTLS()
+	defer site.Close()
+	trust := site.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	trust.ServerName = "example.com"
+	for _, kind := range []string{"descriptors", "tls", "streams"} {
+		raw := kind != "streams"
 		if raw && !Supported {
 			continue
 		}
-		t.Run(fmt.Sprint("raw ", raw), func(t *testing.T) {
+		t.Run(kind, func(t *testing.T) {
 			e := &echo{t: t, conns: map[uint64]*peer{}, ended: make(chan error, 100)}
 			loop, err := New(e, raw)
 			if err != nil {
@@ -105,7 +114,7 @@ func transports(t *testing.T, test func(t *testing.T, e *echo, connect func() ne
 			if err != nil {
 				t.Fatal(err)
 			}
-			if raw {
+			if kind == "descriptors" {
 				l, err := RawListener(ln.(*net.TCPListener))
 				if err != nil {
 					t.Fatal(err)
@@ -125,13 +134,17 @@ func transports(t *testing.T, test func(t *testing.T, e *echo, connect func() ne
 				}
 				c.SetDeadline(time.Now().Add(20 * time.Second))
 				t.Cleanup(func() { c.Close() })
-				if !raw {
-					served, err := ln.Accept()
-					if err != nil {
-						t.Fatal(err)
-					}
-					loop.Post(func() { e.Accepted(FromConn(served, false), netip.AddrPort{}) })
+				if kind == "descriptors" {
+					return c
 				}
+				served, err := ln.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if kind == "tls" {
+					served, c = Secure(served.(*net.TCPConn), site.TLS), tls.Client(c, trust)
+				}
+				loop.Post(func() { e.Accepted(FromConn(served, false), netip.AddrPort{}) })
 				return c
 			})
 			loop.Stop()
