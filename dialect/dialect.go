@@ -109,6 +109,8 @@ type Dialect struct {
 type Front struct {
 	// Hosts that the app answers besides {app}.localhost and its domains. No ports.
 	Hosts []string
+	// Paths begin the paths that it answers at hosts that are nobody's: "/_aws/ws/{apiId}".
+	Paths []string
 	// HTTP serves what is not an upgrade.
 	HTTP http.Handler
 	// Post is gateway.Poster's for those of HTTP's requests that push; nil leaves all to HTTP.

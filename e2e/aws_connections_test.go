@@ -34,7 +34,7 @@ const connectionsDir = "testdata/aws_connections"
 // longest is the longest message of a WebSocket API, in bytes.
 const longest = 128 << 10
 
-// hall is the API of testdata/aws_connections on a real server.
+// hall is the API of testdata/aws_connections on a real server, which runs another app as well.
 type hall struct {
 	env           map[string]string
 	admin, public string
@@ -45,9 +45,13 @@ func newHall(t *testing.T) *hall {
 	t.Helper()
 	binary, admin, public := serve(t)
 	h := &hall{admin: admin, public: public, env: awsEnvironment(t, binary, admin)}
-	out, err := exec.CommandContext(t.Context(), binary, "deploy", "--json", "--admin", admin, filepath.Join(connectionsDir, "app")).Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	var out []byte
+	for _, name := range []string{"neighbour", "hall"} {
+		var err error
+		out, err = exec.CommandContext(t.Context(), binary, "deploy", "--json", "--admin", admin, "--name", name, filepath.Join(connectionsDir, "app")).Output()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
 	}
 	for line := range strings.Lines(string(out)) {
 		var said struct {
@@ -82,16 +86,20 @@ type guest struct {
 	dead interface{ SetReadDeadline(time.Time) error }
 }
 
-func (h *hall) dial(ctx context.Context, query string) (*guest, error) {
-	d := ws.Dialer{Header: ws.HandshakeHeaderHTTP{"User-Agent": {"test"}}}
-	conn, _, _, err := d.Dial(ctx, "ws"+strings.TrimPrefix(h.public, "http")+"/_aws/ws/"+h.api+"/Prod"+query)
+// dial comes to the API by its path at our address, or by its name when host is given.
+func (h *hall) dial(ctx context.Context, host, path string) (*guest, error) {
+	d := ws.Dialer{Host: host, Header: ws.HandshakeHeaderHTTP{"User-Agent": {"test"}}}
+	if host == "" {
+		path = "/_aws/ws/" + h.api + path
+	}
+	conn, _, _, err := d.Dial(ctx, "ws"+strings.TrimPrefix(h.public, "http")+path)
 	return &guest{conn: conn, dead: conn}, err
 }
 
 // enter is a guest who is in, and knows his id.
 func (h *hall) enter(t *testing.T) *guest {
 	t.Helper()
-	g, err := h.dial(t.Context(), "")
+	g, err := h.dial(t.Context(), h.api+".execute-api.localhost", "/Prod")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +173,7 @@ func (h *hall) party(t *testing.T) *party {
 	}
 	waits := make(chan entered, 1)
 	go func() {
-		g, err := h.dial(context.WithoutCancel(t.Context()), "?waits="+url.QueryEscape(door.URL))
+		g, err := h.dial(context.WithoutCancel(t.Context()), "", "/Prod?waits="+url.QueryEscape(door.URL))
 		waits <- entered{g, err}
 	}()
 	select {

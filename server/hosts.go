@@ -31,6 +31,7 @@ type hostTable struct {
 	apps   map[sluice.AppName]*mounted
 	byHost map[string]*mounted
 	only   *mounted // the single app that answers at all, which does so for every host
+	byPath map[string]*mounted
 }
 
 type mounted struct {
@@ -86,7 +87,7 @@ func (h *hosts) Unmount(_ context.Context, app sluice.AppName) error {
 func (h *hosts) replace(app sluice.AppName, m *mounted) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	next := &hostTable{apps: map[sluice.AppName]*mounted{}, byHost: map[string]*mounted{}}
+	next := &hostTable{apps: map[sluice.AppName]*mounted{}, byHost: map[string]*mounted{}, byPath: map[string]*mounted{}}
 	if old := h.table.Load(); old != nil {
 		for n, o := range old.apps {
 			next.apps[n] = o
@@ -113,20 +114,30 @@ func (h *hosts) replace(app sluice.AppName, m *mounted) {
 			}
 		}
 	}
+	for _, n := range names {
+		for _, path := range next.apps[n].front.Paths {
+			next.byPath[path] = next.apps[n]
+		}
+	}
 	if answering != 1 {
 		next.only = nil
 	}
 	h.table.Store(next)
 }
 
-// find is the app that answers for a host; nil when none does.
-func (h *hosts) find(host string) *mounted {
+// find is the app that answers for a host, or for a path at a host that is nobody's; nil when none does.
+func (h *hosts) find(host, path string) *mounted {
 	t := h.table.Load()
 	if t == nil {
 		return nil
 	}
 	if m := t.byHost[strings.ToLower(bareHost(host))]; m != nil {
 		return m
+	}
+	for begin, m := range t.byPath {
+		if rest, ok := strings.CutPrefix(path, begin); ok && (rest == "" || rest[0] == '/') {
+			return m
+		}
 	}
 	return t.only
 }
@@ -160,7 +171,7 @@ func (h *hosts) app(name sluice.AppName) *mounted {
 
 // Route is gateway.Router's: which endpoint a handshake is for.
 func (h *hosts) Route(hs *sluice.Handshake) (*gateway.Endpoint, *sluice.Refusal) {
-	m := h.find(hs.Host)
+	m := h.find(hs.Host, hs.Path)
 	if m == nil || m.front.Socket == nil {
 		return nil, nil
 	}
@@ -180,7 +191,7 @@ func (h *hosts) Endpoint(app sluice.AppName, name string) *gateway.Endpoint {
 
 // Post is gateway.Poster's: the push that a plain request asks for.
 func (h *hosts) Post(r *http.Request, body []byte) (p gateway.Post, ok bool) {
-	m := h.find(r.Host)
+	m := h.find(r.Host, r.URL.Path)
 	if m == nil || m.front.Post == nil || m.leaving.Load() {
 		return p, false
 	}
@@ -194,7 +205,7 @@ func (h *hosts) Post(r *http.Request, body []byte) (p gateway.Post, ok bool) {
 
 // ServeHTTP serves what is not an upgrade.
 func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	m := h.find(r.Host)
+	m := h.find(r.Host, r.URL.Path)
 	if m == nil || m.front.HTTP == nil {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(http.StatusNotFound)

@@ -80,6 +80,9 @@ func (c *cloud) front(_ context.Context, app *sluice.App) (*dialect.Front, error
 		out.Addresses = append(out.Addresses, sluice.Output{Name: "website " + b.Name, Value: "http://" + c.withPort(app.Name, b.Name+".web.localhost") + "/"})
 	}
 	out.Hosts = keys(f.byHost)
+	for _, id := range keys(f.byID) {
+		out.Paths = append(out.Paths, "/_aws/execute-api/"+id)
+	}
 	if len(homes) == 1 {
 		f.home = homes[0]
 	}
@@ -87,6 +90,7 @@ func (c *cloud) front(_ context.Context, app *sluice.App) (*dialect.Front, error
 		out.Socket, out.Post = f.sockets.Socket, f.sockets.Post
 		out.Endpoints = f.sockets.Endpoints()
 		out.Hosts = append(out.Hosts, f.sockets.Hosts()...)
+		out.Paths = append(out.Paths, f.sockets.Paths()...)
 		for _, ep := range out.Endpoints {
 			id, stage, _ := strings.Cut(ep.Name, "/")
 			out.Addresses = append(out.Addresses, sluice.Output{Name: "websocket " + stage, Value: "ws://" + c.withPort(app.Name, id+".execute-api.localhost") + "/" + stage})

@@ -81,6 +81,15 @@ func (x *App) Hosts() []string {
 	return hosts
 }
 
+// Paths begin the paths that lead to the app's APIs at any host.
+func (x *App) Paths() []string {
+	var paths []string
+	for _, one := range x.list {
+		paths = append(paths, "/_aws/ws/"+one.spec.ID, "/_aws/execute-api/"+one.spec.ID)
+	}
+	return paths
+}
+
 // Endpoints are the gateway's side of all stages. Each is called "{apiId}/{stage}".
 func (x *App) Endpoints() []*gateway.Endpoint {
 	var out []*gateway.Endpoint
