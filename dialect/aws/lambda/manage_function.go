@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -17,16 +16,6 @@ import (
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aws/apispec"
 )
-
-var (
-	functionName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-	// runs are the runtimes that sluice runs (section 3.6).
-	runs = regexp.MustCompile(`^(nodejs(4\.3|6\.10|8\.10|\d\d\.x)|python3\.\d{1,2}|provided(\.al2|\.al2023)?|go1\.x)$`)
-	// reserved are the environment variables that are Lambda's own (section 3.4).
-	reserved = regexp.MustCompile(`^(_HANDLER|_X_AMZN_TRACE_ID|AWS_(DEFAULT_)?REGION|AWS_EXECUTION_ENV|AWS_LAMBDA_(FUNCTION_(NAME|MEMORY_SIZE|VERSION)|INITIALIZATION_TYPE|LOG_GROUP_NAME|LOG_STREAM_NAME|RUNTIME_API)|AWS_ACCESS_KEY(_ID)?|AWS_SECRET_ACCESS_KEY|AWS_SESSION_TOKEN|LAMBDA_(TASK_ROOT|RUNTIME_DIR))$`)
-)
-
-const maxEnv = 4 << 10 // bytes of names and values (section 3.4)
 
 // settings are the parts of a description that are kept and shown, and not acted on.
 var settings = []string{"DeadLetterConfig", "EphemeralStorage", "FileSystemConfigs", "ImageConfig", "KMSKeyArn", "LoggingConfig", "SnapStart", "TracingConfig", "VpcConfig"}
@@ -100,9 +89,9 @@ func set[T any](to *T, from *T) {
 // check refuses what Lambda would.
 func check(f *sluice.Function, e *Extra) error {
 	switch {
-	case !functionName.MatchString(f.Physical):
-		return invalid(f.Physical, "functionName", "Member must satisfy regular expression pattern: %s", functionName)
-	case !runs.MatchString(f.Runtime):
+	case !ValidName(f.Physical):
+		return invalid(f.Physical, "functionName", "Member must satisfy regular expression pattern: %s", validName)
+	case !Runs(f.Runtime):
 		return invalidf("Value %s at 'runtime' failed to satisfy constraint: sluice runs nodejs*.x, python3.*, provided, provided.al2, provided.al2023 and go1.x", cmp.Or(f.Runtime, "null"))
 	case f.Handler == "" && !strings.HasPrefix(f.Runtime, "provided"):
 		return invalidf("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
@@ -116,14 +105,14 @@ func check(f *sluice.Function, e *Extra) error {
 	size := 0
 	var taken []string
 	for name, v := range f.Env {
-		if size += len(name) + len(v); reserved.MatchString(name) {
+		if size += len(name) + len(v); Reserved(name) {
 			taken = append(taken, name)
 		}
 	}
 	switch slices.Sort(taken); {
 	case len(taken) > 0:
 		return invalidf("Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys that are currently not supported for modification. Reserved keys used in this request: %s", strings.Join(taken, ", "))
-	case size > maxEnv:
+	case size > MaxEnv:
 		return invalidf("Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the 4KB limit. String measured: %d bytes", size)
 	}
 	return cmp.Or(within(int(f.Timeout/time.Second), "timeout", 1, 900), within(f.MemoryMB, "memorySize", 128, 10240))

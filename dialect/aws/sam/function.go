@@ -2,6 +2,7 @@ package sam
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"os/exec"
@@ -18,18 +19,8 @@ import (
 	"github.com/sluicehq/sluice/dialect/aws/lambda"
 )
 
-// runtimes are those that AWS has or had and sluice runs (aws.md 3.6).
-var runtimes = regexp.MustCompile(`^(nodejs(4\.3|6\.10|8\.10|\d\d\.x)|python3\.\d+|provided(\.al2|\.al2023)?|go1\.x)$`)
-
 // later are runtimes that AWS has and sluice does not run.
 var later = regexp.MustCompile(`^(java|dotnet|ruby|python2)`)
-
-var functionName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-
-// reserved are the environment variables that are Lambda's own (aws.md 3.4).
-var reserved = regexp.MustCompile(`^(_HANDLER|_X_AMZN_TRACE_ID|AWS_(DEFAULT_)?REGION|AWS_EXECUTION_ENV|AWS_LAMBDA_(FUNCTION_(NAME|MEMORY_SIZE|VERSION)|INITIALIZATION_TYPE|LOG_GROUP_NAME|LOG_STREAM_NAME|RUNTIME_API)|AWS_ACCESS_KEY(_ID)?|AWS_SECRET_ACCESS_KEY|AWS_SESSION_TOKEN|LAMBDA_(TASK_ROOT|RUNTIME_DIR))$`)
-
-const maxEnv = 4096 // bytes of names and values
 
 var functionProps = []string{"Architectures", "AssumeRolePolicyDocument", "AutoPublishAlias", "AutoPublishAliasAllProperties", "AutoPublishCodeSha256", "CapacityProviderConfig",
 	"Code", "CodeSigningConfigArn", "CodeUri", "DeadLetterConfig", "DeadLetterQueue", "DeploymentPreference", "Description", "DurableConfig", "Environment", "EphemeralStorage", "EventInvokeConfig",
@@ -49,11 +40,18 @@ func (b *builder) lambda(r *cfn.Resource) {
 	if p.at("FunctionName").str() != "" {
 		f.Name = sluice.FunctionName(f.Physical)
 	}
-	if !name.Broken && !functionName.MatchString(f.Physical) {
+	if !name.Broken && !lambda.ValidName(f.Physical) {
 		b.fail(name.At, "use letters, digits, - and _, at most 64", "name %q of function %q is not valid", f.Physical, r.ID)
 	}
 	e := b.extra(&f)
 	e.Role, e.Tags = p.at("Role").str(), tags(p.at("Tags"))
+	if l := p.at("LoggingConfig"); !l.missing() {
+		config := map[string]string{}
+		for _, v := range l.pairs() {
+			config[v.key] = v.str()
+		}
+		setting(e, "LoggingConfig", config)
+	}
 	if arch := p.at("Architectures").strs(); len(arch) > 0 {
 		e.Arch = arch[0]
 	}
@@ -100,6 +98,14 @@ func (b *builder) extra(f *sluice.Function) *lambda.Extra {
 	return b.details[f.Name]
 }
 
+// setting keeps a setting as Lambda's API has it.
+func setting(e *lambda.Extra, name string, v any) {
+	if e.Settings == nil {
+		e.Settings = map[string]json.RawMessage{}
+	}
+	e.Settings[name], _ = json.Marshal(v) // texts always marshal
+}
+
 // extras writes it into the App.
 func (b *builder) extras() {
 	for i := range b.app.Functions {
@@ -120,7 +126,7 @@ func (b *builder) runtime(r *cfn.Resource, f *sluice.Function) bool {
 	case later.MatchString(f.Runtime):
 		r.Skipped = b.refuse(r, w.place(), "function %q has runtime %s, which sluice does not run", r.ID, f.Runtime)
 		return false
-	case !runtimes.MatchString(f.Runtime):
+	case !lambda.Runs(f.Runtime):
 		b.fail(w.place(), cfn.Suggest(f.Runtime, []string{"nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x", "python3.11", "python3.12", "python3.13", "python3.14", "provided.al2023", "provided.al2"}),
 			"runtime %q of function %q is not known", f.Runtime, r.ID)
 	default:
@@ -229,7 +235,7 @@ func (b *builder) environ(r *cfn.Resource, f *sluice.Function) {
 	size := 0
 	for _, e := range w.pairs() {
 		switch {
-		case reserved.MatchString(e.key):
+		case lambda.Reserved(e.key):
 			b.fail(e.place(), "that name is Lambda's own", "environment variable %s of function %q cannot be set", e.key, r.ID)
 			continue
 		case e.v.IsMap() || e.v.IsList():
@@ -242,8 +248,8 @@ func (b *builder) environ(r *cfn.Resource, f *sluice.Function) {
 		f.Env[e.key] = e.str()
 		size += len(e.key) + len(f.Env[e.key])
 	}
-	if size > maxEnv {
-		b.fail(w.place(), "", "environment of function %q has %d bytes; AWS takes %d", r.ID, size, maxEnv)
+	if size > lambda.MaxEnv {
+		b.fail(w.place(), "", "environment of function %q has %d bytes; AWS takes %d", r.ID, size, lambda.MaxEnv)
 	}
 }
 

@@ -3,7 +3,6 @@ package sam
 import (
 	"encoding/json"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -53,7 +52,7 @@ func (b *builder) functionURL(r *cfn.Resource) {
 	e := b.extra(f)
 	e.CORS = b.cors(p.at("Cors"))
 	if m := p.at("InvokeMode").str(); m != "" && m != "BUFFERED" {
-		e.Settings = map[string]json.RawMessage{"InvokeMode": json.RawMessage(strconv.Quote(m))}
+		setting(e, "InvokeMode", m)
 	}
 }
 
