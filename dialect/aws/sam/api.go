@@ -31,6 +31,9 @@ func (b *builder) api(r *cfn.Resource) {
 		DisableExecuteAPI: p.at("DisableExecuteApiEndpoint").truth(false), DisableSchemaValidation: p.at("DisableSchemaValidation").truth(false),
 		CORS: b.cors(p.at("CorsConfiguration")),
 	}}
+	for _, kind := range p.at("BinaryMediaTypes").strs() {
+		a.spec.Binary = append(a.spec.Binary, strings.ReplaceAll(kind, "~1", "/")) // as SAM writes it
+	}
 	if tags := p.at("Tags"); tags.v.IsMap() {
 		a.spec.Tags = tags.texts()
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
+	"github.com/sluicehq/sluice/dialect/aws/s3"
 )
 
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
@@ -31,13 +32,9 @@ func (b *builder) bucket(r *cfn.Resource) {
 	}
 	if w := p.at("WebsiteConfiguration"); !w.missing() {
 		bk.Website = &sluice.Website{Index: w.at("IndexDocument").str(), Error: w.at("ErrorDocument").str(), SubDir: true, ErrorStatus: http.StatusNotFound}
-		for _, key := range []string{"RedirectAllRequestsTo", "RoutingRules"} {
-			if x := w.at(key); !x.missing() {
-				b.t.Warn(x.place(), "%s of bucket %q is not applied", key, r.ID)
-			}
-		}
 	}
-	for _, key := range []string{"CorsConfiguration", "LifecycleConfiguration", "ReplicationConfiguration"} {
+	bk.Docs = bucketDocs(p)
+	for _, key := range []string{"ReplicationConfiguration", "LoggingConfiguration", "InventoryConfigurations"} {
 		if w := p.at(key); !w.missing() {
 			b.t.Warn(w.place(), "%s of bucket %q is not applied", key, r.ID)
 		}
@@ -101,7 +98,13 @@ func (b *builder) bucketPolicy(r *cfn.Resource) {
 	name := p.at("Bucket").need().str()
 	for i := range b.app.Buckets {
 		bk := &b.app.Buckets[i]
-		if bk.Name != name || bk.ACL != "" {
+		if bk.Name != name {
+			continue
+		}
+		if doc := p.at("PolicyDocument").need(); doc.v.IsMap() {
+			bk.Docs[s3.DocPolicy] = []byte(doc.v.JSON())
+		}
+		if bk.ACL != "" {
 			continue
 		}
 		for _, s := range p.at("PolicyDocument", "Statement").items() {

@@ -66,7 +66,7 @@ func (b *builder) expandREST(r *cfn.Resource) {
 		b.fail(r.At, "", "resource %q has no StageName", r.ID)
 	}
 	props := cfn.Map(r.At, "ProtocolType", "HTTP", "Name", nameOr(p, r.ID), "Description", p.Get("Description"),
-		"DisableExecuteApiEndpoint", p.Get("DisableExecuteApiEndpoint"), "CorsConfiguration", b.restCORS(r, b.t.Pick(p.Get("Cors"))), "Body", b.definition(r))
+		"DisableExecuteApiEndpoint", p.Get("DisableExecuteApiEndpoint"), "CorsConfiguration", b.restCORS(r, b.t.Pick(p.Get("Cors"))), "BinaryMediaTypes", p.Get("BinaryMediaTypes"), "Body", b.definition(r))
 	b.finishAPI(r, props, p.Get("Variables"), nil)
 	b.authorizers(r, b.t.Pick(p.Get("Auth")), true)
 }

@@ -21,7 +21,7 @@ func (b *builder) expandV1() {
 		case "RestApi":
 			b.rest[r.ID] = true
 			become("Api", "ProtocolType", "HTTP", "Name", p.Get("Name"), "Description", p.Get("Description"),
-				"DisableExecuteApiEndpoint", p.Get("DisableExecuteApiEndpoint"), "Body", p.Get("Body"))
+				"DisableExecuteApiEndpoint", p.Get("DisableExecuteApiEndpoint"), "BinaryMediaTypes", p.Get("BinaryMediaTypes"), "Body", p.Get("Body"))
 		case "Method":
 			b.expandMethod(r)
 		case "Deployment":
