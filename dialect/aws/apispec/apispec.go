@@ -33,10 +33,11 @@ type API struct {
 	Tags                      map[string]string `json:"tags,omitempty"`
 	CORS                      *CORS             `json:"corsConfiguration,omitempty"`
 	Stages                    []Stage           `json:"stages"`
-	Keys                      []Key             `json:"apiKeys,omitempty"`  // of routes with apiKeyRequired
-	Mappings                  []Mapping         `json:"mappings,omitempty"` // custom domains
-	Current                   Snapshot          `json:"current"`            // what a new deployment would freeze
-	Control                   json.RawMessage   `json:"control,omitempty"`  // what the control plane that made it remembers
+	Binary                    []string          `json:"binaryMediaTypes,omitempty"` // of REST APIs: bodies that events carry in base64
+	Keys                      []Key             `json:"apiKeys,omitempty"`          // of routes with apiKeyRequired
+	Mappings                  []Mapping         `json:"mappings,omitempty"`         // custom domains
+	Current                   Snapshot          `json:"current"`                    // what a new deployment would freeze
+	Control                   json.RawMessage   `json:"control,omitempty"`          // what the control plane that made it remembers
 }
 
 // Snapshot is the part of an API that a deployment freezes.

@@ -29,7 +29,7 @@ func TestTemplates(t *testing.T) {
 		if app != nil {
 			for i := range app.Functions { // of what is not copied, only what the template says is worth a line
 				f := &app.Functions[i]
-				f.Ignore = slices.DeleteFunc(f.Ignore, func(p string) bool { return p == ".aws-sam/" || slices.Contains(ignored, p) })
+				f.Ignore = slices.DeleteFunc(slices.Clone(f.Ignore), func(p string) bool { return p == ".aws-sam/" || slices.Contains(ignored, p) })
 			}
 		}
 		return app, err
