@@ -18,6 +18,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aws/apispec"
 	"github.com/sluicehq/sluice/dialect/aws/sigv4"
@@ -97,25 +99,31 @@ func New(o Options, spec *apispec.API) (*API, error) {
 // call is one request on its way.
 type call struct {
 	*API
-	w      http.ResponseWriter
-	r      *http.Request
-	id     string
-	stage  *stage
-	path   string // that routes are matched with: without the stage
-	full   string // as the client wrote it, decoded
-	route  *apispec.Route
-	params map[string]string // of the route's path
-	body   []byte
-	auth   map[string]any // requestContext.authorizer
-	origin string
+	w     http.ResponseWriter
+	r     *http.Request
+	id    string
+	stage *stage
+
+	extended string // a second id, which REST APIs have
+	path     string // that routes are matched with: without the stage
+	full     string // as the client wrote it, decoded
+	route    *apispec.Route
+	params   map[string]string // of the route's path
+	body     []byte
+	auth     map[string]any // requestContext.authorizer
+	origin   string
 }
 
 // ServeHTTP serves one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{API: a, w: w, r: r, id: newID(), origin: r.Header.Get("Origin")}
-	w.Header().Set("Apigw-Requestid", c.id)
+	c.extended = c.id
 	if a.spec.REST {
+		c.id = uuid.NewString()
 		w.Header().Set("X-Amzn-Requestid", c.id)
+		w.Header().Set("X-Amz-Apigw-Id", c.extended)
+	} else {
+		w.Header().Set("Apigw-Requestid", c.id)
 	}
 	if !c.place() {
 		c.noRoute()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -315,5 +316,47 @@ func TestServersBehindAnAPI(t *testing.T) {
 	}
 	if res, body := ask(a, "GET", "/down", ""); res.StatusCode != 500 {
 		t.Errorf("%d %s", res.StatusCode, body)
+	}
+}
+
+func TestBodiesOfRESTAPIsAreTextUnlessTheyAreCalledBinary(t *testing.T) {
+	f := &functions{answers: map[string]func(map[string]any) (sluice.Result, error){"f": says(`{"statusCode":200}`)}}
+	for _, tc := range []struct {
+		rest       bool
+		binary     []string
+		kind, want string
+	}{
+		{true, nil, "application/x-www-form-urlencoded", "a=b"},
+		{true, nil, "image/png", "a=b"},
+		{true, []string{"image/png"}, "image/png; x=y", "YT1i"},
+		{true, []string{"image/*"}, "image/png", "YT1i"},
+		{true, []string{"*/*"}, "", "YT1i"},
+		{true, []string{"image/*"}, "text/plain", "a=b"},
+		{false, nil, "application/x-www-form-urlencoded", "YT1i"},
+		{false, nil, "application/json", "a=b"},
+	} {
+		a := newAPI(t, f, &apispec.API{REST: tc.rest, Binary: tc.binary, Current: routes("$default", "f")})
+		ask(a, "POST", "/", "a=b", "Content-Type", tc.kind)
+		if f.last["body"] != tc.want || f.last["isBase64Encoded"] != (tc.want == "YT1i") {
+			t.Errorf("%+v: %v %v", tc, f.last["body"], f.last["isBase64Encoded"])
+		}
+	}
+}
+
+func TestIdsOfRequests(t *testing.T) {
+	f := &functions{answers: map[string]func(map[string]any) (sluice.Result, error){"f": says(`{"statusCode":200}`)}}
+	uuid := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	context := func() map[string]any { return f.last["requestContext"].(map[string]any) }
+	res, _ := ask(newAPI(t, f, &apispec.API{Current: routes("$default", "f")}), "GET", "/", "")
+	if id := res.Header.Get("Apigw-Requestid"); len(id) != 16 || context()["requestId"] != id {
+		t.Errorf("HTTP API: %q %v", id, context())
+	}
+	res, _ = ask(newAPI(t, f, &apispec.API{REST: true, Current: routes("$default", "f")}), "GET", "/", "")
+	if id := res.Header.Get("X-Amzn-Requestid"); !uuid.MatchString(id) || context()["requestId"] != id || context()["extendedRequestId"] != res.Header.Get("X-Amz-Apigw-Id") {
+		t.Errorf("REST API: %q %v", id, context())
+	}
+	res, _ = ask(NewURL(Options{App: "shop", Functions: f}, URLSettings{ID: "u1", Function: "f"}), "GET", "/", "")
+	if id := res.Header.Get("X-Amzn-Requestid"); !uuid.MatchString(id) || context()["requestId"] != id || context()["accountId"] != "anonymous" {
+		t.Errorf("URL: %q %v", id, context())
 	}
 }

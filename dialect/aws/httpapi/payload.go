@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"mime"
@@ -47,6 +48,9 @@ type context2 struct {
 	Epoch   int64          `json:"timeEpoch"`
 }
 
+// noAccount is whose call comes to a function URL that anybody may call.
+const noAccount = "anonymous"
+
 type http2 struct {
 	Method   string `json:"method"`
 	Path     string `json:"path"`
@@ -69,6 +73,8 @@ type request2 struct {
 	vars   map[string]string
 	auth   map[string]any
 	now    time.Time
+
+	account string // "" is ours
 }
 
 func (q *request2) event() []byte {
@@ -77,7 +83,7 @@ func (q *request2) event() []byte {
 	e := event2{
 		Version: "2.0", RouteKey: q.route, RawPath: q.path, RawQuery: q.r.URL.RawQuery, Headers: map[string]string{},
 		Path: q.params, Stage: q.vars,
-		Context: context2{Account: account, API: q.api, Auth: q.auth, Domain: q.domain, Prefix: prefix, Request: q.id,
+		Context: context2{Account: cmp.Or(q.account, account), API: q.api, Auth: q.auth, Domain: q.domain, Prefix: prefix, Request: q.id,
 			HTTP:  http2{q.r.Method, q.path, q.r.Proto, clientIP(q.r), q.r.UserAgent()},
 			Route: q.route, Stage: q.stage, Time: now.Format(clf), Epoch: now.UnixMilli()},
 	}
@@ -171,7 +177,7 @@ func (c *call) payload1() []byte {
 	now := c.o.Now().UTC()
 	e := event1{
 		Version: "1.0", Resource: resource, Path: c.full, Method: c.r.Method, PathParams: c.params, Stage: c.stage.Variables,
-		Context: context1{Account: account, API: c.spec.ID, Auth: c.auth, Domain: domain, Prefix: prefix, Extended: c.id,
+		Context: context1{Account: account, API: c.spec.ID, Auth: c.auth, Domain: domain, Prefix: prefix, Extended: c.extended,
 			Method: c.r.Method, Identity: identity1{IP: clientIP(c.r), Agent: c.r.UserAgent()}, Path: c.full, Protocol: c.r.Proto,
 			Request: c.id, Time: now.Format(clf), Epoch: now.UnixMilli(), Resource: apispec.ID(6, c.spec.ID, resource), Route: resource, Stage: c.stage.Name},
 	}
@@ -186,10 +192,25 @@ func (c *call) payload1() []byte {
 	}
 	if len(c.body) > 0 {
 		text, encoded := bodyText(c.r, c.body)
+		if c.spec.REST {
+			text, encoded = restText(c.r, c.body, c.spec.Binary)
+		}
 		e.Body, e.Base64 = &text, encoded
 	}
 	b, _ := json.Marshal(e) // texts, numbers and what was JSON
 	return b
+}
+
+// restText is a body as events of REST APIs carry it: text, but for the kinds that the API calls binary.
+func restText(r *http.Request, body []byte, binary []string) (text string, encoded bool) {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	for _, b := range binary {
+		whole, all := strings.CutSuffix(strings.ToLower(b), "*")
+		if b == "*/*" || kind == whole || all && kind != "" && strings.HasPrefix(kind, whole) {
+			return base64.StdEncoding.EncodeToString(body), true
+		}
+	}
+	return string(body), false
 }
 
 func lasts(m map[string][]string) map[string]string {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aws/apispec"
 )
@@ -37,7 +39,7 @@ func NewURL(o Options, s URLSettings) *FunctionURL {
 
 // ServeHTTP serves one request.
 func (u *FunctionURL) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{API: &API{o: u.o, spec: &apispec.API{CORS: u.cors}}, w: w, r: r, id: newID(), origin: r.Header.Get("Origin")}
+	c := &call{API: &API{o: u.o, spec: &apispec.API{CORS: u.cors}}, w: w, r: r, id: uuid.NewString(), origin: r.Header.Get("Origin")}
 	w.Header().Set("X-Amzn-Requestid", c.id)
 	c.cors(c)
 	if u.cors != nil && r.Method == http.MethodOptions && c.origin != "" && r.Header.Get("Access-Control-Request-Method") != "" {
@@ -54,7 +56,7 @@ func (u *FunctionURL) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(c.w, http.StatusBadRequest, "Bad Request")
 		return
 	}
-	q := request2{r: r, body: body, id: c.id, api: u.id, domain: u.id + ".lambda-url." + u.o.Region + ".on.aws", route: defaultName, stage: defaultName, path: r.URL.Path, now: u.o.Now()}
+	q := request2{r: r, body: body, id: c.id, api: u.id, domain: u.id + ".lambda-url." + u.o.Region + ".on.aws", route: defaultName, stage: defaultName, path: r.URL.Path, now: u.o.Now(), account: noAccount}
 	if u.iam {
 		signed, bad := u.o.Verify.Verify(r, body)
 		if bad != nil {
@@ -64,7 +66,7 @@ func (u *FunctionURL) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(c.w, `{"Message":"Forbidden"}`)
 			return
 		}
-		q.auth = iamContext(signed.KeyID)
+		q.auth, q.account = iamContext(signed.KeyID), account
 	}
 	out := &flow{Live: Live{W: c.w}}
 	var res sluice.Result
