@@ -79,7 +79,7 @@ func Claims(r *http.Request) bool {
 	switch {
 	case strings.HasPrefix(t, target), strings.HasPrefix(t, streamsTarget), strings.HasPrefix(strings.TrimPrefix(r.Host, "streams."), "dynamodb."):
 		return true
-	case r.URL.Path != "/", t != "" && !strings.HasPrefix(t, "DynamoDB"):
+	case r.URL.Path != "/", strings.Contains(t, "."):
 		return false
 	}
 	if signed := r.Header.Get("Authorization"); signed != "" {

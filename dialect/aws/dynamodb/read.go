@@ -201,7 +201,11 @@ func (r *read) page(ctx context.Context, h *Handler, rg table.Range) ([]byte, er
 	fetch, consistent := r.fetches(), r.req.bool("ConsistentRead", false)
 	counting := r.req.text("Select") == "COUNT"
 	var items []byte
-	scanned, found, size := 0, 0, 0
+	scanned, found, size, filled := 0, 0, 0, 0
+	how, sort := consumption(r.req), ""
+	if r.d.sort != nil {
+		sort = r.d.sort.Name
+	}
 	fetched := 0.0
 	var last table.Key
 walk:
@@ -218,7 +222,10 @@ walk:
 			row := &page.Rows[i]
 			item := r.item(row)
 			scanned++
-			size += attr.ItemSize(item)
+			filled += attr.PageSize(item, sort)
+			if how != "" {
+				size += attr.ItemSize(item)
+			}
 			if fetch {
 				whole, err := h.opt.Tables.Get(ctx, r.d.spec, r.d.keyOf(item))
 				if err != nil {
@@ -236,7 +243,7 @@ walk:
 					items = attr.AppendItem(items, r.project(item))
 				}
 			}
-			if scanned == limit || size >= maxPage {
+			if scanned == limit || filled >= maxPage {
 				last = row.Key
 				break walk
 			}
@@ -261,7 +268,7 @@ walk:
 		}
 		w.b = attr.AppendItem(w.b, key)
 	}
-	if how := consumption(r.req); how != "" {
+	if how != "" {
 		use := newUsage(r.d)
 		if units := readUnits(size, consistent); r.x == nil {
 			use.table = units

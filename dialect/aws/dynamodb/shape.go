@@ -208,7 +208,7 @@ func (s *shape) validate(n *node) error {
 	switch {
 	case len(broken) == 0:
 		return nil
-	case len(broken) == 2 && broken[0] == emptyPattern && broken[1] == emptyLength:
+	case len(broken) == 2 && s.name != queryParams.name && s.name != scanParams.name && broken[0] == emptyPattern && broken[1] == emptyLength:
 		broken = []string{emptyAlone}
 	}
 	broken = broken[:min(len(broken), maxBroken)]

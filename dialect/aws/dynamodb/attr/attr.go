@@ -225,6 +225,53 @@ func ItemSize(item Item) int {
 	return n
 }
 
+// PageSize is how much of a page an item takes that Query or Scan evaluates. AWS counts there what it stores:
+// names are one byte, values tell their lengths, and the value of the sort key, whose name is sort, comes again
+// with every 3,072 bytes.
+func PageSize(item Item, sort string) int {
+	n, repeated := 0, 18
+	for name, v := range item {
+		if name == sort {
+			repeated += Size(v)
+			continue
+		}
+		n += 1 + stored(v)
+	}
+	return 2 + n + (1+(1+n)/3072)*repeated
+}
+
+// stored is the size of a value as AWS stores it.
+func stored(v table.Value) int {
+	switch n := Size(v); v.Type {
+	case table.String:
+		switch {
+		case n < 128:
+			return n + 1
+		case n < 16384:
+			return n + 2
+		}
+		return n + 3
+	case table.Null:
+		return 0
+	case table.Bool:
+		return 1
+	case table.List:
+		n = 3
+		for _, e := range v.List {
+			n += 1 + stored(e)
+		}
+		return n
+	case table.Map:
+		n = 3 + len(v.Map)
+		for _, e := range v.Map {
+			n += 1 + stored(e)
+		}
+		return n
+	default: // numbers, binaries and sets
+		return n + len(v.List) + 1
+	}
+}
+
 // EmptyKey says that value of a key attribute, of a table or an index, may not be there: nil unless
 // it is an empty string or empty bytes.
 func EmptyKey(name string, v table.Value) *Error {

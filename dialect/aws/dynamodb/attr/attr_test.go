@@ -390,3 +390,23 @@ func TestNumberSetsGoOutInTheOrderThatAWSHas(t *testing.T) {
 		}
 	}
 }
+
+func TestPagesAreMeasuredAsAWSStores(t *testing.T) {
+	for text, want := range map[string]int{
+		`{"a":{"S":"x"}}`:                                   2 + 3 + 18,
+		`{"a":{"S":"x"},"sort":{"S":"four"}}`:               2 + 3 + 22,
+		`{"a":{"S":"` + strings.Repeat("x", 200) + `"}}`:    2 + 203 + 18,
+		`{"a":{"S":"` + strings.Repeat("x", 20000) + `"}}`:  2 + 20004 + 7*18,
+		`{"a":{"NULL":true},"b":{"BOOL":true}}`:             2 + 3 + 18,
+		`{"a":{"L":[{"S":"x"},{"B":"AQ=="}]}}`:              2 + 1 + 3 + 3 + 3 + 18,
+		`{"a":{"M":{"x":{"N":"1"}}},"b":{"SS":["p","qr"]}}`: 2 + 1 + 3 + 1 + 1 + 3 + 1 + 3 + 3 + 18,
+	} {
+		item, err := DecodeItem([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := PageSize(item, "sort"); got != want {
+			t.Errorf("%.60s: %d, want %d", text, got, want)
+		}
+	}
+}
