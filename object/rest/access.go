@@ -31,6 +31,11 @@ func (c *Call) allow(need Right) error {
 		return nil
 	case c.Owns(c.B):
 		return nil
+	case need == Owner && c.Public != nil && c.B != nil:
+		if ok, err := c.Public(c, c.B, c.Key, need); ok || err != nil {
+			return err
+		}
+		return Denied("Access Denied")
 	case need == Owner && c.Who == nil:
 		return Denied("Anonymous access is forbidden for this operation.")
 	case need == Owner:

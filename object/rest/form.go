@@ -71,7 +71,7 @@ func (c *Call) PostForm() error {
 	c.R.Header = form.header(c.Prefix)
 	c.R.Body, c.R.ContentLength = io.NopCloser(form.file), -1
 	if c.Framed != nil {
-		if err := c.Framed(c); err != nil {
+		if err := c.Framed(c, form); err != nil {
 			return err
 		}
 	}
@@ -79,10 +79,8 @@ func (c *Call) PostForm() error {
 	if err != nil {
 		return err
 	}
-	size := &counter{r: in.Body}
 	if form.Policy != nil {
-		size.min, in.Limit = form.Policy.min, min(in.Limit, form.Policy.max)
-		in.Body = size
+		in.Body = &counter{r: in.Body, min: form.Policy.min, max: form.Policy.max}
 	}
 	o, err := c.Objects.Put(c.Ctx, c.Bucket, in)
 	if err != nil {
@@ -92,15 +90,18 @@ func (c *Call) PostForm() error {
 	return c.posted(form.Fields, &o)
 }
 
-// counter refuses fewer than min bytes.
+// counter refuses fewer than min bytes, and more than max.
 type counter struct {
-	r      io.Reader
-	n, min int64
+	r           io.Reader
+	n, min, max int64
 }
 
 func (m *counter) Read(p []byte) (int, error) {
 	n, err := m.r.Read(p)
-	m.n += int64(n)
+	if m.n += int64(n); m.n > m.max {
+		return 0, Refuse(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size").
+			With("MaxSizeAllowed", strconv.FormatInt(m.max, 10))
+	}
 	if err == io.EOF && m.n < m.min {
 		err = Refuse(400, "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size.").
 			With("ProposedSize", strconv.FormatInt(m.n, 10)).With("MinSizeAllowed", strconv.FormatInt(m.min, 10))
@@ -251,7 +252,7 @@ func (f *Form) header(prefix string) http.Header {
 	h := http.Header{}
 	for name, v := range f.Fields {
 		switch {
-		case name == "acl" || name == "tagging":
+		case name == "acl":
 			h.Set(prefix+name, v)
 		case strings.HasPrefix(name, prefix), strings.HasPrefix(name, "content-"), name == "cache-control", name == "expires":
 			h.Set(name, v)
@@ -265,7 +266,7 @@ func (c *Call) posted(fields map[string]string, o *object.Object) error {
 	where := "http://" + c.R.Host + "/" + c.Bucket + "/" + Escape(c.Key, true)
 	if to := cmp.Or(fields["success_action_redirect"], fields["redirect"]); to != "" {
 		if u, err := url.Parse(to); err == nil && u.IsAbs() {
-			q := url.Values{"bucket": {c.Bucket}, "key": {c.Key}, "etag": {c.ETag(o.ETag)}}.Encode()
+			q := "bucket=" + url.QueryEscape(c.Bucket) + "&key=" + url.QueryEscape(c.Key) + "&etag=" + url.QueryEscape(c.ETag(o.ETag))
 			if u.RawQuery != "" {
 				q = u.RawQuery + "&" + q
 			}

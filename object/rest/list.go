@@ -77,13 +77,13 @@ func (c *Call) ListObjects() error {
 		return err
 	}
 	r := listResult{Name: c.Bucket, Prefix: enc(in.Prefix), MaxKeys: limit, EncodingType: kind, IsTruncated: page.Truncated}
-	if delimiter := enc(in.Delimiter); delimiter != "" || !c.Versions {
+	if delimiter := enc(in.Delimiter); delimiter != "" || !c.Exact {
 		r.Delimiter = &delimiter
 	}
 	if v2 {
 		n := len(page.Objects) + len(page.Prefixes)
 		r.KeyCount, r.StartAfter = &n, enc(q.Get("start-after"))
-		if token := q.Get("continuation-token"); q.Has("continuation-token") && (token != "" || c.Versions) {
+		if token := q.Get("continuation-token"); q.Has("continuation-token") && (token != "" || c.Exact) {
 			r.ContinuationToken = &token
 		}
 		r.NextContinuationToken = base64.URLEncoding.EncodeToString([]byte(page.Next))

@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/sluicehq/sluice/object"
 )
+
+// exactRange is the one form of a range of a copy's source in which S3 takes it.
+var exactRange = regexp.MustCompile(`^bytes=\d+-\d+$`)
 
 func (c *Call) showID(id string) string {
 	if c.Upper {
@@ -100,7 +104,7 @@ func (c *Call) copyPart(id string, number int, in object.PutInput) error {
 	if text := c.Header("copy-source-range"); text != "" {
 		s, kind := parseRange(text, src.Size)
 		switch {
-		case kind == noRange && c.Versions:
+		case c.Exact && !exactRange.MatchString(text):
 			return Invalid(c.Prefix+"copy-source-range", text, "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy")
 		case kind != inside:
 			return Refuse(416, "InvalidRange", "The requested range cannot be satisfied").With("RangeRequested", text)

@@ -47,6 +47,8 @@ type Front struct {
 	Parts     bool   // objects can be read part by part
 	Groups    string // begins the URIs of groups of users: "http://acs.amazonaws.com"
 	Versions  bool   // requests may name versions of objects
+	// Exact refuses forms of values that other clouds let pass, and leaves empty elements out.
+	Exact bool
 	// BucketWrites says that the bucket's access rule alone says who may write; an object's is for reading.
 	BucketWrites bool
 	Rules        bool // websites have routing rules, and the indexes of their folders
@@ -109,7 +111,7 @@ type Front struct {
 	// Signer finds out who lets a form be: it sets Who of the call, and the form's Policy when it has one.
 	Signer func(c *Call, f *Form) error
 	// Framed puts what the headers promise of a form's file around the body, as Identify does of other requests.
-	Framed func(c *Call) error
+	Framed func(c *Call, f *Form) error
 	// IsPage reports whether a request is a browser's for a page of the bucket's website.
 	IsPage func(c *Call) bool
 	// Start is called before the head of an answer is written.

@@ -23,12 +23,12 @@ var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 func (h *Handler) words() rest.Front {
 	return rest.Front{
 		Objects: h.Objects, Log: h.Log, Name: "s3", Prefix: "x-amz-", Server: "AmazonS3", Namespace: namespace, Storage: "STANDARD",
-		Home: DefaultRegion, ObjectACL: "acl", Clamp: true, Slashes: true, MaxKeys: 1000, MinPart: 5 << 20, Rules: true, Versions: true, BucketWrites: true, Groups: "http://acs.amazonaws.com", Parts: true, Names: bucketName,
+		Home: DefaultRegion, ObjectACL: "acl", Clamp: true, Slashes: true, MaxKeys: 1000, MinPart: 5 << 20, Rules: true, Versions: true, BucketWrites: true, Exact: true, Groups: "http://acs.amazonaws.com", Parts: true, Names: bucketName,
 		Service: serviceOps, Buckets: bucketOps, Keys: objectOps, Subs: subResources,
 		NewID: newID, Identify: h.identify, Region: region, Again: again, ACL: cannedACL, Type: contentType, Public: public,
 		Input: input, Complete: complete, Stored: stored, Described: described, Explain: explain,
 		Inherit: inherit, Sums: sums, Create: create, Closed: closed, Versioned: versioned, Removable: removable, Signer: h.signer,
-		Framed: func(c *rest.Call) error { return frame(c, nil) },
+		Framed: framed,
 		Start: func(c *rest.Call) {
 			c.Set("x-amz-id-2", hostID(c.ID))
 		},
@@ -98,11 +98,11 @@ var objectOps = map[string]rest.Operation{
 	"GET legal-hold":  {Run: getHold},
 	"GET attributes":  {Run: getAttributes, Need: rest.Reader},
 	"PUT uploadId":    {Run: putPart, Need: rest.Writer},
-	"GET":             {Run: (*rest.Call).GetObject, Need: rest.Reader},
+	"GET":             {Run: getObject, Need: rest.Reader},
 	"GET acl":         {Run: (*rest.Call).GetGrants},
 	"GET tagging":     {Run: getTags},
 	"GET uploadId":    {Run: (*rest.Call).ListParts},
-	"HEAD":            {Run: (*rest.Call).GetObject, Need: rest.Reader},
+	"HEAD":            {Run: getObject, Need: rest.Reader},
 	"DELETE":          {Run: (*rest.Call).DeleteObject, Need: rest.Writer},
 	"DELETE tagging":  {Run: deleteTags},
 	"DELETE uploadId": {Run: (*rest.Call).AbortUpload},
@@ -213,10 +213,37 @@ func putObject(c *rest.Call) error {
 		(from == c.Bucket+"/"+c.Key || from == c.Bucket+"/"+rest.Escape(c.Key, true)) {
 		return rest.Refuse(400, "InvalidRequest", "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}
+	if err := sized(c); err != nil {
+		return err
+	}
 	return unmet(c.PutObject())
 }
 
-func putPart(c *rest.Call) error { return unmet(c.PutPart()) }
+func putPart(c *rest.Call) error {
+	if err := sized(c); err != nil {
+		return err
+	}
+	return unmet(c.PutPart())
+}
+
+// sized refuses a body that does not say how long it is, or an MD5 that says nothing.
+func sized(c *rest.Call) error {
+	if c.R.ContentLength < 0 {
+		return rest.Refuse(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
+	}
+	if v, ok := c.R.Header["Content-Md5"]; ok && v[0] == "" {
+		return rest.Refuse(400, "InvalidDigest", "The Content-MD5 you specified is not valid.")
+	}
+	return nil
+}
+
+// getObject is GetObject; how the object shall be encrypted is no question of reading it.
+func getObject(c *rest.Call) error {
+	if v := c.Header(sseAlgorithm); v != "" {
+		return rest.Invalid(c.Prefix+sseAlgorithm, v, "x-amz-server-side-encryption header is not supported for this operation.")
+	}
+	return c.GetObject()
+}
 
 // unmet is what a copy's conditions that do not hold are called: never that nothing is modified.
 func unmet(err error) error {

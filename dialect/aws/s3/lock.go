@@ -198,7 +198,7 @@ func putRetention(c *rest.Call) error {
 	}
 	_, err = c.AlterObject(func(o *object.Object) error {
 		if was, err := time.Parse(time.RFC3339, o.Docs[docLockUntil]); err == nil && retained(c, o) &&
-			(end.Before(was) || in.Mode != o.Docs[docLockMode] && o.Docs[docLockMode] == "COMPLIANCE") {
+			(end.Before(was) || in.Mode != o.Docs[docLockMode]) {
 			return errLocked
 		}
 		until := ""

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
+	"encoding/xml"
 
 	"github.com/sluicehq/sluice/dialect/aws/sigv4"
 	"github.com/sluicehq/sluice/object/rest"
@@ -42,4 +43,16 @@ func (h *Handler) signer(c *rest.Call, f *rest.Form) error {
 		c.Who = &rest.Who{App: s.App, Region: s.Region}
 	}
 	return f.ReadPolicy(h.Now())
+}
+
+// framed puts the checksums that a form promises of its file around it, and reads its tags.
+func framed(c *rest.Call, f *rest.Form) error {
+	if text := f.Fields["tagging"]; text != "" {
+		var in taggingXML
+		if xml.Unmarshal([]byte(text), &in) != nil {
+			return rest.Malformed()
+		}
+		c.R.Header.Set("X-Amz-Tagging", in.encode())
+	}
+	return frame(c, nil)
 }

@@ -329,6 +329,20 @@ func anonymous(doc []byte) (*policy.Document, error) {
 	return policy.Parse(text)
 }
 
+// The actions of operations that are the owner's alone unless a policy lets others do them, too.
+var (
+	objectActions = map[string]string{
+		"GET acl": "s3:GetObjectAcl", "PUT acl": "s3:PutObjectAcl", "GET tagging": "s3:GetObjectTagging", "PUT tagging": "s3:PutObjectTagging",
+		"DELETE tagging": "s3:DeleteObjectTagging", "DELETE uploadId": "s3:AbortMultipartUpload", "GET uploadId": "s3:ListMultipartUploadParts",
+		"GET retention": "s3:GetObjectRetention", "GET legal-hold": "s3:GetObjectLegalHold",
+	}
+	bucketActions = map[string]string{
+		"GET uploads": "s3:ListBucketMultipartUploads", "GET location": "s3:GetBucketLocation", "GET tagging": "s3:GetBucketTagging",
+		"GET versioning": "s3:GetBucketVersioning", "GET cors": "s3:GetBucketCORS", "GET website": "s3:GetBucketWebsite",
+		"GET acl": "s3:GetBucketAcl", "GET policy": "s3:GetBucketPolicy", "GET policyStatus": "s3:GetBucketPolicyStatus",
+	}
+)
+
 // public reports whether the bucket's policy lets everybody do something.
 func public(c *rest.Call, b *object.Bucket, key string, need rest.Right) (bool, error) {
 	doc := b.Docs[DocPolicy]
@@ -341,12 +355,25 @@ func public(c *rest.Call, b *object.Bucket, key string, need rest.Right) (bool, 
 	}
 	action, resource := "s3:GetObject", "arn:aws:s3:::"+b.Name+"/"+key
 	switch {
+	case need == rest.Owner && c.Key != "":
+		action = objectActions[c.R.Method+" "+c.Sub]
+	case need == rest.Owner:
+		action, resource = bucketActions[c.R.Method+" "+c.Sub], "arn:aws:s3:::"+b.Name
 	case need == rest.Lister:
 		action, resource = "s3:ListBucket", "arn:aws:s3:::"+b.Name
-	case need == rest.Writer && c.R.Method == http.MethodDelete, need == rest.Writer && c.Sub == "delete":
+		if c.Sub == "versions" {
+			action = "s3:ListBucketVersions"
+		}
+	case need == rest.Writer && (c.R.Method == http.MethodDelete || c.Sub == "delete"):
 		action = "s3:DeleteObject"
 	case need == rest.Writer:
 		action = "s3:PutObject"
+	}
+	if action == "" {
+		return false, nil
+	}
+	if need != rest.Owner && need != rest.Lister && key == c.Key && c.Query.Has("versionId") {
+		action += "Version"
 	}
 	ip := c.R.RemoteAddr
 	if i := strings.LastIndexByte(ip, ':'); i >= 0 {

@@ -120,6 +120,9 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (*Signed, *Error) {
 	at, err := time.Parse(stamp, p.date)
 	if err != nil {
 		if at, err = http.ParseTime(p.date); err != nil {
+			at, err = time.Parse(time.RFC1123Z, p.date)
+		}
+		if err != nil {
 			return nil, &Error{Incomplete, "Date must be in ISO-8601 'basic format'. Got '" + p.date + "'. See http://en.wikipedia.org/wiki/ISO_8601"}
 		}
 		at = at.UTC()
