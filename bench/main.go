@@ -30,13 +30,15 @@ var areas = []measure.Area{gateway.Area, functions.Area, push.Area, endtoend.Are
 
 // servers are the bare references that are processes of their own, and sluice's rooms alone.
 var servers = map[string]func() error{
-	"gateway/sluice":  gateway.ServeSluice,
-	"gateway/bare":    gateway.ServeBare,
-	"gateway/gws":     gateway.ServeGWS,
-	"push/empty":      push.ServeEmpty,
-	"endtoend/floor":  endtoend.ServeFloor,
-	"tables/null":     tables.ServeNull,
-	"tables/dynamodb": tables.ServeDynamoDB,
+	"gateway/sluice":     gateway.ServeSluice,
+	"gateway/bare":       gateway.ServeBare,
+	"gateway/gws":        gateway.ServeGWS,
+	"gateway/sluice-tls": gateway.ServeSluiceOverTLS,
+	"gateway/gws-tls":    gateway.ServeGWSOverTLS,
+	"push/empty":         push.ServeEmpty,
+	"endtoend/floor":     endtoend.ServeFloor,
+	"tables/null":        tables.ServeNull,
+	"tables/dynamodb":    tables.ServeDynamoDB,
 }
 
 func main() {

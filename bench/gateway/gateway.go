@@ -14,6 +14,8 @@ import (
 const (
 	crowdOf = 1000 // connections of echo and broadcast
 	idlers  = 9000 // connections of memory and handshakes
+
+	idlersTLS = 3000 // whose handshakes cost the load more than the server
 )
 
 // Area is the gateway's.
@@ -40,6 +42,9 @@ func open(ctx context.Context, w *measure.Workshop) (*measure.Bench, error) {
 	gws := func(t take) measure.Side {
 		return side("gws", func() (*measure.Process, error) { return w.Serve("gateway/gws") }, t)
 	}
+	served := func(name, server string, t take) measure.Side {
+		return side(name, func() (*measure.Process, error) { return w.Serve(server) }, t)
+	}
 	dir, missing := w.Installed(ctx, "ws")
 	node := func(t take) measure.Side {
 		return side("ws (Node)", func() (*measure.Process, error) {
@@ -56,7 +61,9 @@ func open(ctx context.Context, w *measure.Workshop) (*measure.Bench, error) {
 	if missing != nil {
 		skip = missing.Error()
 	}
-	idle := func(s *measure.Process) (float64, error) { return idleCost(s, idlers) }
+	idleTLS := func(s *measure.Process) (float64, error) { return idleCost(s, idlersTLS, false) }
+	collectedTLS := func(s *measure.Process) (float64, error) { return idleCost(s, idlersTLS, true) }
+	idle := func(s *measure.Process) (float64, error) { return idleCost(s, idlers, false) }
 	echo64 := func(s *measure.Process) (float64, error) { return echo(s, crowdOf, 64) }
 	one := func(s *measure.Process) (float64, error) { return broadcast(s, crowdOf, 1) }
 	sixteen := func(s *measure.Process) (float64, error) { return broadcast(s, crowdOf, 16) }
@@ -67,6 +74,10 @@ func open(ctx context.Context, w *measure.Workshop) (*measure.Bench, error) {
 		Cases: []measure.Case{
 			{Name: "idle connection (G1)", Unit: "B of user space", Cost: true, Goal: 750, Ours: ours(idle)},
 			{Name: "idle connection", Unit: "B of user space", Cost: true, Goal: 1.0 / 12, Ours: ours(idle), Reference: gws(idle), Rounds: 2},
+			{Name: "idle connection over TLS (G3)", Unit: "B of user space", Cost: true, Goal: 12 << 10, Ours: served("sluice", "gateway/sluice-tls", idleTLS), Rounds: 2},
+			{Name: "idle connection over TLS, after a collection", Unit: "B of user space", Cost: true, Goal: 12 << 10, Ours: served("sluice", "gateway/sluice-tls", collectedTLS), Rounds: 2},
+			{Name: "idle connection over TLS (G3)", Unit: "B of user space", Cost: true, Goal: 0.55, Ours: served("sluice", "gateway/sluice-tls", idleTLS), Reference: served("gws over TLS", "gateway/gws-tls", idleTLS), Rounds: 2},
+			{Name: "echo over TLS, 64 active of 1,000", Unit: perCPU, Ours: served("sluice", "gateway/sluice-tls", echo64), Reference: served("gws over TLS", "gateway/gws-tls", echo64)},
 			{Name: "echo, 64 active of 1,000 (G8)", Unit: perCPU, Goal: 0.85, Ours: ours(echo64), Reference: bare(echo64)},
 			{Name: "echo beside gws (G8)", Unit: perCPU, Goal: 1.25, Ours: ours(echo64), Reference: gws(echo64)},
 			{Name: "echo beside ws", Unit: perCPU, Ours: ours(echo64), Reference: node(echo64), Skip: skip, Rounds: 2},
@@ -79,7 +90,7 @@ func open(ctx context.Context, w *measure.Workshop) (*measure.Bench, error) {
 		Curves: []measure.Curve{
 			{Name: "memory of idle connections", Of: "connections", Unit: "kB", At: []int{1000, 3000, 9000}, Take: func(n int) (float64, error) {
 				s := ours(func(s *measure.Process) (float64, error) {
-					b, err := idleCost(s, n)
+					b, err := idleCost(s, n, false)
 					return b * float64(n) / 1000, err
 				})
 				return s.Take()

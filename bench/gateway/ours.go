@@ -13,18 +13,32 @@ import (
 
 // ServeSluice is the gateway with an endpoint that echoes; J joins the crowd, P goes to all who joined.
 func ServeSluice() error {
-	h := &crowd{group: gateway.Group{App: "bench", Name: "all"}}
-	h.endpoint = &gateway.Endpoint{App: "bench", Name: "bench", Handler: h, Policy: gateway.Policy{AutoAccept: true, Uplink: 16, MaxQueue: 8 << 20}}
-	h.gateway = gateway.New(gateway.Options{Node: 1, Store: memory.New(), Router: h, Log: slog.New(slog.DiscardHandler)})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	fmt.Println(ln.Addr())
+	return serve(func(ctx context.Context, g *gateway.Gateway) error { return g.Serve(ctx, ln) })
+}
+
+// ServeSluiceOverTLS is ServeSluice over TLS.
+func ServeSluiceOverTLS() error {
+	ln, cfg, err := secureListener()
+	if err != nil {
+		return err
+	}
+	return serve(func(ctx context.Context, g *gateway.Gateway) error { return g.ServeTLS(ctx, ln, cfg) })
+}
+
+func serve(listen func(context.Context, *gateway.Gateway) error) error {
+	collectWhenTold()
+	h := &crowd{group: gateway.Group{App: "bench", Name: "all"}}
+	h.endpoint = &gateway.Endpoint{App: "bench", Name: "bench", Handler: h, Policy: gateway.Policy{AutoAccept: true, Uplink: 16, MaxQueue: 8 << 20}}
+	h.gateway = gateway.New(gateway.Options{Node: 1, Store: memory.New(), Router: h, Log: slog.New(slog.DiscardHandler)})
 	ctx := context.Background()
 	done := make(chan error, 1)
 	go func() { done <- h.gateway.Run(ctx) }()
-	go func() { done <- h.gateway.Serve(ctx, ln) }()
+	go func() { done <- listen(ctx, h.gateway) }()
 	return <-done
 }
 
