@@ -1,11 +1,13 @@
 package lambda
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice"
@@ -81,6 +83,9 @@ func refuse(w http.ResponseWriter, err error) {
 	w.Write(b)
 }
 
+// exitError is the type of failures of programs that have ended.
+const exitError = "Runtime.ExitError"
+
 // FailureBody is the error object of a function's own failure (section 3.1).
 func FailureBody(f *sluice.Failure, id string, timeout time.Duration) []byte {
 	if f.Body != nil {
@@ -93,10 +98,16 @@ func FailureBody(f *sluice.Failure, id string, timeout time.Duration) []byte {
 	}
 	o := object{f.Type, f.Message, f.Stack}
 	switch f.Kind {
+	case sluice.InitFail, sluice.BadEntry:
+		o.Message = strings.Replace(f.Message, "RequestId: unknown", "RequestId: "+id, 1)
+		if f.Type == exitError {
+			o.Message = "RequestId: " + id + " Error: Runtime exited " + exitReason(f.Message)
+		}
+		o.Type = cmp.Or(f.Type, "Runtime.Unknown")
 	case sluice.TimedOut:
 		o = object{Type: "Sandbox.Timedout", Message: fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds", id, timeout.Seconds())}
 	case sluice.Crashed:
-		o = object{Type: "Runtime.ExitError", Message: "RequestId: " + id + " Error: Runtime exited " + exitReason(f.Message)}
+		o = object{Type: exitError, Message: "RequestId: " + id + " Error: Runtime exited " + exitReason(f.Message)}
 	case sluice.TooBig:
 		o = object{Type: "Function.ResponseSizeTooLarge", Message: fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", maxResponse)}
 	}
@@ -106,9 +117,11 @@ func FailureBody(f *sluice.Failure, id string, timeout time.Duration) []byte {
 
 // exitReason is how AWS says that a process ended, from "exit status 1" or "signal: killed".
 func exitReason(text string) string {
-	switch text {
-	case "", "exit status 0":
+	switch {
+	case text == "" || text == "exit status 0":
 		return "without providing a reason"
+	case strings.HasPrefix(text, "out of memory"):
+		text = "signal: killed"
 	}
 	return "with error: " + text
 }

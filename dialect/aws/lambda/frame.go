@@ -87,7 +87,9 @@ func (f *Function) end(id string, res *sluice.Result) []line {
 			status = "timeout"
 		case sluice.Handled, sluice.TooBig:
 		default:
-			status, kind = "error", cmp.Or(fail.Type, "Runtime.ExitError")
+			if status, kind = "error", cmp.Or(fail.Type, exitError); kind == "OutOfMemory" {
+				kind = "Runtime.OutOfMemory"
+			}
 		}
 	}
 	if f.logs.JSON {
@@ -129,7 +131,7 @@ func (f *Function) complaint(id string, fail *sluice.Failure) []line {
 	case fail.Kind == sluice.TimedOut && !f.logs.JSON:
 		return []line{{sluice.LevelPlatform, fmt.Sprintf("%s %s Task timed out after %.2f seconds", now, id, f.Spec.Timeout.Seconds())}}
 	case fail.Kind == sluice.Crashed && fail.Body == nil && !f.logs.JSON:
-		return []line{{sluice.LevelPlatform, "RequestId: " + id + " Error: Runtime exited " + exitReason(fail.Message)}, {sluice.LevelPlatform, "Runtime.ExitError"}}
+		return []line{{sluice.LevelPlatform, "RequestId: " + id + " Error: Runtime exited " + exitReason(fail.Message)}, {sluice.LevelPlatform, exitError}}
 	case fail.Body == nil || !node && !strings.HasPrefix(f.Spec.Runtime, "python"):
 		return nil
 	}

@@ -69,3 +69,19 @@ func TestJSONLogsAreInTheEnvironment(t *testing.T) {
 		}
 	}
 }
+
+func TestBodiesOfFailuresOfTheirOwn(t *testing.T) {
+	for want, f := range map[string]sluice.Failure{
+		`{"errorType":"Runtime.ExitError","errorMessage":"RequestId: R Error: Runtime exited with error: exit status 3"}`:                             {Kind: sluice.InitFail, Type: exitError, Message: "exit status 3"},
+		`{"errorType":"Runtime.ExitError","errorMessage":"RequestId: R Error: Runtime exited with error: signal: killed"}`:                            {Kind: sluice.Crashed, Type: "OutOfMemory", Message: "out of memory: more than 128 MB"},
+		`{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"RequestId: R Error: Couldn't find valid bootstrap(s): [a b]"}`:                      {Kind: sluice.BadEntry, Type: "Runtime.InvalidEntrypoint", Message: "RequestId: unknown Error: Couldn't find valid bootstrap(s): [a b]"},
+		`{"errorType":"Runtime.Unknown","errorMessage":"the initializer took longer than 3s"}`:                                                        {Kind: sluice.InitFail, Message: "the initializer took longer than 3s"},
+		`{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: R Error: Task timed out after 3.00 seconds"}`:                                     {Kind: sluice.TimedOut},
+		`{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes)."}`: {Kind: sluice.TooBig},
+		`{"said":1}`: {Kind: sluice.InitFail, Body: []byte(`{"said":1}`)},
+	} {
+		if got := string(FailureBody(&f, "R", 3*time.Second)); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}

@@ -245,7 +245,7 @@ func (e *environment) line(b []byte) {
 func (e *environment) exit() sluice.Failure {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	f := sluice.Failure{Kind: sluice.Crashed, Type: "Runtime.ExitError", Message: e.proc.ExitText()}
+	f := sluice.Failure{Kind: sluice.Crashed, Type: exitError, Message: e.proc.ExitText()}
 	if len(e.early) > 0 && e.request == "" {
 		f.Stack = strings.Split(strings.TrimSpace(string(e.early)), "\n")
 	}
@@ -413,7 +413,7 @@ func (e *environment) response(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxResponse+1))
 	switch {
 	case err != nil:
-		t.done <- sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Type: "Runtime.ExitError", Message: "its response broke off"}}
+		t.done <- sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Type: exitError, Message: "its response broke off"}}
 		refuseRuntime(w, http.StatusBadRequest, "RequestEntityTooLarge", err.Error())
 	case len(body) > maxResponse:
 		t.done <- sluice.Result{Failure: hugeResponse()}

@@ -60,7 +60,7 @@ func relay(r *http.Request, t *task) sluice.Result {
 		switch {
 		case err == nil:
 		case err != io.EOF:
-			return sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Type: "Runtime.ExitError", Message: "its response broke off"}}
+			return sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Type: exitError, Message: "its response broke off"}}
 		default:
 			return sluice.Result{Failure: trailed(r)}
 		}
