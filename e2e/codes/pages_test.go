@@ -54,7 +54,7 @@ func TestAdministrationInABrowser(t *testing.T) {
 	p.Click(".tabs button", "Import & export")
 	p.Do(chromedp.WaitVisible("input[type=file]"), chromedp.SetUploadFiles("input[type=file]", []string{file}))
 	p.Click("form button", "Import")
-	p.Shows(".result", "3,000 codes added, 1 lines left out")
+	p.Shows(".result", "3,000 codes added, 1 line left out")
 	p.Shows("li", "Line 3002")
 	p.Shows(".tiles", "63,000")
 	p.Click(".card button", "Export")

@@ -19,6 +19,7 @@ const line = new Line(() => ({ name: localStorage.name, session }), {
     return { action: 'hello', after: at ? String(at - OVERLAP).padStart(13, '0') : '' };
   },
   state(state) {
+    document.body.classList.toggle('away', state !== 'open'); // who is here is not known then
     $('status').hidden = state === 'open' || (state === 'connecting' && !line?.tries);
     $('status').replaceChildren(state === 'taken' ? 'The chat goes on in another tab. ' : 'No connection. Trying again …');
     if (state === 'taken') $('status').append(button('Here, please', () => line.open()));

@@ -54,6 +54,7 @@ export function campaignView(c, desk) {
   const at = `/campaigns/${c.id}`;
   const tiles = h('dl', { class: 'tiles' });
   const chart = h('div', { class: 'chart', role: 'img', 'aria-label': 'Codes used on each of the last 14 days' });
+  const unusedYet = h('p', { class: 'muted', hidden: true }, 'No code was used in the last 14 days.');
   const body = h('div', { class: 'stack-of' });
   let stats = { codes: 0 };
   let stopped = false;
@@ -65,6 +66,7 @@ export function campaignView(c, desk) {
     tiles.replaceChildren(tile('codes', stats.codes), tile('used' + (stats.codes ? ` · ${((100 * stats.used) / stats.codes).toFixed(1)}%` : ''), stats.used), tile('unused', unused), tile('revoked', stats.revoked));
     const days = Array.from({ length: 14 }, (_, i) => new Date(Date.now() - (13 - i) * 864e5).toISOString().slice(0, 10));
     const top = Math.max(1, ...days.map((d) => stats.days[d] ?? 0));
+    unusedYet.hidden = days.some((d) => stats.days[d]);
     chart.replaceChildren(...days.map((d) => {
       const n = stats.days[d] ?? 0;
       return h('div', { title: `${d}: ${count(n)} used` }, n ? count(n) : '', h('i', { class: n ? '' : 'none', style: `height:${Math.round((78 * n) / top)}px` }), h('span', {}, d.slice(5).replace('-', '/')));
@@ -90,9 +92,12 @@ export function campaignView(c, desk) {
     running.append(p);
     const say = () => p.show(job.made, job.num || job.made, job.num ? `${words} ${count(job.made)} of ${count(job.num)}` : `${words} ${count(job.made)} codes`);
     say();
-    while (job.state === 'running' && !stopped) {
+    for (let told = performance.now(); job.state === 'running' && !stopped; say()) {
       job = await insist(() => call('POST', `${at}/jobs/${job.id}/work?wait=1`));
-      say();
+      if (performance.now() - told > 3000) {
+        told = performance.now();
+        figures().catch(() => {}); // the bar tells of a line that is down
+      }
     }
     p.remove();
     if (stopped) return;
@@ -207,7 +212,7 @@ export function campaignView(c, desk) {
           p.show(sent, f.size, `Imported ${count(sum.added)} codes`);
         }
         told.replaceChildren(
-          h('p', { class: 'result' }, `${count(sum.added)} codes added` + (sum.same ? `, ${count(sum.same)} were there from this file` : '') + (sum.count ? `, ${count(sum.count)} lines left out:` : '.')),
+          h('p', { class: 'result' }, `${count(sum.added)} codes added` + (sum.same ? `, ${count(sum.same)} were there from this file` : '') + (sum.count ? `, ${count(sum.count)} ${sum.count === 1 ? 'line' : 'lines'} left out:` : '.')),
           h('ul', { class: 'muted' }, sum.refused.slice(0, 20).map((r) => h('li', {}, `Line ${r.line}: ${r.text}`))));
         await figures();
       } catch (refusal) {
@@ -221,6 +226,7 @@ export function campaignView(c, desk) {
       const p = progress();
       out.replaceChildren(p);
       const whole = [];
+      const all = { '': stats.codes, UNACTIVED: stats.codes - stats.used - stats.revoked, ACTIVED: stats.used, REVOKED: stats.revoked }[state.value];
       let n = 0;
       try {
         for (let after = ''; ; ) {
@@ -228,7 +234,7 @@ export function campaignView(c, desk) {
           const part = await answer.text();
           whole.push(part);
           n += part.split('\n').length - 1 - (after ? 0 : 1);
-          p.show(n, Math.max(stats.codes, n), `${count(n)} codes`);
+          p.show(n, Math.max(all, n + (answer.headers.get('X-Next') ? 1 : 0)), `${count(n)} codes`);
           after = answer.headers.get('X-Next');
           if (!after) break;
         }
@@ -311,7 +317,7 @@ export function campaignView(c, desk) {
       h('div', { class: 'row' }, h('button', { class: 'btn', click: () => change({ paused: !c.paused }) }, c.paused ? 'Resume' : 'Pause'))),
     c.value ? h('p', { class: 'muted' }, c.value) : null,
     tiles, running,
-    h('div', { class: 'card' }, h('h3', {}, 'Used, by day'), chart),
+    h('div', { class: 'card' }, h('h3', {}, 'Used, by day'), unusedYet, chart),
     bar, body);
   view.stop = () => (stopped = true);
   return view;
