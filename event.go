@@ -72,6 +72,8 @@ type Reply struct {
 	Refuse *Refusal
 	// Subprotocol goes into the handshake answer; it must be one that the client offered.
 	Subprotocol string
+	// NoDeflate leaves messages uncompressed, though the endpoint and the client would compress them.
+	NoDeflate bool
 	// Header is added to the handshake answer.
 	Header http.Header
 	// Attrs replaces the connection's attributes when not nil.

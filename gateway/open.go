@@ -149,7 +149,7 @@ func (s *shard) accept(c *conn, r *sluice.Reply, offer *wire.Request, h *sluice.
 	} else if r.Subprotocol != "" {
 		s.g.log.Debug("the client did not offer this subprotocol", "conn", s.id(c).String(), "subprotocol", r.Subprotocol)
 	}
-	deflate := p.Deflate && offer.Deflate
+	deflate := p.Deflate && offer.Deflate && !r.NoDeflate
 	s.raw(c, s.keep(wire.AppendAccept(s.spot(256), offer.Key, subprotocol, deflate, r.Header)))
 	if deflate {
 		c.pub.Store(c.pub.Load() | deflateBit)

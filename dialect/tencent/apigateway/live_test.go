@@ -81,11 +81,30 @@ func TestMessagesGoUpAndPushesComeDown(t *testing.T) {
 func TestOneProtocolOfAListIsChosen(t *testing.T) {
 	t.Parallel()
 	f := newFunctions()
-	f.replies(map[string]scf.Outcome{"reg": ok(`{"errNo":0,"websocket":{"secWebSocketProtocol":"chat,binary","secWebSocketExtensions":"permessage-deflate"}}`)})
+	f.replies(map[string]scf.Outcome{"reg": ok(`{"errNo":0,"websocket":{"secWebSocketProtocol":"chat,binary"}}`)})
 	l := goLive(t, f, nil, chat())
-	_, res := l.dial("/release", "Sec-WebSocket-Protocol: chat, binary", "Sec-WebSocket-Extensions: permessage-deflate")
-	if res.StatusCode != 101 || res.Header.Get("Sec-WebSocket-Protocol") != "chat" || res.Header.Get("Sec-WebSocket-Extensions") != "" {
+	_, res := l.dial("/release", "Sec-WebSocket-Protocol: chat, binary")
+	if res.StatusCode != 101 || res.Header.Get("Sec-WebSocket-Protocol") != "chat" {
 		t.Fatal(res.Status, res.Header)
+	}
+}
+
+func TestMessagesAreCompressedWhenTheRegisterFunctionSaysSo(t *testing.T) {
+	t.Parallel()
+	for says, want := range map[string]string{
+		"":                   "",
+		"x-webkit-something": "",
+		"permessage-deflate; client_max_window_bits, other": "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+	} {
+		f := newFunctions()
+		f.replies(map[string]scf.Outcome{"reg": ok(fmt.Sprintf(`{"errNo":0,"websocket":{"secWebSocketExtensions":%q}}`, says))})
+		l := goLive(t, f, nil, chat())
+		if _, res := l.dial("/release", "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"); res.Header.Get("Sec-WebSocket-Extensions") != want {
+			t.Errorf("%q: %q, want %q", says, res.Header.Get("Sec-WebSocket-Extensions"), want)
+		}
+		if _, res := l.dial("/release"); res.Header.Get("Sec-WebSocket-Extensions") != "" {
+			t.Errorf("%q: compressed for a client that did not offer it", says)
+		}
 	}
 }
 

@@ -22,6 +22,17 @@ func (v *verdict) accepted() bool {
 	return err == nil && n == 0
 }
 
+// deflates reports whether messages may be compressed: the function has named that extension, with whatever
+// parameters; the gateway negotiates its own.
+func (v *verdict) deflates() bool {
+	for e := range strings.SplitSeq(v.extensions, ",") {
+		if name, _, _ := strings.Cut(e, ";"); strings.TrimSpace(name) == "permessage-deflate" {
+			return true
+		}
+	}
+	return false
+}
+
 // readRegister reads the reply of a register function (section 1.4). Only errNo decides; a reply may be
 // text that holds the object, or an integrated response whose body does.
 func readRegister(payload []byte) verdict { return readVerdict(payload, 2) }

@@ -67,6 +67,7 @@ func newSocket(c *call, app *sluice.App) *socket {
 		MaxQueue:     max(maxQueue, 2*message),
 		SlowCode:     slowCode,
 		Uplink:       max(set.Uplink, 1),
+		Deflate:      true, // where the register function says so
 	}}
 	return s
 }
@@ -141,7 +142,7 @@ func (s *socket) open(ctx context.Context, ev *sluice.Event) sluice.Reply {
 		return s.refuse(ev, &fault{http.StatusForbidden, errno{http.StatusForbidden, "origin not allowed"}}, nil)
 	}
 	if s.Roles.Register.Name == "" {
-		return sluice.Reply{Duty: s.duty()}
+		return sluice.Reply{Duty: s.duty(), NoDeflate: true}
 	}
 	out, err := s.invoke(ctx, ev, s.Roles.Register, s.starts.register, s.register(ev))
 	switch {
@@ -157,7 +158,7 @@ func (s *socket) open(ctx context.Context, ev *sluice.Event) sluice.Reply {
 	case !v.accepted():
 		return s.refuse(ev, &fault{http.StatusForbidden, errno{v.errNo, v.errMsg}}, nil)
 	}
-	return sluice.Reply{Duty: s.duty(), Subprotocol: choose(v.protocol, h.Subprotocols)}
+	return sluice.Reply{Duty: s.duty(), Subprotocol: choose(v.protocol, h.Subprotocols), NoDeflate: !v.deflates()}
 }
 
 func failedRegister() *fault {
