@@ -1,11 +1,12 @@
-// Package yamlvalue reads the plain values of YAML.
+// Package yamlvalue reads YAML as templates have it: values with their places, in their order, with mistakes
+// told by line.
 package yamlvalue
 
 import "go.yaml.in/yaml/v3"
 
-// Typed is the value of a scalar as JSON has it: nil, bool, int64, float64 or string. Dates and the like
+// typed is the value of a scalar as JSON has it: nil, bool, int64, float64 or string. Dates and the like
 // stay text, and so do numbers that JSON lacks.
-func Typed(n *yaml.Node) any {
+func typed(n *yaml.Node) any {
 	switch n.ShortTag() {
 	case "!!null":
 		return nil

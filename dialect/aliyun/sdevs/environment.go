@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/internal/yamlvalue"
 )
 
 // environment is the part of env.yaml (or of the file that the template's key env names) that describes
@@ -28,7 +29,7 @@ func (r *reading) environment() *value {
 		}
 		return nil
 	}
-	text, err := readLimited(r.under(file))
+	text, err := yamlvalue.ReadFile(r.under(file))
 	if err != nil {
 		r.fail(r.root.get("env").place(r.root.at), r.nearFile(file), "cannot read the environments: %v", cause(err))
 		return nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/deploy"
+	"github.com/sluicehq/sluice/internal/yamlvalue"
 )
 
 // postInit runs a template's hook as the official tool's init does (section 5.2), but on the template
@@ -105,7 +106,7 @@ func (rd *Reader) init(ctx context.Context, in deploy.Input) (answers map[string
 // overlay is what sluice runs before and after the hook of an application that cannot work as
 // published (section 6.5).
 func (r *reading) overlay(top string) (before, after []string) {
-	text, err := readLimited(filepath.Join(top, "publish.yaml"))
+	text, err := yamlvalue.ReadFile(filepath.Join(top, "publish.yaml"))
 	if err != nil || r.in.NoOverlay {
 		return nil, nil
 	}

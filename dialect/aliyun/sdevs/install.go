@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/internal/yamlvalue"
 )
 
 // What functions need beside their code: packages of npm and pip.
@@ -75,7 +76,7 @@ func (r *reading) install(m *module) {
 // requires reports whether requirements.txt names packages that nobody has installed beside the code, and
 // no action will.
 func (r *reading) requires(code string) bool {
-	text, err := readLimited(filepath.Join(code, "requirements.txt"))
+	text, err := yamlvalue.ReadFile(filepath.Join(code, "requirements.txt"))
 	if err != nil {
 		return false
 	}
@@ -119,7 +120,7 @@ func (r *reading) unlocked(a action, run string) string {
 	if !npmInstall.MatchString(run) {
 		return run
 	}
-	text, err := readLimited(filepath.Join(a.dir, "package-lock.json"))
+	text, err := yamlvalue.ReadFile(filepath.Join(a.dir, "package-lock.json"))
 	if err != nil || !strings.Contains(string(text), "/@serverless-devs/dk/-/") && !strings.Contains(string(text), "/@serverless-devs/sandbox/-/") {
 		return run
 	}
@@ -142,7 +143,7 @@ type manifest struct{ Dependencies, DevDependencies map[string]string }
 // manifestOf reads it; empty without one, or with one that npm will complain of.
 func manifestOf(dir string) manifest {
 	var m manifest
-	text, err := readLimited(filepath.Join(dir, "package.json"))
+	text, err := yamlvalue.ReadFile(filepath.Join(dir, "package.json"))
 	if err != nil || json.Unmarshal(text, &m) != nil {
 		return manifest{}
 	}

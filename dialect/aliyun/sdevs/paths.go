@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/internal/yamlvalue"
 )
 
 // under is a path of the template, absolute.
@@ -98,7 +99,7 @@ func (r *reading) actionDir(a action, m *module, code string) string {
 
 // fcignore is the patterns of .fcignore in a code folder.
 func (r *reading) fcignore(dir string) []string {
-	b, err := readLimited(filepath.Join(dir, ".fcignore"))
+	b, err := yamlvalue.ReadFile(filepath.Join(dir, ".fcignore"))
 	if err != nil {
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/internal/yamlvalue"
 )
 
 // placeholder is {{ name }} or {{ name|hint }}, which the official tool fills in when it copies a
@@ -46,7 +47,7 @@ func (r *reading) loadFile(file string, depth int) *value {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(r.in.Dir, path)
 	}
-	text, err := readLimited(path)
+	text, err := yamlvalue.ReadFile(path)
 	if err != nil {
 		hint := ""
 		if errors.Is(err, os.ErrNotExist) {
@@ -222,7 +223,7 @@ func (r *reading) declared() map[string]*value {
 	out := map[string]*value{}
 	above := filepath.Dir(r.in.Dir)
 	for _, path := range []string{filepath.Join(r.in.Dir, "publish.yaml"), filepath.Join(r.in.Dir, "publish.yml"), filepath.Join(above, "publish.yaml"), filepath.Join(above, "publish.yml")} {
-		b, err := readLimited(path)
+		b, err := yamlvalue.ReadFile(path)
 		if err != nil {
 			continue
 		}

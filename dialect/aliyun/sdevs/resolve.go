@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/internal/yamlvalue"
 )
 
 // Limits of what variables may expand to.
@@ -203,7 +204,7 @@ func (s *resolver) eval(e expr, at sluice.Place, m *module) (*value, *trouble) {
 		}
 		return v, nil
 	case "file":
-		b, err := readLimited(file())
+		b, err := yamlvalue.ReadFile(file())
 		if s.spent += len(b); s.spent > maxTexts {
 			return nil, troublef("", "is too much: variables expand to more than %d bytes in all", maxTexts)
 		}
@@ -467,7 +468,7 @@ func (s *resolver) json(v *value, m *module) string {
 // dotenv reads NAME=VALUE lines; a file that is not there or too big has none.
 func dotenv(path string) map[string]string {
 	env := map[string]string{}
-	b, err := readLimited(path)
+	b, err := yamlvalue.ReadFile(path)
 	if err != nil {
 		return env
 	}

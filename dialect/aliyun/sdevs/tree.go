@@ -2,15 +2,7 @@ package sdevs
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/internal/yamlvalue"
@@ -18,9 +10,8 @@ import (
 
 // Limits of a template, far above any real one. Aliases count each time that they are used.
 const (
-	maxFile  = 1 << 20 // bytes
 	maxNodes = 100_000
-	maxDepth = 64
+	maxDepth = yamlvalue.MaxDepth
 )
 
 // value is one node of a template.
@@ -151,141 +142,32 @@ next:
 	return out
 }
 
-// readLimited is the content of a file of at most maxFile bytes.
-func readLimited(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file", path)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(b) > maxFile {
-		err = fmt.Errorf("%s has more than %d bytes", filepath.Base(path), maxFile)
-	}
-	return b, err
-}
-
-var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)`)
-
 // parse turns text into a tree. Its errors have places.
 func parse(file string, text []byte) (*value, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
-		e := &sluice.Error{Code: sluice.Invalid, At: sluice.Place{File: file}, Msg: "not valid YAML: " + strings.TrimPrefix(err.Error(), "yaml: "), Err: err}
-		if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-			e.At.Line, _ = strconv.Atoi(m[1])
-			e.Msg = "not valid YAML: " + m[2]
-		}
-		e.Hint = "the mistake is there or below: look at the indentation and at quotes"
-		return nil, e
+	n, wrong := yamlvalue.Parse(text, maxNodes)
+	var errs []error
+	for _, w := range wrong {
+		errs = append(errs, &sluice.Error{Code: sluice.Invalid, At: sluice.Place{File: file, Line: w.Line}, Msg: w.Text, Hint: w.Hint})
 	}
-	if len(doc.Content) == 0 {
-		return &value{at: sluice.Place{File: file}}, nil
+	if n == nil {
+		return nil, errors.Join(errs...)
 	}
-	p := &parser{file: file}
-	v := p.node(doc.Content[0], 0)
-	return v, errors.Join(p.errs...)
+	return tree(file, n), errors.Join(errs...)
 }
 
-type parser struct {
-	file  string
-	nodes int
-	errs  []error
-}
-
-func (p *parser) fail(line int, hint, format string, args ...any) {
-	p.errs = append(p.errs, &sluice.Error{Code: sluice.Invalid, At: sluice.Place{File: p.file, Line: line}, Hint: hint, Msg: fmt.Sprintf(format, args...)})
-}
-
-func (p *parser) node(n *yaml.Node, depth int) *value {
-	v := &value{at: sluice.Place{File: p.file, Line: n.Line}}
-	if p.nodes++; p.nodes > maxNodes || depth > maxDepth {
-		if p.nodes <= maxNodes+1 || depth == maxDepth+1 {
-			p.nodes = maxNodes + 2
-			p.fail(n.Line, "templates have a few hundred; look for an alias that repeats itself", "template expands to more than %d nodes or %d levels", maxNodes, maxDepth)
+func tree(file string, n *yamlvalue.Node) *value {
+	v := &value{at: sluice.Place{File: file, Line: n.Line}, data: n.Data, text: n.Text}
+	if n.List != nil {
+		v.list = make([]*value, len(n.List))
+		for i, e := range n.List {
+			v.list[i] = tree(file, e)
 		}
-		return v
 	}
-	switch n.Kind {
-	case yaml.AliasNode:
-		return p.node(n.Alias, depth+1)
-	case yaml.SequenceNode:
-		v.list = []*value{}
-		for _, c := range n.Content {
-			if p.nodes > maxNodes {
-				break
-			}
-			v.list = append(v.list, p.node(c, depth+1))
+	if n.Fields != nil {
+		v.fields = make([]field, len(n.Fields))
+		for i, f := range n.Fields {
+			v.fields[i] = field{f.Key, sluice.Place{File: file, Line: f.Line}, tree(file, f.Value)}
 		}
-	case yaml.MappingNode:
-		p.mapping(v, n, depth)
-	case yaml.ScalarNode:
-		v.text, v.data = n.Value, yamlvalue.Typed(n)
 	}
 	return v
-}
-
-func (p *parser) mapping(v *value, n *yaml.Node, depth int) {
-	v.fields = []field{}
-	var under *value // what << brings; the map's own keys win
-	lines := map[string]int{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if p.nodes > maxNodes {
-			return
-		}
-		k, c := n.Content[i], n.Content[i+1]
-		if k.Kind == yaml.AliasNode {
-			k = k.Alias
-		}
-		if k.Kind != yaml.ScalarNode {
-			p.fail(k.Line, "", "a key is not text")
-			continue
-		}
-		val := p.node(c, depth+1)
-		if k.ShortTag() == "!!merge" {
-			from := []*value{val}
-			if val.isList() {
-				from = val.list
-			}
-			for j := len(from) - 1; j >= 0; j-- {
-				if !from[j].isMap() {
-					p.fail(k.Line, "", "<< wants a map, not %s", from[j].kind())
-				} else if under == nil {
-					under = from[j]
-				} else {
-					under = overlay(under, from[j])
-				}
-			}
-			continue
-		}
-		if first, twice := lines[k.Value]; twice {
-			p.fail(k.Line, "", "key %q stands twice, first in line %d", k.Value, first)
-			continue
-		}
-		lines[k.Value] = k.Line
-		v.fields = append(v.fields, field{k.Value, sluice.Place{File: p.file, Line: k.Line}, val})
-	}
-	if under != nil {
-		v.fields = overlay(under, v).fields
-	}
-}
-
-// overlay joins two maps, the keys of over winning. Unlike merge it does not look deeper.
-func overlay(v, over *value) *value {
-	out := &value{at: over.at, fields: append([]field{}, over.fields...)}
-	have := make(map[string]bool, len(over.fields))
-	for _, f := range over.fields {
-		have[f.key] = true
-	}
-	for _, f := range v.fields {
-		if !have[f.key] {
-			out.fields = append(out.fields, f)
-		}
-	}
-	return out
 }

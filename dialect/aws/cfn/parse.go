@@ -6,14 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
-	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/internal/yamlvalue"
@@ -21,9 +16,9 @@ import (
 
 // Limits of a template. CloudFormation takes 1 MB; aliases count each time that they are used.
 const (
-	maxFile  = 1 << 20 // bytes
+	maxFile  = yamlvalue.MaxFile
 	maxNodes = 300_000
-	maxDepth = 64
+	maxDepth = yamlvalue.MaxDepth
 )
 
 // shortTags are the short forms that YAML has for functions.
@@ -32,7 +27,7 @@ var shortTags = []string{"Ref", "Condition", "GetAtt", "Sub", "Join", "Select", 
 
 // ReadFile reads and parses a template. file is how places name it.
 func ReadFile(path, file string) (*Value, error) {
-	text, err := readLimited(path)
+	text, err := yamlvalue.ReadFile(path)
 	if err != nil {
 		return nil, &sluice.Error{Code: sluice.Invalid, At: sluice.Place{File: file}, Msg: "cannot be read: " + err.Error(), Err: err}
 	}
@@ -49,17 +44,21 @@ func Parse(file string, text []byte) (*Value, error) {
 	if start := bytes.TrimLeft(text, " \t\r\n\ufeff"); len(start) > 0 && start[0] == '{' && (json.Valid(start) || filepath.Ext(file) == ".json") {
 		v = p.json(text, len(text)-len(start))
 	} else {
-		var doc yaml.Node
-		if err := yaml.Unmarshal(text, &doc); err != nil {
-			return nil, p.yamlError(err)
+		n, wrong := yamlvalue.Parse(text, maxNodes)
+		for _, w := range wrong {
+			p.fail(w.Line, w.Hint, "%s", w.Text)
 		}
-		v = &Value{At: sluice.Place{File: file}}
-		if len(doc.Content) > 0 {
-			v = p.node(doc.Content[0], 0)
+		if n != nil {
+			v = p.tree(n)
 		}
+		slices.SortStableFunc(p.errs, func(a, b *sluice.Error) int { return a.At.Line - b.At.Line })
 	}
 	if len(p.errs) > 0 {
-		return nil, errors.Join(p.errs...)
+		var errs []error
+		for _, e := range p.errs {
+			errs = append(errs, e)
+		}
+		return nil, errors.Join(errs...)
 	}
 	return v, nil
 }
@@ -67,7 +66,7 @@ func Parse(file string, text []byte) (*Value, error) {
 type parser struct {
 	file  string
 	nodes int
-	errs  []error
+	errs  []*sluice.Error
 }
 
 func (p *parser) place(line int) sluice.Place { return sluice.Place{File: p.file, Line: line} }
@@ -89,112 +88,33 @@ func (p *parser) full(line, depth int) bool {
 	return false
 }
 
-var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\s*)?line (\d+): (.*)`)
-
-func (p *parser) yamlError(err error) error {
-	e := &sluice.Error{Code: sluice.Invalid, At: p.place(0), Msg: "not valid YAML: " + strings.TrimPrefix(err.Error(), "yaml: "), Err: err,
-		Hint: "the mistake is there or below: look at the indentation and at quotes"}
-	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-		e.At.Line, _ = strconv.Atoi(m[1])
-		e.Msg = "not valid YAML: " + m[2]
-	}
-	return e
-}
-
-func (p *parser) node(n *yaml.Node, depth int) *Value {
-	v := &Value{At: p.place(n.Line)}
-	if p.full(n.Line, depth) {
-		return v
-	}
-	tag := n.Tag
-	short := strings.HasPrefix(tag, "!") && !strings.HasPrefix(tag, "!!")
-	switch n.Kind {
-	case yaml.AliasNode:
-		return p.node(n.Alias, depth+1)
-	case yaml.SequenceNode:
-		v.List = []*Value{}
-		for _, c := range n.Content {
-			v.List = append(v.List, p.node(c, depth+1))
-		}
-	case yaml.MappingNode:
-		p.mapping(v, n, depth)
-	case yaml.ScalarNode:
-		if v.Text, v.Data = n.Value, any(n.Value); !short {
-			v.Data = yamlvalue.Typed(n)
+// tree makes values of what YAML has, and of its tags the functions that they are short for.
+func (p *parser) tree(n *yamlvalue.Node) *Value {
+	v := &Value{At: p.place(n.Line), Data: n.Data, Text: n.Text}
+	if n.List != nil {
+		v.List = make([]*Value, len(n.List))
+		for i, e := range n.List {
+			v.List[i] = p.tree(e)
 		}
 	}
-	if !short {
+	if n.Fields != nil {
+		v.Fields = make([]Field, len(n.Fields))
+		for i, f := range n.Fields {
+			v.Fields[i] = Field{f.Key, p.place(f.Line), p.tree(f.Value)}
+		}
+	}
+	if n.Tag == "" {
 		return v
 	}
-	name := tag[1:]
+	name := n.Tag[1:]
 	if !slices.Contains(shortTags, name) {
-		p.fail(n.Line, suggest(name, shortTags), "function %s is not known", tag)
+		p.fail(n.Line, suggest(name, shortTags), "function %s is not known", n.Tag)
 		return v
 	}
 	if name != "Ref" && name != "Condition" {
 		name = "Fn::" + name
 	}
 	return &Value{At: v.At, Fields: []Field{{name, v.At, v}}}
-}
-
-func (p *parser) mapping(v *Value, n *yaml.Node, depth int) {
-	v.Fields = []Field{}
-	var under *Value // what << brings; the map's own keys win
-	lines := map[string]int{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if p.nodes > maxNodes {
-			return
-		}
-		k, c := n.Content[i], n.Content[i+1]
-		if k.Kind == yaml.AliasNode {
-			k = k.Alias
-		}
-		if k.Kind != yaml.ScalarNode {
-			p.fail(k.Line, "", "a key is not text")
-			continue
-		}
-		val := p.node(c, depth+1)
-		if k.ShortTag() == "!!merge" {
-			from := []*Value{val}
-			if val.IsList() {
-				from = val.List
-			}
-			for j := len(from) - 1; j >= 0; j-- {
-				if !from[j].IsMap() {
-					p.fail(k.Line, "", "<< wants a map, not %s", from[j].Kind())
-				} else if under == nil {
-					under = from[j]
-				} else {
-					under = overlay(under, from[j])
-				}
-			}
-			continue
-		}
-		if first, twice := lines[k.Value]; twice {
-			p.fail(k.Line, "", "key %q stands twice, first in line %d", k.Value, first)
-			continue
-		}
-		lines[k.Value] = k.Line
-		v.Fields = append(v.Fields, Field{k.Value, p.place(k.Line), val})
-	}
-	if under != nil {
-		v.Fields = overlay(under, v).Fields
-	}
-}
-
-// overlay joins two maps, the keys of over winning. It does not look deeper.
-func overlay(v, over *Value) *Value {
-	out := &Value{At: over.At, Fields: slices.Clone(over.Fields)}
-	have := make(map[string]bool, len(over.Fields))
-	for _, f := range over.Fields {
-		have[f.Key] = true
-	}
-	for _, f := range v.Fields {
-		if !have[f.Key] {
-			out.Fields = append(out.Fields, f)
-		}
-	}
-	return out
 }
 
 // json reads a template in JSON, which begins after skip bytes.
@@ -300,23 +220,4 @@ func (j *jsonReader) object(v *Value, depth int) error {
 		v.Fields = append(v.Fields, Field{key, j.p.place(at), val})
 	}
 	return nil
-}
-
-// readLimited is the content of a file of at most maxFile bytes.
-func readLimited(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file", filepath.Base(path))
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(b) > maxFile {
-		err = fmt.Errorf("%s has more than %d bytes", filepath.Base(path), maxFile)
-	}
-	return b, err
 }

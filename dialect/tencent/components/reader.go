@@ -24,6 +24,7 @@ import (
 	"github.com/sluicehq/sluice/deploy"
 	"github.com/sluicehq/sluice/dialect/tencent/apispec"
 	"github.com/sluicehq/sluice/dialect/tencent/scf"
+	"github.com/sluicehq/sluice/internal/yamlvalue"
 )
 
 // Dialect is what App.Dialect says.
@@ -41,7 +42,7 @@ var _ deploy.Reader = (*Reader)(nil)
 // have files of those names too.
 func (*Reader) Recognize(dir string) string {
 	for _, name := range []string{"serverless.yml", "serverless.yaml", "template.yaml", "template.yml"} {
-		text, err := readLimited(filepath.Join(dir, name))
+		text, err := yamlvalue.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			continue
 		}
@@ -113,7 +114,7 @@ func below(dir string) []string {
 				if err != nil || strings.HasPrefix(rel, ".") || strings.Contains(rel, "node_modules") {
 					continue
 				}
-				if text, err := readLimited(f); err == nil && strings.Contains(string(text), "component:") {
+				if text, err := yamlvalue.ReadFile(f); err == nil && strings.Contains(string(text), "component:") {
 					out = append(out, rel)
 				}
 			}
@@ -189,7 +190,7 @@ func (rd *Reader) Read(ctx context.Context, in deploy.Input) (*sluice.App, error
 
 // load reads a file of the app's folder; nil when it cannot, which is noted.
 func (r *reading) load(file string) *value {
-	text, err := readLimited(filepath.Join(r.in.Dir, file))
+	text, err := yamlvalue.ReadFile(filepath.Join(r.in.Dir, file))
 	if err != nil {
 		r.fail(sluice.Place{File: file}, "", "cannot read the template: %v", err)
 		return nil

@@ -3,14 +3,7 @@ package components
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"regexp"
 	"strconv"
-	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/internal/yamlvalue"
@@ -18,9 +11,9 @@ import (
 
 // Limits of a template, far above any real one. Aliases count each time that they are used.
 const (
-	maxFile  = 1 << 20 // bytes
+	maxFile  = yamlvalue.MaxFile
 	maxNodes = 100_000
-	maxDepth = 64
+	maxDepth = yamlvalue.MaxDepth
 )
 
 // value is one node of a template.
@@ -99,118 +92,34 @@ func of(at sluice.Place, x any) *value {
 // pairs is a map: name, value, name, value …
 type pairs []any
 
-// readLimited is the content of a file of at most maxFile bytes.
-func readLimited(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file", path)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(b) > maxFile {
-		err = fmt.Errorf("%s has more than %d bytes", filepath.Base(path), maxFile)
-	}
-	return b, err
-}
-
-var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)`)
-
 // parse turns text into a tree. Its errors have places.
 func parse(file string, text []byte) (*value, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
-		e := &sluice.Error{Code: sluice.Invalid, At: sluice.Place{File: file}, Msg: "not valid YAML: " + strings.TrimPrefix(err.Error(), "yaml: "), Err: err,
-			Hint: "the mistake is there or below: look at the indentation and at quotes"}
-		if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-			e.At.Line, _ = strconv.Atoi(m[1])
-			e.Msg = "not valid YAML: " + m[2]
-		}
-		return nil, e
+	n, wrong := yamlvalue.Parse(text, maxNodes)
+	var errs []error
+	for _, w := range wrong {
+		errs = append(errs, &sluice.Error{Code: sluice.Invalid, At: sluice.Place{File: file, Line: w.Line}, Msg: w.Text, Hint: w.Hint})
 	}
-	if len(doc.Content) == 0 {
-		return &value{at: sluice.Place{File: file}}, nil
+	if n == nil {
+		return nil, errors.Join(errs...)
 	}
-	p := &parser{file: file}
-	v := p.node(doc.Content[0], 0)
-	return v, errors.Join(p.errs...)
+	return tree(file, n), errors.Join(errs...)
 }
 
-type parser struct {
-	file  string
-	nodes int
-	errs  []error
-}
-
-func (p *parser) fail(line int, format string, args ...any) {
-	if len(p.errs) < 20 {
-		p.errs = append(p.errs, &sluice.Error{Code: sluice.Invalid, At: sluice.Place{File: p.file, Line: line}, Msg: fmt.Sprintf(format, args...)})
-	}
-}
-
-func (p *parser) node(n *yaml.Node, depth int) *value {
-	v := &value{at: sluice.Place{File: p.file, Line: n.Line}}
-	if p.nodes++; p.nodes > maxNodes || depth > maxDepth {
-		if p.nodes != maxNodes+2 { // once
-			p.nodes = maxNodes + 1
-			p.fail(n.Line, "template expands to more than %d nodes or %d levels", maxNodes, maxDepth)
+func tree(file string, n *yamlvalue.Node) *value {
+	v := &value{at: sluice.Place{File: file, Line: n.Line}, data: n.Data, text: n.Text}
+	if n.List != nil {
+		v.list = make([]*value, len(n.List))
+		for i, e := range n.List {
+			v.list[i] = tree(file, e)
 		}
-		return v
 	}
-	switch n.Kind {
-	case yaml.AliasNode:
-		return p.node(n.Alias, depth+1)
-	case yaml.SequenceNode:
-		v.list = []*value{}
-		for _, c := range n.Content {
-			if p.nodes > maxNodes {
-				break
-			}
-			v.list = append(v.list, p.node(c, depth+1))
+	if n.Fields != nil {
+		v.fields = make([]field, len(n.Fields))
+		for i, f := range n.Fields {
+			v.fields[i] = field{f.Key, sluice.Place{File: file, Line: f.Line}, tree(file, f.Value)}
 		}
-	case yaml.MappingNode:
-		p.mapping(v, n, depth)
-	case yaml.ScalarNode:
-		v.text, v.data = n.Value, yamlvalue.Typed(n)
 	}
 	return v
-}
-
-func (p *parser) mapping(v *value, n *yaml.Node, depth int) {
-	v.fields = []field{}
-	var under []*value // what << brings; the map's own keys win, then the first
-	for i := 0; i+1 < len(n.Content) && p.nodes <= maxNodes; i += 2 {
-		k := n.Content[i]
-		if k.Kind == yaml.AliasNode {
-			k = k.Alias
-		}
-		if k.Kind != yaml.ScalarNode {
-			p.fail(k.Line, "a key is not text")
-			continue
-		}
-		val := p.node(n.Content[i+1], depth+1)
-		switch {
-		case k.ShortTag() == "!!merge" && val.isList():
-			under = append(under, val.list...)
-		case k.ShortTag() == "!!merge":
-			under = append(under, val)
-		case v.get(k.Value) != nil:
-			p.fail(k.Line, "key %q stands twice", k.Value)
-		default:
-			v.fields = append(v.fields, field{k.Value, sluice.Place{File: p.file, Line: k.Line}, val})
-		}
-	}
-	for _, u := range under {
-		for _, f := range u.fields {
-			if v.get(f.key) == nil {
-				v.fields = append(v.fields, f)
-			}
-		}
-	}
 }
 
 // orNull is v, or an empty value.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/tencent/scf"
+	"github.com/sluicehq/sluice/internal/yamlvalue"
 )
 
 // view looks at a value of an instance; what it meets of variables it resolves.
@@ -308,7 +309,7 @@ func (r *reading) dotenv(dir string) map[string]string {
 		return m
 	}
 	m := map[string]string{}
-	text, err := readLimited(filepath.Join(dir, ".env"))
+	text, err := yamlvalue.ReadFile(filepath.Join(dir, ".env"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		r.fail(sluice.Place{File: ".env"}, "", "cannot be read: %v", err)
 	}
