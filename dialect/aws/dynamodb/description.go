@@ -114,6 +114,7 @@ type described struct {
 type indexed struct {
 	*table.Index
 	indexDescription
+	hashes  int               // of its own columns, the first that are its partition key
 	columns []table.KeyColumn // of the keys of its rows: its own, then those of the table
 }
 
@@ -130,6 +131,7 @@ func describe(spec *table.Spec) (*described, error) {
 		if err := json.Unmarshal(x.Extra, &x.indexDescription); err != nil {
 			return nil, fmt.Errorf("read description of index %s: %w", x.Name, err)
 		}
+		x.hashes = hashes(x.KeySchema)
 		d.indexes = append(d.indexes, x)
 	}
 	for i := range d.indexes {

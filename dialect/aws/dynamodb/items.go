@@ -171,7 +171,7 @@ func (d *described) checkIndexKeys(before, item attr.Item) error {
 					emptyKey + longType(c.Type) + " value. IndexName: " + x.Name + ", IndexKey: " + c.Name)
 			}
 			key := table.Key{v}
-			if j > 0 {
+			if j >= x.hashes {
 				key = table.Key{{Type: table.Null}, v}
 			}
 			if err := checkKeySize(key); err != nil {

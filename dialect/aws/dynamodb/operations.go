@@ -124,7 +124,9 @@ var (
 	throughput = structure("ProvisionedThroughput", must("WriteCapacityUnits", long(1)), must("ReadCapacityUnits", long(1)))
 	onDemand   = structure("OnDemandThroughput", may("MaxReadRequestUnits", long(-1)), may("MaxWriteRequestUnits", long(-1)))
 	warm       = structure("WarmThroughput", may("ReadUnitsPerSecond", long(1)), may("WriteUnitsPerSecond", long(1)))
-	keySchema  = list(structure("KeySchemaElement", must("AttributeName", attrName), must("KeyType", oneOf("HASH", "RANGE"))), 1, 2)
+	keyPart    = structure("KeySchemaElement", must("AttributeName", attrName), must("KeyType", oneOf("HASH", "RANGE")))
+	keySchema  = list(keyPart, 1, 2)
+	longSchema = list(keyPart, 1, 0) // of a global index, whose check says how many are too many
 	projected  = structure("Projection", may("ProjectionType", oneOf("ALL", "INCLUDE", "KEYS_ONLY")), may("NonKeyAttributes", list(attrName, 1, 20)))
 	attributes = list(structure("AttributeDefinition", must("AttributeName", attrName), must("AttributeType", oneOf("B", "N", "S"))), 0, 0)
 	stream     = structure("StreamSpecification", must("StreamEnabled", boolean),
@@ -179,7 +181,7 @@ var (
 			may("Delete", structure("Delete", itemKey, tableName, condition, names, values, onFailure)),
 			may("Update", structure("Update", itemKey, must("UpdateExpression", anyText), tableName, condition, names, values, onFailure))), 1, 100)))
 
-	globalIndex = structure("GlobalSecondaryIndex", must("IndexName", name), must("KeySchema", keySchema), must("Projection", projected),
+	globalIndex = structure("GlobalSecondaryIndex", must("IndexName", name), must("KeySchema", longSchema), must("Projection", projected),
 		may("ProvisionedThroughput", throughput), may("OnDemandThroughput", onDemand), may("WarmThroughput", warm))
 
 	createTableParams = structure("CreateTableInput", billing, must("AttributeDefinitions", attributes), tableName,

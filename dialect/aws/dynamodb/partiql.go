@@ -163,37 +163,32 @@ func (s *prepared) placeholder(name string) string {
 
 // read is a SELECT as a Query, when its conditions have a partition key, or as a Scan.
 func (s *prepared) read() (op string, w *writer, err error) {
-	hash, sort := s.d.hash.Name, ""
-	if s.d.sort != nil {
-		sort = s.d.sort.Name
-	}
+	cols, hashes := s.d.spec.Key, 1
 	if s.index != "" {
 		x := s.d.index(s.index)
 		if x == nil {
 			return "", nil, invalid("The table does not have the specified index: " + s.index)
 		}
-		if hash, sort = x.Key[0].Name, ""; len(x.Key) > 1 {
-			sort = x.Key[1].Name
-		}
+		cols, hashes = x.Key, x.hashes
 	}
-	var keys [2]*clause
-	var rest []*clause
-	for _, c := range s.where.terms() {
-		switch {
-		case c.name == hash && c.test == "=" && keys[0] == nil:
-			keys[0] = c
-		case c.name == sort && sort != "" && c.test != "" && c.test != "<>" && keys[1] == nil:
-			keys[1] = c
-		default:
-			rest = append(rest, c)
+	rest := s.where.terms()
+	var keys []string
+	for _, c := range cols {
+		i := slices.IndexFunc(rest, func(t *clause) bool {
+			return t.name == c.Name && t.test != "" && t.test != "<>" && (t.test == "=" || len(keys) >= hashes)
+		})
+		if i < 0 {
+			break
+		}
+		test := rest[i].test
+		keys, rest = append(keys, rest[i].text), slices.Delete(rest, i, i+1)
+		if test != "=" {
+			break
 		}
 	}
 	expressions := map[string]string{"ProjectionExpression": s.projection}
-	if op = "Query"; keys[0] != nil {
-		expressions["KeyConditionExpression"] = keys[0].text
-		if keys[1] != nil {
-			expressions["KeyConditionExpression"] += " AND " + keys[1].text
-		}
+	if op = "Query"; len(keys) >= hashes {
+		expressions["KeyConditionExpression"] = strings.Join(keys, " AND ")
 		expressions["FilterExpression"] = conditionOf(rest)
 	} else if op = "Scan"; s.where != nil {
 		expressions["FilterExpression"] = s.where.render()

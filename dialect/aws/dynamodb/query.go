@@ -35,7 +35,7 @@ func (h *Handler) query(ctx context.Context, req *node) ([]byte, error) {
 			return nil, err
 		}
 	}
-	hash, sort, err := r.keyTests(p.keys)
+	want, err := r.keyTests(p.keys)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (h *Handler) query(ctx context.Context, req *node) ([]byte, error) {
 		if startKey, err = r.startKey(start); err != nil {
 			return nil, err
 		}
-		if err := r.checkStartRange(start, hash, sort); err != nil {
+		if err := r.checkStartRange(start, want); err != nil {
 			return nil, err
 		}
 	}
@@ -57,8 +57,8 @@ func (h *Handler) query(ctx context.Context, req *node) ([]byte, error) {
 	if err := r.d.checkScalars(p.filter.Paths(), p.projection); err != nil {
 		return nil, err
 	}
-	r.one = r.x == nil && sort != nil && sort.Op == "EQ"
-	low, high := cuts(hash.Values[0], sort)
+	r.one = r.x == nil && want.sort != nil && want.sort.Op == "EQ"
+	low, high := want.cuts()
 	rg := table.Range{From: low, To: high, Reverse: !req.bool("ScanIndexForward", true)}
 	if rg.Reverse {
 		rg.From, rg.To = high, low
@@ -119,8 +119,8 @@ func readQuery(req *node) (*params, error) {
 	} else if !req.has("KeyConditions") {
 		return nil, invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
 	}
-	if len(p.keys) < 1 || len(p.keys) > 2 {
-		return nil, invalid("Conditions can be of length 1 or 2 only")
+	if len(p.keys) < 1 || len(p.keys) > 2 && !req.has("IndexName") {
+		return nil, invalid(oneOrTwo)
 	}
 	return p, nil
 }
@@ -169,9 +169,17 @@ func checkStart(req *node) error {
 
 const badStart = "The provided starting key is invalid"
 
-// keyTests are the tests of the partition key and of the sort key; that of the latter is nil when there
-// is none.
-func (r *read) keyTests(tests []expr.KeyTest) (hash, sort *expr.KeyTest, err error) {
+const oneOrTwo = "Conditions can be of length 1 or 2 only"
+
+// keyRange is what a query's key conditions leave: the keys that begin with some values, and whose next
+// attribute passes a test, if there is one.
+type keyRange struct {
+	equal []table.Value
+	sort  *expr.KeyTest
+}
+
+// keyTests is what the tests of key attributes come to.
+func (r *read) keyTests(tests []expr.KeyTest) (want keyRange, err error) {
 	cols := r.cols
 	of := func(name string) *expr.KeyTest {
 		if i := slices.IndexFunc(tests, func(t expr.KeyTest) bool { return t.Name == name }); i >= 0 {
@@ -179,46 +187,101 @@ func (r *read) keyTests(tests []expr.KeyTest) (hash, sort *expr.KeyTest, err err
 		}
 		return nil
 	}
-	hash = of(cols[0].Name)
+	if r.hash > 1 || len(cols) > 2 {
+		return r.longKeyTests(tests, of)
+	}
+	hash, sort := of(cols[0].Name), (*expr.KeyTest)(nil)
 	if len(cols) > 1 {
 		sort = of(cols[1].Name)
 	}
 	switch {
+	case len(tests) > 2:
+		return want, invalid(oneOrTwo)
 	case len(tests) > len(cols):
-		return nil, nil, invalid("Query key condition not supported")
+		return want, invalid("Query key condition not supported")
 	case hash == nil:
-		return nil, nil, invalid("Query condition missed key schema element: " + cols[0].Name)
+		return want, invalid("Query condition missed key schema element: " + cols[0].Name)
 	case len(tests) > 1 && sort == nil:
-		return nil, nil, invalid("Query condition missed key schema element: " + cols[1].Name)
+		return want, invalid("Query condition missed key schema element: " + cols[1].Name)
 	}
 	for i, t := range []*expr.KeyTest{hash, sort} {
-		if t == nil {
-			continue
-		}
-		switch t.Op {
-		case "NULL", "NOT_NULL", "NE", "CONTAINS", "NOT_CONTAINS", "IN":
-			return nil, nil, invalid("Attempted conditional constraint is not an indexable operation")
-		}
-		for _, v := range t.Values {
-			if v.Type != cols[i].Type {
-				return nil, nil, badValue("Condition parameter type does not match schema type")
+		if t != nil {
+			if err := checkKeyTest(t, cols[i]); err != nil {
+				return want, err
 			}
 		}
 	}
 	if hash.Op != "EQ" {
-		return nil, nil, invalid("Query key condition not supported")
+		return want, invalid("Query key condition not supported")
 	}
 	for _, t := range []*expr.KeyTest{hash, sort} {
-		if t == nil || t.Op == "BEGINS_WITH" {
-			continue
-		}
-		for _, v := range t.Values {
-			if err := attr.EmptyKey(t.Name, v); err != nil {
-				return nil, nil, err
-			}
+		if err := checkNotEmpty(t); err != nil {
+			return want, err
 		}
 	}
-	return hash, sort, nil
+	return keyRange{hash.Values[:1], sort}, nil
+}
+
+// longKeyTests is keyTests for an index whose partition or sort key has several attributes: those of the sort
+// key may be tested from the first one on, all but the last for equality.
+func (r *read) longKeyTests(tests []expr.KeyTest, of func(name string) *expr.KeyTest) (want keyRange, err error) {
+	used := 0
+	for i, c := range r.cols {
+		t := of(c.Name)
+		if t == nil {
+			if i < r.hash {
+				return want, invalid("Query key condition not supported: every HASH key attribute must have an equality condition; missing: " + c.Name)
+			}
+			break
+		}
+		used++
+		if err := checkKeyTest(t, c); err != nil {
+			return want, err
+		}
+		if err := checkNotEmpty(t); err != nil {
+			return want, err
+		}
+		if t.Op == "EQ" {
+			want.equal = append(want.equal, t.Values[0])
+			continue
+		}
+		if i < r.hash {
+			return want, invalid("Query key condition not supported: every HASH key attribute must have an equality condition: " + c.Name)
+		}
+		want.sort = t
+		break
+	}
+	if used < len(tests) {
+		return want, invalid("Query key condition not supported: RANGE key attributes must be given in their order, and all but the last one with an equality condition")
+	}
+	return want, nil
+}
+
+// checkKeyTest checks the operator and the types of a test of one key attribute.
+func checkKeyTest(t *expr.KeyTest, c table.KeyColumn) error {
+	switch t.Op {
+	case "NULL", "NOT_NULL", "NE", "CONTAINS", "NOT_CONTAINS", "IN":
+		return invalid("Attempted conditional constraint is not an indexable operation")
+	}
+	for _, v := range t.Values {
+		if v.Type != c.Type {
+			return badValue("Condition parameter type does not match schema type")
+		}
+	}
+	return nil
+}
+
+// checkNotEmpty refuses values that no key has. Everything begins with nothing.
+func checkNotEmpty(t *expr.KeyTest) error {
+	if t == nil || t.Op == "BEGINS_WITH" {
+		return nil
+	}
+	for _, v := range t.Values {
+		if err := attr.EmptyKey(t.Name, v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var (
@@ -226,14 +289,16 @@ var (
 	most  = table.Value{Type: table.Max}
 )
 
-// cuts are where the keys begin and end that have one first column and pass a test of the second.
-func cuts(hash table.Value, sort *expr.KeyTest) (low, high table.Key) {
-	low, high = table.Key{hash, least}, table.Key{hash, most}
+// cuts are where the keys begin and end.
+func (r keyRange) cuts() (low, high table.Key) {
+	key := func(more ...table.Value) table.Key { return slices.Concat(r.equal, more) }
+	low, high = key(least), key(most)
+	sort := r.sort
 	if sort == nil {
 		return low, high
 	}
 	v := sort.Values[0]
-	from, below := table.Key{hash, v, least}, table.Key{hash, v, most}
+	from, below := key(v, least), key(v, most)
 	switch sort.Op {
 	case "EQ":
 		return from, below
@@ -246,7 +311,7 @@ func cuts(hash table.Value, sort *expr.KeyTest) (low, high table.Key) {
 	case "GE":
 		return from, high
 	case "BETWEEN":
-		return from, table.Key{hash, sort.Values[1], most}
+		return from, key(sort.Values[1], most)
 	}
 	// BEGINS_WITH
 	end := v
@@ -256,7 +321,7 @@ func cuts(hash table.Value, sort *expr.KeyTest) (low, high table.Key) {
 		end.Bytes = kv.PrefixEnd(v.Bytes)
 	}
 	if end.Str != "" || len(end.Bytes) > 0 {
-		high = table.Key{hash, end, least}
+		high = key(end, least)
 	}
 	return from, high
 }

@@ -21,6 +21,7 @@ type read struct {
 	d    *described
 	x    *indexed          // nil for the table itself
 	cols []table.KeyColumn // the key of what is read: those of the table, or the index's own
+	hash int               // how many of cols are the partition key
 	all  []table.KeyColumn // cols and, for an index, the table's key
 	one  bool              // at most one item is read, and then nothing can follow
 }
@@ -31,12 +32,12 @@ func (h *Handler) openRead(ctx context.Context, req *node, p *params) (*read, er
 	if err != nil {
 		return nil, err
 	}
-	r := &read{req: req, p: p, d: d, cols: d.spec.Key, all: d.spec.Key}
+	r := &read{req: req, p: p, d: d, cols: d.spec.Key, hash: 1, all: d.spec.Key}
 	if name := req.text("IndexName"); name != "" {
 		if r.x = d.index(name); r.x == nil {
 			return nil, invalid("The table does not have the specified index: " + name)
 		}
-		if r.cols, r.all = r.x.Key, r.x.columns; !r.x.Local && req.bool("ConsistentRead", false) {
+		if r.cols, r.hash, r.all = r.x.Key, r.x.hashes, r.x.columns; !r.x.Local && req.bool("ConsistentRead", false) {
 			return nil, invalid("Consistent reads are not supported on global secondary indexes")
 		}
 		if r.x.Building {
@@ -57,12 +58,14 @@ func (r *read) startItem() (attr.Item, bool) {
 
 // checkStartHash checks a starting key as far as a query does before its conditions.
 func (r *read) checkStartHash(start attr.Item) error {
-	v, ok := start[r.cols[0].Name]
-	switch {
-	case len(start) != len(r.all) || !ok:
-		return invalid(badStart)
-	case v.Type != r.cols[0].Type:
-		return invalid(notSchema)
+	for _, c := range r.cols[:r.hash] {
+		v, ok := start[c.Name]
+		switch {
+		case len(start) != len(r.all) || !ok:
+			return invalid(badStart)
+		case v.Type != c.Type:
+			return invalid(notSchema)
+		}
 	}
 	return nil
 }
@@ -91,11 +94,16 @@ func (r *read) startKey(start attr.Item) (table.Key, error) {
 }
 
 // checkStartRange refuses a starting key that is not among what a query looks for.
-func (r *read) checkStartRange(start attr.Item, hash, sort *expr.KeyTest) error {
-	same := attr.Equal(start[hash.Name], hash.Values[0])
+func (r *read) checkStartRange(start attr.Item, want keyRange) error {
+	same := true
+	for i, v := range want.equal {
+		same = same && attr.Equal(start[r.cols[i].Name], v)
+	}
+	sort := want.sort
 	switch {
 	case r.x == nil && len(r.cols) == 1:
-		return invalid("The provided exclusive start key is invalid: ExclusiveStartKey: {" + hash.Name + "=AttributeValue: " + expr.Show(start[hash.Name]) + "}")
+		c := r.cols[0].Name
+		return invalid("The provided exclusive start key is invalid: ExclusiveStartKey: {" + c + "=AttributeValue: " + expr.Show(start[c]) + "}")
 	case sort != nil && !passes(start[sort.Name], sort):
 		return invalid("The provided starting key does not match the range key predicate")
 	case sort != nil && (!same || r.x == nil && sort.Op == "EQ"):

@@ -13,6 +13,7 @@ import (
 const (
 	maxGlobal     = 20
 	maxLocal      = 5
+	maxParts      = 4 // attributes of a global index's partition key, and of its sort key
 	maxThroughput = 1_000_000_000_000
 )
 
@@ -96,8 +97,41 @@ func outOfBounds(n int64, what string) error {
 	return invalid("Given value " + strconv.FormatInt(n, 10) + " for " + what + " is out of bounds")
 }
 
-// checkKeys checks the key of a table or an index.
-func checkKeys(keys []keyElement, defs []attributeDefinition) error {
+// hashes is how many attributes the partition key has.
+func hashes(keys []keyElement) int {
+	n := 0
+	for n < len(keys) && keys[n].KeyType == "HASH" {
+		n++
+	}
+	return n
+}
+
+const sameName = "Both the Hash Key and the Range Key element in the KeySchema have the same name"
+
+// checkLongKeys checks the key of a global index that has several attributes for its partition or its sort key.
+func checkLongKeys(keys []keyElement) error {
+	for i, k := range keys {
+		if slices.ContainsFunc(keys[:i], func(o keyElement) bool { return o.AttributeName == k.AttributeName }) {
+			return invalid(sameName)
+		}
+	}
+	n := hashes(keys)
+	switch {
+	case n == 0:
+		return invalid("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
+	case slices.ContainsFunc(keys[n:], func(k keyElement) bool { return k.KeyType == "HASH" }):
+		return invalid("Invalid KeySchema: All HASH key types must precede all RANGE key types")
+	case n > maxParts:
+		return invalid("Invalid KeySchema: An index can have at most 4 HASH key attributes")
+	case len(keys)-n > maxParts:
+		return invalid("Invalid KeySchema: An index can have at most 4 RANGE key attributes")
+	}
+	return nil
+}
+
+// checkKeys checks the key of a table or an index. long allows several attributes of a kind, as global indexes
+// do.
+func checkKeys(keys []keyElement, defs []attributeDefinition, long bool) error {
 	defined := func(k keyElement) bool {
 		return slices.ContainsFunc(defs, func(d attributeDefinition) bool { return d.AttributeName == k.AttributeName })
 	}
@@ -105,11 +139,14 @@ func checkKeys(keys []keyElement, defs []attributeDefinition) error {
 		return badValue("Some index key attributes are not defined in AttributeDefinitions. Keys: [" + keyNames(keys) +
 			"], AttributeDefinitions: [" + definedNames(defs) + "]")
 	}
+	if long && (len(keys) > 2 || hashes(keys) == 2) {
+		return checkLongKeys(keys)
+	}
 	switch {
 	case keys[0].KeyType != "HASH":
 		return invalid("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
 	case len(keys) > 1 && keys[0].AttributeName == keys[1].AttributeName:
-		return invalid("Both the Hash Key and the Range Key element in the KeySchema have the same name")
+		return invalid(sameName)
 	case len(keys) > 1 && keys[1].KeyType != "RANGE":
 		return invalid("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
 	}
@@ -137,7 +174,8 @@ func checkIndex(x indexSpec, keys []keyElement, defs []attributeDefinition) erro
 	if x.local && len(keys) < 2 {
 		return badValue("Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex")
 	}
-	if err := checkKeys(x.keys, defs); err != nil {
+	// AWS told two HASH keys before it told a missing projection, when it did not know several of them.
+	if err := checkKeys(x.keys, defs, !x.local && x.projection.ProjectionType != ""); err != nil {
 		return err
 	}
 	if x.local {
@@ -214,7 +252,7 @@ func roomIndex(x indexSpec, defs []attributeDefinition) table.Index {
 	}
 	var sizes []int
 	for i := range x.keys {
-		if sizes = append(sizes, maxHash); i > 0 {
+		if sizes = append(sizes, maxHash); i >= hashes(x.keys) {
 			sizes[i] = maxRange
 		}
 	}

@@ -96,7 +96,7 @@ func (h *Handler) newSpec(req *node) (table.Spec, error) {
 	if len(desc.KeySchema) > len(desc.Attributes) {
 		return none, invalid("Invalid KeySchema: Some index key attribute have no definition")
 	}
-	if err := checkKeys(desc.KeySchema, desc.Attributes); err != nil {
+	if err := checkKeys(desc.KeySchema, desc.Attributes, false); err != nil {
 		return none, err
 	}
 	indexes, err := newIndexes(req, &desc)
