@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -316,7 +317,7 @@ func s3Settings(t *testing.T, c *s3.Client) {
 		"NoSuchTagSet":                                   second(c.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: box})),
 		"NoSuchLifecycleConfiguration":                   second(c.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: box})),
 		"NoSuchWebsiteConfiguration":                     second(c.GetBucketWebsite(ctx, &s3.GetBucketWebsiteInput{Bucket: box})),
-		"NotImplemented":                                 second(c.GetObjectAttributes(ctx, &s3.GetObjectAttributesInput{Bucket: box, Key: box, ObjectAttributes: []types.ObjectAttributes{"ETag"}})),
+		"NotImplemented":                                 second(c.GetObjectTorrent(ctx, &s3.GetObjectTorrentInput{Bucket: box, Key: box})),
 		"ServerSideEncryptionConfigurationNotFoundError": second(c.GetBucketEncryption(ctx, &s3.GetBucketEncryptionInput{Bucket: box})),
 	} {
 		if s3Code(err) != want {
@@ -567,6 +568,16 @@ func TestS3CommandLine(t *testing.T) {
 			}
 			if diff := cmp.Diff([]string{"moved", "up/index.html", "up/sub/a b+ü.txt"}, keys); diff != "" {
 				t.Errorf("keys (-want +got):\n%s", diff)
+			}
+			for want, pair := range map[string][]string{
+				"SignatureDoesNotMatch": {"AWS_SECRET_ACCESS_KEY=wrong"},
+				"InvalidAccessKeyId":    {"AWS_ACCESS_KEY_ID=AKIANOBODY", "AWS_SECRET_ACCESS_KEY=wrong"},
+			} {
+				cmd := exec.CommandContext(t.Context(), tool, "s3", "ls", "s3://cli-box")
+				cmd.Env = append(slices.Clone(vars), pair...)
+				if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), want) {
+					t.Errorf("%v lists the bucket: %s, %v; want %s", pair, out, err, want)
+				}
 			}
 			run("s3", "website", "s3://cli-box", "--index-document", "index.html")
 			run("s3", "rb", "s3://cli-box", "--force")

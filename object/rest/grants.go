@@ -51,7 +51,7 @@ func (c *Call) GetGrants() error {
 		}
 	}
 	who := OwnerOf(c.B)
-	out := grantsXML{Owner: who}
+	out := grantsXML{Owner: who, Grants: []grantXML{{granteeXML{XSI: instance, Type: "CanonicalUser", ID: who.ID, DisplayName: who.DisplayName}, "FULL_CONTROL"}}}
 	add := func(group, permission string) {
 		out.Grants = append(out.Grants, grantXML{granteeXML{XSI: instance, Type: "Group", URI: c.Groups + group}, permission})
 	}
@@ -64,7 +64,6 @@ func (c *Call) GetGrants() error {
 		add(everybody, "READ")
 		add(everybody, "WRITE")
 	}
-	out.Grants = append(out.Grants, grantXML{granteeXML{XSI: instance, Type: "CanonicalUser", ID: who.ID, DisplayName: who.DisplayName}, "FULL_CONTROL"})
 	return c.Answer(out)
 }
 

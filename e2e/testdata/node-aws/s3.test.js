@@ -47,6 +47,13 @@ test('a big stream goes up in parts', async () => {
   assert.deepEqual(Buffer.from(await got.Body.transformToByteArray()), data)
 })
 
+test('wrong keys are refused', async () => {
+  const as = (accessKeyId, secretAccessKey) => new S3Client({ credentials: { accessKeyId, secretAccessKey } })
+  const read = client => client.send(new ListObjectsV2Command({ Bucket }))
+  await assert.rejects(read(as(process.env.AWS_ACCESS_KEY_ID, 'wrong')), e => e.name === 'SignatureDoesNotMatch' && e.$metadata.httpStatusCode === 403)
+  await assert.rejects(read(as('AKIANOBODY', 'wrong')), e => e.name === 'InvalidAccessKeyId' && e.$metadata.httpStatusCode === 403)
+})
+
 test('listings have pages', async () => {
   for (const Key of ['p/1', 'p/2', 'p/3/x']) await s3.send(new PutObjectCommand({ Bucket, Key, Body: Key }))
   const names = []

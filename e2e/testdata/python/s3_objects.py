@@ -85,6 +85,45 @@ class S3(unittest.TestCase):
         self.assertNotIn('Status', self.s3.get_bucket_versioning(Bucket='python'))
         self.assertIn('python', [b['Name'] for b in self.s3.list_buckets()['Buckets']])
 
+    def test_versions(self):
+        box = {'Bucket': 'python-versions'}
+        self.s3.create_bucket(ObjectLockEnabledForBucket=True, **box)
+        self.assertEqual('Enabled', self.s3.get_bucket_versioning(**box)['Status'])
+        one, two = (self.s3.put_object(Key='k', Body=text, **box)['VersionId'] for text in (b'one', b'two'))
+        self.assertEqual(b'one', self.s3.get_object(Key='k', VersionId=one, **box)['Body'].read())
+        mark = self.s3.delete_object(Key='k', **box)
+        self.assertTrue(mark['DeleteMarker'])
+        self.refused('NoSuchKey', self.s3.get_object, Key='k', **box)
+        listed = self.s3.list_object_versions(**box)
+        self.assertEqual(([two, one], [mark['VersionId']]), ([v['VersionId'] for v in listed['Versions']], [m['VersionId'] for m in listed['DeleteMarkers']]))
+        self.s3.put_object_legal_hold(Key='k', VersionId=one, LegalHold={'Status': 'ON'}, **box)
+        every = {'Objects': [{'Key': 'k', 'VersionId': v} for v in (one, two, mark['VersionId'])]}
+        gone = self.s3.delete_objects(Delete=every, **box)
+        self.assertEqual((2, ['AccessDenied']), (len(gone['Deleted']), [e['Code'] for e in gone['Errors']]))
+        self.assertEqual(b'one', self.s3.get_object(Key='k', **box)['Body'].read())
+        self.s3.put_object_legal_hold(Key='k', VersionId=one, LegalHold={'Status': 'OFF'}, **box)
+        self.s3.delete_object(Key='k', VersionId=one, **box)
+        self.s3.delete_bucket(**box)
+
+    def test_a_form_uploads(self):
+        for version in ('s3', 's3v4'):
+            client = boto3.client('s3', config=Config(signature_version=version))
+            form = client.generate_presigned_post('python', 'form/${filename}', Conditions=[['content-length-range', 1, 10]])
+            answer = self.post(form, b'by form')
+            self.assertEqual((204, b'by form'), (answer.status, self.s3.get_object(Bucket='python', Key='form/a.txt')['Body'].read()))
+            with self.assertRaises(urllib.error.HTTPError) as caught:
+                self.post(form, b'more than ten')
+            self.assertIn(b'EntityTooLarge', caught.exception.read())
+            form['fields']['key'] = 'elsewhere'
+            with self.assertRaises(urllib.error.HTTPError) as caught:
+                self.post(form, b'by form')
+            self.assertIn(b'AccessDenied', caught.exception.read())
+
+    def post(self, form, data):
+        body = b''.join(b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (n.encode(), v.encode()) for n, v in form['fields'].items())
+        body += b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n' + data + b'\r\n--x--\r\n'
+        return self.open(urllib.request.Request(form['url'], body, {'Content-Type': 'multipart/form-data; boundary=x'}))
+
     def test_wrong_keys(self):
         self.refused('InvalidAccessKeyId', boto3.client('s3', aws_access_key_id='AKIANOBODY', aws_secret_access_key='x').list_buckets)
         self.refused('SignatureDoesNotMatch', boto3.client('s3', aws_access_key_id=os.environ['AWS_ACCESS_KEY_ID'], aws_secret_access_key='wrong').list_buckets)
