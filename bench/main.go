@@ -26,7 +26,7 @@ import (
 	"github.com/sluicehq/sluice/bench/tables"
 )
 
-var areas = []measure.Area{gateway.Area, functions.Area, push.Area, endtoend.Area, overload.Area, tables.Area, startup.Area}
+var areas = []measure.Area{gateway.Area, gateway.Crowd, functions.Area, push.Area, endtoend.Area, overload.Area, tables.Area, startup.Area}
 
 // servers are the bare references that are processes of their own, and sluice's rooms alone.
 var servers = map[string]func() error{
@@ -35,6 +35,7 @@ var servers = map[string]func() error{
 	"gateway/gws":        gateway.ServeGWS,
 	"gateway/sluice-tls": gateway.ServeSluiceOverTLS,
 	"gateway/gws-tls":    gateway.ServeGWSOverTLS,
+	"gateway/idlers":     gateway.ServeIdlers,
 	"push/empty":         push.ServeEmpty,
 	"endtoend/floor":     endtoend.ServeFloor,
 	"tables/null":        tables.ServeNull,

@@ -68,6 +68,12 @@ func open(ctx context.Context, w *measure.Workshop) (*measure.Bench, error) {
 	one := func(s *measure.Process) (float64, error) { return broadcast(s, crowdOf, 1) }
 	sixteen := func(s *measure.Process) (float64, error) { return broadcast(s, crowdOf, 16) }
 	shake := func(s *measure.Process) (float64, error) { return handshakes(s, idlers) }
+	echoP := func(p float64) take {
+		return func(s *measure.Process) (float64, error) { return echoLatency(s, crowdOf, 64, p) }
+	}
+	tellP := func(p float64) take {
+		return func(s *measure.Process) (float64, error) { return broadcastLatency(s, crowdOf, 16, p) }
+	}
 	const perCPU = "per CPU-s"
 	return &measure.Bench{
 		Versions: merged(measure.NpmVersions(dir, "ws"), map[string]string{"gws": measure.Module("github.com/lxzan/gws"), "node": measure.Version("node", "-v")}),
@@ -84,17 +90,14 @@ func open(ctx context.Context, w *measure.Workshop) (*measure.Bench, error) {
 			{Name: "broadcast to 1,000, 1 in flight (G4)", Unit: perCPU, Goal: 0.90, Ours: ours(one), Reference: bare(one)},
 			{Name: "broadcast to 1,000, 16 in flight (G5)", Unit: perCPU, Goal: 7, Ours: ours(sixteen), Reference: bare(sixteen)},
 			{Name: "broadcast beside ws, 16 in flight", Unit: perCPU, Ours: ours(sixteen), Reference: node(sixteen), Skip: skip, Rounds: 2},
+			{Name: "echo, 64 active of 1,000, p50", Unit: "µs", Cost: true, Ours: ours(echoP(50)), Reference: bare(echoP(50))},
+			{Name: "echo, 64 active of 1,000, p99", Unit: "µs", Cost: true, Ours: ours(echoP(99)), Reference: bare(echoP(99))},
+			{Name: "broadcast to 1,000, 16 in flight, p50", Unit: "µs", Cost: true, Ours: ours(tellP(50)), Reference: bare(tellP(50))},
+			{Name: "broadcast to 1,000, 16 in flight, p99 (G7)", Unit: "µs", Cost: true, Goal: 0.15, Ours: ours(tellP(99)), Reference: bare(tellP(99))},
 			{Name: "handshakes (G9)", Unit: perCPU, Goal: 0.6, Ours: ours(shake), Reference: bare(shake)},
 			{Name: "handshakes beside gws", Unit: perCPU, Ours: ours(shake), Reference: gws(shake), Rounds: 2},
 		},
 		Curves: []measure.Curve{
-			{Name: "memory of idle connections", Of: "connections", Unit: "kB", At: []int{1000, 3000, 9000}, Take: func(n int) (float64, error) {
-				s := ours(func(s *measure.Process) (float64, error) {
-					b, err := idleCost(s, n, false)
-					return b * float64(n) / 1000, err
-				})
-				return s.Take()
-			}},
 			{Name: "one broadcast", Of: "subscribers", Unit: "µs of CPU", At: []int{100, 1000, 9000}, Take: func(n int) (float64, error) {
 				s := ours(func(s *measure.Process) (float64, error) {
 					rate, err := broadcast(s, n, 1)

@@ -24,6 +24,19 @@ const (
 	size  = 100 // bytes of a text
 )
 
+// source has a connection come from one of eight addresses of this machine: the kernel's search for a free
+// port takes long when most of those of one address are in use.
+func source(i int) *net.Dialer {
+	const bindWithoutPort = 24 // IP_BIND_ADDRESS_NO_PORT
+	return &net.Dialer{
+		Timeout:   20 * time.Second,
+		LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i%8))},
+		Control: func(_, _ string, c syscall.RawConn) error {
+			return c.Control(func(fd uintptr) { syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, bindWithoutPort, 1) })
+		},
+	}
+}
+
 // dial opens n WebSockets, 64 at a time.
 func dial(addr string, n int) ([]net.Conn, error) {
 	out := make([]net.Conn, n)
@@ -32,7 +45,7 @@ func dial(addr string, n int) ([]net.Conn, error) {
 	for w := range 64 {
 		wg.Go(func() {
 			for i := w; i < n; i += 64 {
-				c, err := net.DialTimeout("tcp", strings.TrimPrefix(addr, overTLS), 20*time.Second)
+				c, err := source(i).Dial("tcp", strings.TrimPrefix(addr, overTLS))
 				if err != nil {
 					errs <- err
 					return
@@ -41,7 +54,7 @@ func dial(addr string, n int) ([]net.Conn, error) {
 					c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 				}
 				fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-				resp, err := http.ReadResponse(bufio.NewReaderSize(c, 512), nil)
+				resp, err := http.ReadResponse(bufio.NewReaderSize(c, 512), nil) // nothing follows it before we say something
 				if err != nil || resp.StatusCode != 101 {
 					errs <- fmt.Errorf("handshake: %v %v", resp, err)
 					return
@@ -160,12 +173,9 @@ func broadcast(s *measure.Process, n, inFlight int) (float64, error) {
 		hangUp(conns)
 		return 0, err
 	}
-	for _, c := range conns { // the bare server echoes J, ours joins and echoes
-		c.Write(text('J'))
-		if _, err := io.ReadFull(c, make([]byte, 2+size)); err != nil {
-			hangUp(conns)
-			return 0, err
-		}
+	if err := join(conns); err != nil {
+		hangUp(conns)
+		return 0, err
 	}
 	var got atomic.Int64
 	var wg sync.WaitGroup
