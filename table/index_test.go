@@ -353,3 +353,27 @@ func TestScatteredIndexHasAnOrderOfItsOwnAmongEquals(t *testing.T) {
 		t.Errorf("after a delete the index has %d rows", len(got))
 	}
 }
+
+func TestAnIndexLeavesOutValuesThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	tables := open(t, memory.New(), nil)
+	made := create(t, tables, chat())
+	for i, user := range []string{"", "ann", "isabella"} {
+		apply(t, tables, put(made, table.Key{str("a"), num(int64(i))}, cols(7, "user", str(user))...))
+	}
+	made, err := tables.Alter(t.Context(), made.Scope, made.Name, func(s *table.Spec) error {
+		s.Indexes = append(s.Indexes, table.Index{Name: "user", Key: []table.KeyColumn{{Name: "user", Type: table.String}}, Sizes: []int{5}})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := keys(all(t, tables, table.Range{Table: made, Index: "user"})); got != "1 " {
+		t.Errorf("the index has the old rows %q", got)
+	}
+	apply(t, tables, put(made, table.Key{str("a"), num(2)}, cols(7, "user", str("bella"))...))
+	apply(t, tables, put(made, table.Key{str("a"), num(1)}, cols(7, "user", str("annabella"))...))
+	if got := all(t, tables, table.Range{Table: made, Index: "user"}); len(got) != 1 || got[0].Key[0].Str != "bella" {
+		t.Errorf("after writes the index has %+v", got)
+	}
+}

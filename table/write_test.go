@@ -295,3 +295,30 @@ func TestStreamTellsEveryChangeInOrder(t *testing.T) {
 		t.Errorf("after trimming: %v, %v", recs, err)
 	}
 }
+
+func TestAPausedStreamKeepsItsRecords(t *testing.T) {
+	t.Parallel()
+	tables := open(t, memory.New(), nil)
+	spec := chat()
+	spec.Stream = &table.Stream{Hours: 24}
+	made := create(t, tables, spec)
+	pause := func(paused bool) {
+		t.Helper()
+		var err error
+		if made, err = tables.Alter(t.Context(), made.Scope, made.Name, func(s *table.Spec) error {
+			s.Stream.Paused = paused
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, paused := range []bool{false, true, false} {
+		pause(paused)
+		apply(t, tables, put(made, table.Key{str("a"), num(int64(i))}))
+	}
+	sweep(t, tables, func() bool { return true }) // takes nothing
+	recs, err := tables.ReadStream(t.Context(), made, 0, 0)
+	if err != nil || len(recs) != 2 || recs[0].Key[1].Int != 0 || recs[1].Key[1].Int != 2 || recs[1].Seq != 2 {
+		t.Errorf("the stream has %+v, %v", recs, err)
+	}
+}
