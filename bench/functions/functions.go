@@ -74,6 +74,7 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 	poll := in(pool, "poll", "aws", "provided.al2023", "bootstrap", longPoll, 1)
 	goes := in(pool, "goes", "aws", "provided.al2023", "bootstrap", program, 1)
 	polls := in(pool, "polls", "aws", "provided.al2023", "bootstrap", polling, 1)
+	hang := in(pool, "hang", "aws", "nodejs20.x", "index.js", hangJS, 1)
 	first := in(pool, "first", "aws", "nodejs20.x", "index.js", jsonHandler, 1)
 	firstPy := in(pool, "firstpy", "aws", "python3.12", "index.py", pythonHandler, 1)
 	firstGo := in(pool, "firstgo", "aws", "provided.al2023", "bootstrap", program, 1)
@@ -97,6 +98,10 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 				return nil, err
 			}
 		}
+	}
+	idleJS := filepath.Join(w.Temp, "idle.js")
+	if err := os.WriteFile(idleJS, []byte(idleJSMod), 0o644); err != nil {
+		return nil, err
 	}
 	say := filepath.Join(w.Temp, "say.js")
 	if err := os.WriteFile(say, []byte(`require('fs').writeSync(1, 'x')`), 0o644); err != nil {
@@ -124,6 +129,10 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 			{Name: "Node, first answer, prewarmed (G8)", Unit: "ms", Cost: true, Goal: 0.02, Ours: warm.fromZero(ready, event, pause), Reference: bareNode},
 			{Name: "Python, first answer (G9)", Unit: "ms", Cost: true, Goal: 0.1, Ours: pool.fromZero(firstPy, event, 0), Reference: barePython},
 			{Name: "Go, first answer (G11)", Unit: "ms", Cost: true, Goal: 1.7, Ours: pool.fromZero(firstGo, event, 0), Reference: bareGo},
+			{Name: "Node, an idle instance alone (G16)", Unit: "MB", Cost: true, Goal: 1.05, Ours: pool.density("idle", "nodejs20.x", "index.js", pidJS), Reference: bareDensity(w.Temp, "index.js", pidJS, "node", idleJS), Rounds: 2},
+			{Name: "Python, an idle instance alone (G17)", Unit: "MB", Cost: true, Goal: 0.25, Ours: pool.density("idlepy", "python3.12", "index.py", pidPython), Reference: bareDensity(w.Temp, "index.py", pidPython, python, "-c", idlePyMod), Rounds: 2},
+			{Name: "a file saved, until the new code answers (G18)", Unit: "ms", Cost: true, Goal: 30, Ours: saved(ctx, w), Rounds: 1},
+			{Name: "an instance killed, until its caller knows (G19)", Unit: "ms", Cost: true, Goal: 5, Ours: pool.killed(hang), Rounds: 3},
 		},
 		Curves: []measure.Curve{
 			{Name: "one call, functions deployed", Of: "functions", Unit: "µs", At: []int{1, 10, 100}, Take: func(n int) (float64, error) { return amongMany(ctx, w.Temp, n) }},

@@ -103,7 +103,7 @@ func (r *Report) markdown(w io.Writer) {
 			if x.Reference == "" {
 				ratio = ""
 			}
-			fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", x.Name, x.Unit, x.Reference, figure(x.Theirs), figure(x.Ours), ratio, spread, x.goal(), x.Verdict)
+			fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", x.Name, x.Unit, x.Reference, x.theirs(), figure(x.Ours), ratio, spread, x.goal(), x.Verdict)
 		}
 		if len(ch.Growth) > 0 {
 			fmt.Fprintf(w, "\nHow it grows (cost ∝ nᵏ):\n\n| what | from | to | k |\n|---|---|---|---|\n")
@@ -137,11 +137,19 @@ func (r *Result) line() string {
 		figure(r.Ratio), figure(r.Low), figure(r.High), r.goal(), r.Verdict)
 }
 
+// theirs is the reference's figure, if there is a reference.
+func (r *Result) theirs() string {
+	if r.Reference == "" {
+		return ""
+	}
+	return figure(r.Theirs)
+}
+
 // figure is a number as people write it: three digits that matter, or all of a large one.
 func figure(v float64) string {
 	switch {
 	case v == 0:
-		return ""
+		return "0"
 	case v >= 100:
 		return fmt.Sprintf("%.0f", v)
 	case v >= 10:
