@@ -37,14 +37,16 @@ const longest = 128 << 10
 // hall is the API of testdata/aws_connections on a real server, which runs another app as well.
 type hall struct {
 	env           map[string]string
+	binary        string
 	admin, public string
 	api           string // its id
+	gate, late    string // the ids of two other APIs
 }
 
 func newHall(t *testing.T) *hall {
 	t.Helper()
 	binary, admin, public := serve(t)
-	h := &hall{admin: admin, public: public, env: awsEnvironment(t, binary, admin)}
+	h := &hall{binary: binary, admin: admin, public: public, env: awsEnvironment(t, binary, admin)}
 	var out []byte
 	for _, name := range []string{"neighbour", "hall"} {
 		var err error
@@ -61,12 +63,18 @@ func newHall(t *testing.T) *hall {
 		}
 		json.Unmarshal([]byte(line), &said)
 		for _, o := range said.App.Outputs {
-			if o.Name == "websocket Prod" {
-				h.api, _, _ = strings.Cut(strings.TrimPrefix(o.Value, "ws://"), ".")
+			id, _, _ := strings.Cut(strings.TrimPrefix(o.Value, "ws://"), ".")
+			switch o.Name {
+			case "websocket Prod":
+				h.api = id
+			case "websocket gate":
+				h.gate = id
+			case "websocket late":
+				h.late = id
 			}
 		}
 	}
-	if h.api == "" {
+	if h.api == "" || h.gate == "" || h.late == "" {
 		t.Fatalf("no address is told:\n%s", out)
 	}
 	return h
