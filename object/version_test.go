@@ -65,9 +65,7 @@ func versions(t *testing.T, s *object.Store, in object.ListInput) (list []string
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, p := range l.Prefixes {
-			list = append(list, p)
-		}
+		list = append(list, l.Prefixes...)
 		for i := range l.Versions {
 			v := &l.Versions[i]
 			text := v.Key + "=-"

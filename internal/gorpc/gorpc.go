@@ -10,6 +10,7 @@ import (
 	"errors"
 	"net"
 	"net/rpc"
+	"reflect"
 	"time"
 )
 
@@ -76,7 +77,7 @@ func (c *Client) Call(ctx context.Context, method string, in, out any) error {
 	case err != nil:
 		return err
 	case head.Error != "":
-		if err := c.dec.Decode(nil); err != nil {
+		if err := c.dec.DecodeValue(reflect.Value{}); err != nil { // it is left out
 			return err
 		}
 		return rpc.ServerError(head.Error)
