@@ -80,7 +80,7 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 	routines := runtime.NumGoroutine()
 	bye := crowd(t, s, n)
 	defer bye()
-	eventually(t, "no event is under way", func() bool { return runtime.NumGoroutine() <= routines })
+	eventually(t, "no event is under way", func() bool { return runtime.NumGoroutine() <= routines+spare })
 	after, _ := footprint(t)
 	if per := (int64(after) - int64(before)) / n; per > 400 {
 		t.Errorf("%d bytes for an idle connection", per)

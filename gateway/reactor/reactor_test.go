@@ -236,6 +236,8 @@ func TestReleasedSocketIsAnOrdinaryConnection(t *testing.T) {
 			}
 		})
 		sock := <-back
+		e.loop.Post(func() { back <- Socket{} }) // behind what the echo's write has to say
+		<-back
 		nc, err := sock.NetConn()
 		if err != nil {
 			t.Fatal(err)

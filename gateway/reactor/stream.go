@@ -3,6 +3,7 @@ package reactor
 import (
 	"math"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -26,10 +27,12 @@ type stream struct {
 	err         error // what reading ended with
 	got, taken  bool  // the reader waits for what it brought to be taken; it was
 	writing     bool
+	sending     sync.Mutex // held while bytes are under way; only NetConn of a released stream waits for it
 	werr        error
 	shut        bool // CloseWrite was asked for
 	ended       bool // the end has been told
 	gone        bool // closed or released
+	released    bool // the net.Conn is somebody else's
 }
 
 func (l *Loop) attachStream(s Socket, token uint64) Handle {
@@ -102,9 +105,11 @@ func (s *stream) send(b []byte) (int, error) {
 		return 0, ErrAgain
 	}
 	s.writing = true
+	s.sending.Lock()
 	out := append([]byte(nil), b...)
 	s.loop.wg.Go(func() {
 		_, err := s.conn.Write(out)
+		s.sending.Unlock()
 		if !s.loop.Post(func() { s.wrote(err) }) {
 			s.conn.Close()
 		}
@@ -115,6 +120,7 @@ func (s *stream) send(b []byte) (int, error) {
 func (s *stream) wrote(err error) {
 	s.writing, s.werr = false, err
 	switch {
+	case s.released:
 	case s.gone:
 		s.hangUp()
 	case s.shut:
@@ -144,8 +150,9 @@ func (s *stream) closeWrite() {
 }
 
 func (s *stream) release() Socket {
+	s.released = true
 	s.forget()
-	return Socket{fd: -1, conn: s.conn}
+	return Socket{fd: -1, conn: s.conn, sending: &s.sending}
 }
 
 func (s *stream) close() {
