@@ -29,6 +29,11 @@ const busyEvents = 8
 // scheduler's knowledge (RawSyscall); only the sleep tells it.
 type epoll struct {
 	fd        int
+	file      *os.File        // fd, in Go's own poller
+	raw       syscall.RawConn // of file
+	until     time.Time       // file's read deadline
+	ask       func(uintptr) bool
+	found     int // by ask
 	event     int // eventfd, edge-triggered, so that nobody needs to read it
 	ready     [256]unix.EpollEvent
 	busy      bool                // the last look brought many events
@@ -47,7 +52,20 @@ func newEpoll() (*epoll, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	p := &epoll{fd: fd, event: event, listeners: map[int32]*Listener{}}
+	if err := unix.SetNonblock(fd, true); err != nil { // so that Go's poller takes it
+		unix.Close(event)
+		unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	p := &epoll{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), event: event, listeners: map[int32]*Listener{}}
+	p.ask = func(uintptr) bool { // made once, so that sleeping allocates nothing
+		p.found = p.look()
+		return p.found > 0
+	}
+	if p.raw, err = p.file.SyscallConn(); err != nil {
+		p.close()
+		return nil, err
+	}
 	if err := p.ctl(unix.EPOLL_CTL_ADD, int32(event), bell, unix.EPOLLIN|unix.EPOLLET); err != nil {
 		p.close()
 		return nil, err
@@ -57,7 +75,7 @@ func newEpoll() (*epoll, error) {
 
 func (p *epoll) close() {
 	unix.Close(p.event)
-	unix.Close(p.fd)
+	p.file.Close()
 }
 
 func (p *epoll) wake() {
@@ -104,11 +122,7 @@ func (p *epoll) wait(l *Loop, timeout time.Duration) {
 		asleep = n == 0 && timeout != 0 && l.sleep()
 	}
 	if asleep {
-		ms := -1
-		if timeout > 0 {
-			ms = int((timeout + time.Millisecond - 1) / time.Millisecond)
-		}
-		n, _ = unix.EpollWait(p.fd, p.ready[:], ms) // EINTR is a turn without events
+		n = p.sleep(timeout)
 		l.asleep.Store(false)
 	}
 	p.busy = n >= busyEvents
@@ -135,6 +149,23 @@ func (p *epoll) wait(l *Loop, timeout time.Duration) {
 			}
 		}
 	}
+}
+
+// sleep waits until something is ready, as goroutines wait for sockets: a thread that sat in the kernel
+// would have to be found missing, and replaced, by the scheduler each time.
+func (p *epoll) sleep(timeout time.Duration) int {
+	now := time.Now()
+	until := now.Add(timeout)
+	if timeout < 0 {
+		until = now.Add(time.Hour) // a turn without events
+	}
+	if p.until.After(until) || !p.until.After(now) {
+		p.until = until
+		p.file.SetReadDeadline(until)
+	}
+	p.found = 0
+	p.raw.Read(p.ask) // its error is that the time is over
+	return p.found
 }
 
 // look asks what is ready now.

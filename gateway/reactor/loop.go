@@ -3,6 +3,7 @@ package reactor
 import (
 	"errors"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -128,9 +129,15 @@ func (l *Loop) Post(fn func()) bool {
 	return true
 }
 
-// deliver runs what was posted.
+// deliver runs what was posted. Who posts may have more to post, and what comes together goes out together:
+// so they go first.
 func (l *Loop) deliver() {
 	l.mu.Lock()
+	if len(l.mail) > 0 {
+		l.mu.Unlock()
+		runtime.Gosched()
+		l.mu.Lock()
+	}
 	mail := l.mail
 	l.mail, l.spare = l.spare[:0], nil
 	l.mu.Unlock()
