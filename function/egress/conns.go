@@ -79,7 +79,8 @@ func (l *conns) track(c net.Conn) (forget func()) {
 // peeked is a connection of which something has been read ahead.
 type peeked struct {
 	net.Conn
-	r *bufio.Reader
+	r    *bufio.Reader
+	name string // of the host that the client believes to speak to, when it has told
 }
 
 // Read reads what was read ahead first.

@@ -2,6 +2,7 @@ package egress
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -39,6 +40,7 @@ type Egress struct {
 	o      Options
 	ca     *authority
 	inner  http.Server
+	tls    *tls.Config // one for all connections, so that sessions are taken up
 	conns  *conns
 	public *httputil.ReverseProxy // to the public listener
 	away   *httputil.ReverseProxy // to wherever the request says
@@ -58,6 +60,16 @@ func Open(o Options) (*Egress, error) {
 		return nil, err
 	}
 	e := &Egress{o: o, ca: ca, conns: newConns()}
+	e.tls = &tls.Config{
+		NextProtos: []string{"http/1.1"},
+		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			host := cmp.Or(h.ServerName, h.Conn.(*peeked).name)
+			if host == "" {
+				host, _, _ = net.SplitHostPort(h.Conn.LocalAddr().String())
+			}
+			return e.ca.certificate(host)
+		},
+	}
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	transport := &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute, DisableCompression: true}
 	toPublic := &http.Transport{
@@ -159,7 +171,7 @@ func (e *Egress) Serve(ctx context.Context, ln net.Listener) error {
 // that it believes to speak to, when it has told.
 func (e *Egress) take(c net.Conn, name string) {
 	c.SetReadDeadline(time.Now().Add(time.Minute))
-	p := &peeked{Conn: c, r: bufio.NewReader(c)}
+	p := &peeked{Conn: c, r: bufio.NewReader(c), name: name}
 	untrack := e.conns.track(c)
 	first, err := p.r.Peek(1)
 	untrack()
@@ -173,19 +185,7 @@ func (e *Egress) take(c net.Conn, name string) {
 		e.conns.put(p)
 		return
 	}
-	e.conns.put(tls.Server(p, &tls.Config{
-		NextProtos: []string{"http/1.1"},
-		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			host := h.ServerName
-			if host == "" {
-				host = name
-			}
-			if host == "" {
-				host, _, _ = net.SplitHostPort(c.LocalAddr().String())
-			}
-			return e.ca.certificate(host)
-		},
-	}))
+	e.conns.put(tls.Server(p, e.tls))
 }
 
 // ServeHTTP serves proxy requests and, as if it were their host, others.

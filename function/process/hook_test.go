@@ -54,6 +54,17 @@ const http = require('http'), https = require('https'), net = require('net'), tl
 const get = (mod, url) => new Promise((ok, no) => mod.get(url, (r) => { let s = ''; r.on('data', (c) => s += c).on('end', () => ok(s)); }).on('error', no));
 const post = (url) => new Promise((ok, no) => https.request(url, { method: 'POST', agent: new https.Agent({ keepAlive: true, maxSockets: 1 }) }, (r) => { let s = ''; r.on('data', (c) => s += c).on('end', () => ok(s)); }).on('error', no).end('body'));
 const raw = (s) => new Promise((ok, no) => { let b = ''; s.on('data', (c) => b += c).on('end', () => ok(b.split('\r\n\r\n')[1])).on('error', no); s.write('GET / HTTP/1.0\r\nHost: raw.vendor.test\r\n\r\n'); });
+// A second connection to a host, by another agent, takes up the first one's session; a third brings its own trust.
+const resumed = async () => {
+  const said = [];
+  for (const o of [{}, {}, { ca: tls.rootCertificates }]) {
+    said.push(await new Promise((ok) => {
+      const req = https.get({ host: 'e.vendor.test', agent: new https.Agent(), ...o }, (r) => r.resume().on('end', () => ok('resumed=' + req.socket.isSessionReused() + ' trusted=' + req.socket.authorized)));
+      req.on('error', (e) => ok(e.code));
+    }));
+  }
+  return said;
+};
 exports.handler = async (event) => {
   const port = Number(event.toString());
   return [
@@ -68,6 +79,7 @@ exports.handler = async (event) => {
     await raw(net.connect(80, 'raw.vendor.test')),
     await raw(net.connect({ port: 80, host: 'RAW.vendor.test' }, () => {})),
     await raw(tls.connect(443, 'raw.vendor.test', { servername: 'raw.vendor.test' })),
+    ...await resumed(),
   ];
 };`, func(v *function.Version) {
 		maps.Copy(v.Env, e.Environment(ln.Addr().String(), []string{"shop.test"}, false))
@@ -86,6 +98,7 @@ exports.handler = async (event) => {
 		"public shop.test tls=false ", "public chat.localhost tls=false ",
 		fmt.Sprintf("other chat.localhost:%d tls=false ", port), fmt.Sprintf("other 127.0.0.1:%d tls=false ", port),
 		"vendor raw.vendor.test tls=false ", "vendor raw.vendor.test tls=false ", "vendor raw.vendor.test tls=true ",
+		"resumed=false trusted=true", "resumed=true trusted=true", "SELF_SIGNED_CERT_IN_CHAIN",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
