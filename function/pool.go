@@ -21,6 +21,7 @@ var errRetired = errors.New("retired")
 
 const (
 	maxQueueWait = 10 * time.Second // and never longer than the function's timeout, but for a first start
+	maxExpected  = time.Second      // of waiting, with more no call is let into the queue
 	firstStart   = time.Minute      // of a function that has no time of its own to get ready
 	stopGrace    = 10 * time.Second // for one instance to stop, a pre-stop hook without a time of its own included
 	keepWindow   = 60               // seconds over which the peak load keeps instances
@@ -53,12 +54,14 @@ type pool struct {
 	called   time.Time       // last call
 	health   health
 	service  average
+	warm     average // as service, without the first calls of instances; with those that run out of time
 	start    average
 	retry    *time.Timer // looks at the queue again
 	retryAt  time.Time
 	stats    Stats     // its counters only
 	looked   time.Time // at what instances want of the processors
-	computes bool      // what was seen
+	computes bool      // what was seen, or true while that is not known
+	proved   bool      // that they compute
 }
 
 // member is an instance in a pool.
@@ -146,6 +149,11 @@ func (p *pool) acquire(ctx context.Context) (*member, bool, error) {
 		p.stats.Throttled++
 		p.mu.Unlock()
 		return nil, false, sluice.Errorf(sluice.Throttled, "function %q has %d calls waiting already", p.v.Spec.Name, p.queueMax)
+	}
+	if wait := p.expected(); wait > min(maxExpected, p.wait) {
+		p.stats.Throttled++
+		p.mu.Unlock()
+		return nil, false, sluice.Errorf(sluice.Throttled, "function %q would let a call wait for %v", p.v.Spec.Name, wait.Round(time.Millisecond))
 	}
 	w := &waiter{at: now, ready: make(chan grant, 1)}
 	w.pool.Store(p)
@@ -356,6 +364,11 @@ func (c *flight) land(res sluice.Result, err error) (sluice.Result, error) {
 	case !failed || res.Failure != nil && res.Failure.Kind == sluice.Handled:
 		p.health.succeed()
 		p.service.add(took)
+		if !c.first {
+			p.warm.add(took)
+		}
+	case res.Failure != nil && res.Failure.Kind == sluice.TimedOut:
+		p.warm.add(took)
 	case res.Failure != nil && res.Failure.Kind == sluice.Crashed:
 		p.crashed(m)
 	}

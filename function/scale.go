@@ -98,6 +98,22 @@ func (p *pool) grow(now time.Time) {
 	}
 }
 
+// expected is how long another call would wait in the queue, by the average of those before. It is nothing
+// while that is not known, while nothing runs that could tell, and for as many calls as run at once: they
+// are the next. Instances that may yet be started count as there: their starts are in nobody's average. mu is
+// held.
+func (p *pool) expected() time.Duration {
+	live, q := len(p.members), len(p.queue)
+	n := p.most
+	if live+p.starting >= p.f.o.ColdParallel && p.proved {
+		n = live
+	}
+	if live == 0 || q < n*p.conc {
+		return 0
+	}
+	return p.warm.value * time.Duration(q) / time.Duration(n*p.conc)
+}
+
 // compute reports whether the instances compute, rather than wait for something: then more of them than
 // there are processors would answer no more calls, and their boots would take time from those there are.
 // It is true, too, until it has been looked at twice; mu is held.
@@ -106,7 +122,7 @@ func (p *pool) compute(now time.Time) bool {
 	if since < lookEvery {
 		return p.computes
 	}
-	p.looked, p.computes = now, true
+	p.looked, p.computes, p.proved = now, true, false
 	n, sum := 0, time.Duration(0)
 	for m := range p.members {
 		before := m.wanted
@@ -124,6 +140,7 @@ func (p *pool) compute(now time.Time) bool {
 	}
 	if n > 0 && since < 10*lookEvery {
 		p.computes = sum > time.Duration(n)*since/2
+		p.proved = p.computes
 	}
 	return p.computes
 }
