@@ -205,7 +205,7 @@ func TestWhatAnAppShows(t *testing.T) {
 	if err := w.rooms.Objects.EnsureBucket(t.Context(), "chat", &site); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.rooms.Objects.Put(t.Context(), site.Name, object.PutInput{Key: "index.html", Body: strings.NewReader("<p>page"), Size: -1}); err != nil {
+	if _, err := w.rooms.Objects.Put(t.Context(), site.Name, object.PutInput{Key: "index.html", ACL: object.PublicRead, Body: strings.NewReader("<p>page"), Size: -1}); err != nil {
 		t.Fatal(err)
 	}
 	app := &sluice.App{Name: "chat", Endpoints: []sluice.Endpoint{endpoint(t, chat("abcd123456")), endpoint(t, rest("rest123456"))}, Buckets: []sluice.Bucket{site},

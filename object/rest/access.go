@@ -49,21 +49,32 @@ func (c *Call) Owns(b *object.Bucket) bool {
 	return c.Who != nil && (c.Who.App == "" || c.Who.App == b.App)
 }
 
-// Open says whether an access rule lets everybody read or write an object. The object's own rule goes
-// before its bucket's.
+// Open says whether a rule lets everybody read or write an object. The object's own access rule goes before
+// its bucket's. Whether a key is there is, where those are apart, told only to who may list.
 func (c *Call) Open(b *object.Bucket, key string, need Right) error {
+	public := false
+	if c.Public != nil {
+		var err error
+		if public, err = c.Public(c, b, key, need); err != nil {
+			return err
+		}
+	}
 	acl, whose := b.ACL, "bucket"
-	if key != "" && !(need == Writer && c.BucketWrites) {
+	if key != "" && !(need == Writer && c.Apart) {
 		id := ""
 		if b == c.B && key == c.Key {
 			id = c.version()
 		}
 		o, err := c.Objects.HeadVersion(c.Ctx, b.Name, key, id)
-		if why := object.ReasonOf(err); err != nil && why != object.NoSuchKey && why != object.NoSuchVersion && why != object.IsMark {
+		switch why := object.ReasonOf(err); {
+		case err != nil && why != object.NoSuchKey && why != object.NoSuchVersion && why != object.IsMark:
 			return err
-		}
-		if o.ACL != "" {
+		case err != nil && c.Apart:
+			return c.Open(b, "", Lister)
+		case o.ACL != "":
 			acl, whose = o.ACL, "object"
+		case c.Apart:
+			acl, whose = object.Private, "object"
 		}
 	}
 	closed := false
@@ -71,13 +82,8 @@ func (c *Call) Open(b *object.Bucket, key string, need Right) error {
 		_, closed = c.Closed(b)
 	}
 	reads := acl == object.PublicRead || acl == object.SignedRead && c.Who != nil
-	if !closed && (acl == object.PublicReadWrite || reads && need != Writer) {
+	if public || !closed && (acl == object.PublicReadWrite || reads && need != Writer) {
 		return nil
-	}
-	if c.Public != nil {
-		if ok, err := c.Public(c, b, key, need); ok || err != nil {
-			return err
-		}
 	}
 	return Denied("You have no right to access this object because of " + whose + " acl.")
 }

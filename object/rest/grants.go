@@ -46,7 +46,7 @@ func (c *Call) GetGrants() error {
 		if err != nil {
 			return err
 		}
-		if o.ACL != "" {
+		if o.ACL != "" || c.Apart {
 			acl = o.ACL
 		}
 	}

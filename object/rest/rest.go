@@ -49,8 +49,9 @@ type Front struct {
 	Versions  bool   // requests may name versions of objects
 	// Exact refuses forms of values that other clouds let pass, and leaves empty elements out.
 	Exact bool
-	// BucketWrites says that the bucket's access rule alone says who may write; an object's is for reading.
-	BucketWrites bool
+	// Apart says that access rules of buckets and objects have nothing to do with each other: a bucket's says who
+	// may list and write, an object's who may read it, and one without is private.
+	Apart bool
 	Rules        bool // websites have routing rules, and the indexes of their folders
 	// AppendSum is the header, without Prefix, with the MD5 of bytes that were appended; "" is none.
 	AppendSum string
@@ -106,7 +107,8 @@ type Front struct {
 	Source func(first string) string
 	// Lenient reports whether a range that is not wholly within an object means all of it.
 	Lenient func(c *Call) bool
-	// Public reports whether everybody may do something by other rules than access rules.
+	// Public reports whether everybody may do something by other rules than access rules; an error is that they
+	// may not, whatever those say.
 	Public func(c *Call, b *object.Bucket, key string, need Right) (bool, error)
 	// Signer finds out who lets a form be: it sets Who of the call, and the form's Policy when it has one.
 	Signer func(c *Call, f *Form) error

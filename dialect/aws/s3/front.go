@@ -23,7 +23,7 @@ var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 func (h *Handler) words() rest.Front {
 	return rest.Front{
 		Objects: h.Objects, Log: h.Log, Name: "s3", Prefix: "x-amz-", Server: "AmazonS3", Namespace: namespace, Storage: "STANDARD",
-		Home: DefaultRegion, ObjectACL: "acl", Clamp: true, Slashes: true, MaxKeys: 1000, MinPart: 5 << 20, Rules: true, Versions: true, BucketWrites: true, Exact: true, Groups: "http://acs.amazonaws.com", Parts: true, Names: bucketName,
+		Home: DefaultRegion, ObjectACL: "acl", Clamp: true, Slashes: true, MaxKeys: 1000, MinPart: 5 << 20, Rules: true, Versions: true, Apart: true, Exact: true, Groups: "http://acs.amazonaws.com", Parts: true, Names: bucketName,
 		Service: serviceOps, Buckets: bucketOps, Keys: objectOps, Subs: subResources,
 		NewID: newID, Identify: h.identify, Region: region, Again: again, ACL: cannedACL, Type: contentType, Public: public,
 		Input: input, Complete: complete, Stored: stored, Described: described, Explain: explain,

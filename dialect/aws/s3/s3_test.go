@@ -419,6 +419,37 @@ func TestPoliciesOpenBuckets(t *testing.T) {
 	}
 }
 
+// A bucket's access rule says who may list and write, and nothing of reading: that an object's own rule says.
+// Only who may list is told that a key is not there, and what a policy denies no rule opens.
+func TestRulesOfBucketsAndObjectsAreApart(t *testing.T) {
+	g := newRig(t)
+	for _, acl := range []string{"private", "public-read", "public-read-write"} {
+		b := "/" + acl
+		g.ok(t, "app", "PUT", b, "", "x-amz-acl: "+acl)
+		g.ok(t, "app", "PUT", b+"/plain", "text")
+		g.ok(t, "app", "PUT", b+"/open", "text", "x-amz-acl: public-read")
+		g.ok(t, "app", "PUT", b+"/denied/open", "text", "x-amz-acl: public-read")
+		if w := g.ok(t, "app", "GET", b+"/plain?acl", ""); strings.Contains(w.Body.String(), "AllUsers") {
+			t.Errorf("%s: the rule of an object without one: %s", acl, w.Body)
+		}
+	}
+	g.ok(t, "app", "PUT", "/private?policy", `{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::private/pub*"},
+		{"Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::private/denied/*"}]}`)
+	g.ok(t, "app", "PUT", "/private/public", "text")
+	for _, c := range [][3]string{
+		{"GET", "/private/plain", "403 AccessDenied"}, {"GET", "/private/open", "200"}, {"GET", "/private/none", "403 AccessDenied"}, {"GET", "/private", "403 AccessDenied"},
+		{"GET", "/private/public", "200"}, {"GET", "/private/pub-none", "403 AccessDenied"}, {"GET", "/private/denied/open", "403 AccessDenied"},
+		{"GET", "/public-read/plain", "403 AccessDenied"}, {"HEAD", "/public-read/plain", "403"}, {"GET", "/public-read/open", "200"}, {"GET", "/public-read/none", "404 NoSuchKey"},
+		{"GET", "/public-read", "200"}, {"PUT", "/public-read/new", "403 AccessDenied"},
+		{"GET", "/public-read-write/plain", "403 AccessDenied"}, {"GET", "/public-read-write/denied/open", "200"}, {"PUT", "/public-read-write/new", "200"},
+		{"DELETE", "/public-read-write/plain", "204"},
+	} {
+		if got := code(g.do(t, "", c[0], c[1], "")); got != c[2] {
+			t.Errorf("%s %s: %s, want %s", c[0], c[1], got, c[2])
+		}
+	}
+}
+
 func TestPartsOfObjects(t *testing.T) {
 	g := newRig(t)
 	g.ok(t, "app", "PUT", "/box", "")

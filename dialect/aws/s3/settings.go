@@ -343,7 +343,7 @@ var (
 	}
 )
 
-// public reports whether the bucket's policy lets everybody do something.
+// public reports whether the bucket's policy lets everybody do something; an error is that it denies it.
 func public(c *rest.Call, b *object.Bucket, key string, need rest.Right) (bool, error) {
 	doc := b.Docs[DocPolicy]
 	if doc == nil || blocked(b).RestrictPublicBuckets {
@@ -379,8 +379,12 @@ func public(c *rest.Call, b *object.Bucket, key string, need rest.Right) (bool, 
 	if i := strings.LastIndexByte(ip, ':'); i >= 0 {
 		ip = strings.Trim(ip[:i], "[]")
 	}
-	return p.Decide(policy.Request{Action: action, Resource: resource,
-		Context: map[string]string{"aws:sourceip": ip, "aws:referer": c.R.Referer(), "aws:useragent": c.R.UserAgent()}}) == policy.Allow, nil
+	said := p.Decide(policy.Request{Action: action, Resource: resource,
+		Context: map[string]string{"aws:sourceip": ip, "aws:referer": c.R.Referer(), "aws:useragent": c.R.UserAgent()}})
+	if said == policy.Deny {
+		return false, rest.Denied("Access Denied")
+	}
+	return said == policy.Allow, nil
 }
 
 func policyStatus(c *rest.Call) error {
