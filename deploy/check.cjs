@@ -1,7 +1,7 @@
 'use strict';
-// Looks for syntax errors in the functions that standard input lists as {root, entries}: in the files of
-// the folder root that entries names, and in what they require or import by a relative path. Prints one
-// JSON line an error, which says of which function it is.
+// Looks for syntax errors in the functions that each line of standard input lists as {root, entries}: in the
+// files of the folder root that entries names, and in what they require or import by a relative path. Prints
+// one JSON line an error, which says of which function it is, and {} when it has looked at all of them.
 const fs = require('fs');
 const path = require('path');
 const vm = require('vm');
@@ -47,7 +47,7 @@ const check = (root, file, text) => {
   return other && /\bimport\b|\bexport\b|\bmodule\b|\bawait\b/.test(err.message) ? other : other && err;
 };
 
-JSON.parse(fs.readFileSync(0, 'utf8')).forEach(({ root, entries: todo }, nth) => {
+const look = ({ root, entries: todo }, nth) => {
   const seen = new Set();
   while (todo.length > 0 && seen.size < most) {
     const file = path.resolve(root, todo.pop());
@@ -65,4 +65,9 @@ JSON.parse(fs.readFileSync(0, 'utf8')).forEach(({ root, entries: todo }, nth) =>
       if (found && /\.[mc]?js$/.test(found) && ours(root, found)) todo.push(found);
     }
   }
+};
+
+require('readline').createInterface({ input: process.stdin }).on('line', (line) => {
+  JSON.parse(line).forEach(look);
+  console.log('{}');
 });

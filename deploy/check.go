@@ -1,16 +1,19 @@
 package deploy
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sluicehq/sluice"
@@ -24,10 +27,12 @@ var (
 )
 
 // checkTime bounds one program's look at the files of checkedAtOnce functions. A start of the program
-// takes a tenth of a second, and a function hardly anything.
+// takes a tenth of a second, and a function hardly anything: so it stays for checkIdle, for the next file
+// that somebody saves.
 const (
 	checkTime     = time.Minute
 	checkedAtOnce = 50
+	checkIdle     = 10 * time.Minute
 )
 
 // maxChecked bounds how many codes without a fault are remembered; beyond it they are looked at again.
@@ -41,10 +46,23 @@ type suspect struct {
 	key     string   // of what is remembered
 }
 
-// checker is a program that looks for syntax errors.
+// checker is a program that looks for syntax errors. It runs from its first use on, until none has come for
+// checkIdle or its Deployer is closed.
 type checker struct {
 	program string
 	args    []string
+
+	mu   sync.Mutex // held while it looks; guards the fields below
+	kill func()     // ends the process; nil when none runs
+	cmd  *exec.Cmd
+	in   io.Writer
+	out  *bufio.Reader
+	idle *time.Timer
+}
+
+func newCheckers() (node, python *checker) {
+	return &checker{program: "node", args: []string{"--no-warnings", "--experimental-vm-modules", "-e", checkNode}},
+		&checker{program: "python3", args: []string{"-I", "-W", "ignore", "-c", checkPython}}
 }
 
 // check refuses functions whose code, in the roots and with the hashes that next has for it, has syntax
@@ -58,8 +76,7 @@ func (a *apply) check(ctx context.Context, next *Revision, functions []*sluice.F
 	if next.App.Template == "" {
 		return nil
 	}
-	node := &checker{"node", []string{"--no-warnings", "--experimental-vm-modules", "-e", checkNode}}
-	python := &checker{"python3", []string{"-I", "-W", "ignore", "-c", checkPython}}
+	node, python := a.d.node, a.d.python
 	todo := map[*checker][]suspect{}
 	for _, f := range functions {
 		by, endings := node, []string{".js", ".mjs", ".cjs", "/index.js"}
@@ -104,17 +121,12 @@ func (a *apply) check(ctx context.Context, next *Revision, functions []*sluice.F
 
 // look returns the faults of functions' code; err is why there may be more.
 func (c *checker) look(ctx context.Context, app *sluice.App, functions []suspect) (faults []error, err error) {
-	ctx, cancel := context.WithTimeout(ctx, checkTime)
-	defer cancel()
 	todo, err := json.Marshal(functions)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, c.program, c.args...)
-	cmd.Stdin, cmd.WaitDelay = bytes.NewReader(todo), time.Second
-	killGroup(cmd)
-	out, err := cmd.Output()
-	for line := range bytes.Lines(out) {
+	lines, err := c.ask(ctx, todo)
+	for _, line := range lines {
 		fault := struct {
 			Function int
 			File     string
@@ -128,6 +140,91 @@ func (c *checker) look(ctx context.Context, app *sluice.App, functions []suspect
 		}
 	}
 	return faults, err
+}
+
+// ask hands the program one line and returns those that it says to it. Whatever goes wrong ends it; a
+// process that was there before may have died meanwhile, and another one is asked then.
+func (c *checker) ask(ctx context.Context, line []byte) (said [][]byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		fresh := c.kill == nil
+		if fresh {
+			if err := c.start(); err != nil {
+				return nil, err
+			}
+		}
+		said, err = c.exchange(ctx, line)
+		if err == nil {
+			c.idle.Reset(checkIdle)
+			return said, nil
+		}
+		if ended := c.end(); ended != nil && errors.Is(err, io.EOF) {
+			err = ended
+		}
+		if fresh || len(said) > 0 || ctx.Err() != nil {
+			return said, err
+		}
+	}
+}
+
+// exchange is one question and its answers; mu is held.
+func (c *checker) exchange(ctx context.Context, line []byte) (said [][]byte, err error) {
+	defer context.AfterFunc(ctx, c.kill)()
+	if _, err := c.in.Write(append(line, '\n')); err != nil {
+		return nil, err
+	}
+	for {
+		text, err := c.out.ReadBytes('\n')
+		if err != nil || string(bytes.TrimSpace(text)) == "{}" {
+			return said, err
+		}
+		said = append(said, text)
+	}
+}
+
+// start starts the program; mu is held.
+func (c *checker) start() error {
+	ctx, kill := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, c.program, c.args...)
+	cmd.WaitDelay = time.Second
+	killGroup(cmd)
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		c.in = in
+		var out io.Reader
+		out, err = cmd.StdoutPipe()
+		c.out = bufio.NewReader(out)
+	}
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		kill()
+		return err
+	}
+	c.cmd, c.kill, c.idle = cmd, kill, time.AfterFunc(checkIdle, c.close)
+	return nil
+}
+
+// end ends the program, if it runs, and says how it has; mu is held.
+func (c *checker) end() error {
+	if c.kill == nil {
+		return nil
+	}
+	c.idle.Stop()
+	c.kill()
+	c.kill = nil
+	return c.cmd.Wait()
+}
+
+// close ends the program.
+func (c *checker) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end()
 }
 
 // entryFiles are the files in root, relative to it, that the function's handlers begin with. A handler

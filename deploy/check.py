@@ -1,6 +1,6 @@
-"""Looks for syntax errors in the functions that standard input lists as {root, entries}: in the files of
-the folder root that entries names, and in the ones of the function's own that they import at once. Prints
-one JSON line an error, which says of which function it is."""
+"""Looks for syntax errors in the functions that each line of standard input lists as {root, entries}: in the
+files of the folder root that entries names, and in the ones of the function's own that they import at once.
+Prints one JSON line an error, which says of which function it is, and {} when it has looked at all of them."""
 import ast
 import json
 import os
@@ -64,5 +64,7 @@ def check(nth, root, todo):
                     use(base, words + [alias.name])
 
 
-for nth, function in enumerate(json.load(sys.stdin)):
-    check(nth, function["root"], function["entries"])
+for line in sys.stdin:
+    for nth, function in enumerate(json.loads(line)):
+        check(nth, function["root"], function["entries"])
+    print("{}", flush=True)

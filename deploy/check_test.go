@@ -104,6 +104,23 @@ func TestBrokenSaveKeepsTheFormerRevision(t *testing.T) {
 	}
 }
 
+func TestTheProgramThatChecksMayDieInBetween(t *testing.T) {
+	w := newWorld(t)
+	app := coded(t, "nodejs20", "index.handler", map[string]string{"index.js": "exports.handler = () => 1\n"})
+	for i, text := range []string{"exports.handler = () => 2\n", "exports.handler = () => 3\n", "exports.handler = () => {\n"} {
+		if err := os.WriteFile(filepath.Join(app.Functions[0].Code, "index.js"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := w.Apply(t.Context(), mustPlan(t, w, app), nil)
+		if broken := i == 2; (err != nil) != broken {
+			t.Fatalf("%s: %v", text, err)
+		}
+		w.node.mu.Lock()
+		w.node.cmd.Process.Kill()
+		w.node.mu.Unlock()
+	}
+}
+
 func TestSameCodeIsCheckedOnce(t *testing.T) {
 	w := newWorld(t)
 	app := coded(t, "nodejs20", "index.handler", map[string]string{"index.js": "exports.handler = () => 1\n"})

@@ -35,8 +35,9 @@ type Options struct {
 
 // Deployer plans and applies apps. It is safe for concurrent use.
 type Deployer struct {
-	o    Options
-	sums sums
+	o            Options
+	sums         sums
+	node, python *checker
 
 	mu       sync.Mutex                       // guards what follows; never held while waiting
 	busy     map[sluice.AppName]chan struct{} // one token per app
@@ -45,7 +46,7 @@ type Deployer struct {
 	clean map[string]bool // code without syntax errors, by what it was checked for
 }
 
-// New makes a Deployer. It does nothing yet: call Restore before the first Apply.
+// New makes a Deployer. It does nothing yet: call Restore before the first Apply, and Close at the end.
 func New(o Options) *Deployer {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -58,7 +59,15 @@ func New(o Options) *Deployer {
 			*dir = real // so that a walk through an app's folder recognizes it
 		}
 	}
-	return &Deployer{o: o, busy: map[sluice.AppName]chan struct{}{}}
+	d := &Deployer{o: o, busy: map[sluice.AppName]chan struct{}{}}
+	d.node, d.python = newCheckers()
+	return d
+}
+
+// Close ends the programs that look at code. Nobody may be applying anything.
+func (d *Deployer) Close() {
+	d.node.close()
+	d.python.close()
 }
 
 // lock takes an app for one change.

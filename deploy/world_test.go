@@ -76,7 +76,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, store: memory.New(), dir: t.TempDir()}
-	t.Cleanup(func() { w.store.Close() })
+	t.Cleanup(func() { w.Close(); w.store.Close() })
 	w.start()
 	return w
 }
@@ -94,6 +94,9 @@ func (w *world) start() {
 			return w.broken(c)
 		}
 		return nil
+	}
+	if w.Deployer != nil {
+		w.Close()
 	}
 	w.Deployer = New(Options{Store: w.store, Dir: w.dir,
 		Functions: fakeFunctions{

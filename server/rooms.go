@@ -52,6 +52,7 @@ func (s *Server) openRooms(ctx context.Context) error {
 	}
 	d := deployer{s}
 	s.deploys = deploy.New(deploy.Options{Store: store, Dir: s.path("apps"), Data: s.cfg.Data, Functions: d, Tables: d, Buckets: s.objects, Fronts: s.hosts, Log: s.log, Environment: s.actionEnvironment})
+	s.closers = append(s.closers, s.deploys.Close)
 	return nil
 }
 
@@ -83,7 +84,7 @@ func (s *Server) openFunctions() error {
 
 		Dir:        s.path("runtimes"),
 		FixSockets: s.cfg.WSURLFix != "off",
-	})
+	}, cloudOptions(s.cfg))
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -12,8 +13,12 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// settle is how long a folder must be quiet before a change counts: editors write in several steps.
-const settle = 50 * time.Millisecond
+// How long a folder must be quiet before a change counts: editors write in several steps. A file that is
+// empty now was most likely cut for new content.
+const (
+	settle      = 10 * time.Millisecond
+	settleEmpty = 50 * time.Millisecond
+)
 
 // Watch calls changed, with the paths relative to dir, each time files of dir were saved, until ctx
 // ends. Changes made while changed runs are told afterwards, together.
@@ -38,7 +43,7 @@ func (s *Server) Watch(ctx context.Context, dir string, changed func([]string)) 
 		})
 	}
 	add(dir)
-	pending := map[string]bool{}
+	pending := map[string]bool{} // whether the file is empty
 	quiet := time.NewTimer(0)
 	<-quiet.C
 	for {
@@ -56,8 +61,15 @@ func (s *Server) Watch(ctx context.Context, dir string, changed func([]string)) 
 			if e.Has(fsnotify.Create) {
 				add(e.Name)
 			}
-			pending[rel] = true
-			quiet.Reset(settle)
+			info, err := os.Stat(e.Name)
+			pending[rel] = err == nil && info.Size() == 0
+			wait := settle
+			for _, empty := range pending {
+				if empty {
+					wait = settleEmpty
+				}
+			}
+			quiet.Reset(wait)
 		case err, ok := <-w.Errors:
 			if !ok {
 				return nil

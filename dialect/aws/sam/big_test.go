@@ -84,6 +84,7 @@ func TestBigTemplateIsDeployedAgainInNoTime(t *testing.T) {
 	store := memory.New()
 	defer store.Close()
 	d := deploy.New(deploy.Options{Store: store, Dir: t.TempDir(), Functions: r, Tables: r, Fronts: r})
+	defer d.Close()
 	once := func() (*deploy.Revision, time.Duration) {
 		t.Helper()
 		start := time.Now()
