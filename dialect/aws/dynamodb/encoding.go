@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // packed is how long an answer has to be to be compressed, if the client likes that.
@@ -45,19 +46,29 @@ func pack(accept []string, body []byte) (name string, out []byte) {
 	if len(accept) == 0 || len(body) < packed {
 		return "", body
 	}
-	var buf bytes.Buffer
-	var w io.WriteCloser
-	switch name = preferred(accept[0]); name { // AWS looks at the first header only
-	case "":
+	name = preferred(accept[0]) // AWS looks at the first header only
+	pool := packers[name]
+	if pool == nil {
 		return "", body
-	case "gzip":
-		w = gzip.NewWriter(&buf)
-	default:
-		w = zlib.NewWriter(&buf)
 	}
+	var buf bytes.Buffer
+	w := pool.Get().(packer)
+	w.Reset(&buf)
 	_, _ = w.Write(body) // a buffer takes everything
 	_ = w.Close()
+	pool.Put(w)
 	return name, buf.Bytes()
+}
+
+// packer is a compressor. One is as large as a long answer (some 800 KB), so they are used again.
+type packer interface {
+	io.WriteCloser
+	Reset(io.Writer)
+}
+
+var packers = map[string]*sync.Pool{
+	"gzip":    {New: func() any { return packer(gzip.NewWriter(nil)) }},
+	"deflate": {New: func() any { return packer(zlib.NewWriter(nil)) }},
 }
 
 // preferred is the encoding, gzip or deflate, that an Accept-Encoding likes best; "" is none. It is read as

@@ -246,54 +246,18 @@ func (h *Handler) fault(err error, op string) *fault {
 	return f
 }
 
-// authenticate looks for a signature as DynamoDB does, and has it checked.
+// authenticate has a request's signature checked.
 func (h *Handler) authenticate(r *http.Request, body []byte) *fault {
-	query := r.URL.Query().Has("X-Amz-Algorithm")
-	header := r.Header.Get("Authorization")
-	if !query && !strings.HasPrefix(header, "AWS4-") {
-		return signatureFault(&sigv4.Error{Reason: sigv4.Missing})
+	var fail *sigv4.Error
+	if h.opt.Keys != nil {
+		_, fail = h.opt.Keys.Verify(r, body)
+	} else {
+		fail = sigv4.Complete(r)
 	}
-	if !query {
-		if f := incomplete(r, header); f != nil {
-			return f
-		}
-		parts := authorizationParts(header)
-		r.Header.Set("Authorization", parts[0]+" "+strings.Join(parts[1:], ", "))
-	}
-	if h.opt.Keys == nil {
+	if fail == nil {
 		return nil
 	}
-	if _, err := h.opt.Keys.Verify(r, body); err != nil {
-		return signatureFault(err)
-	}
-	return nil
-}
-
-// authorizationParts cuts an Authorization header up. DynamoDB takes spaces for commas.
-func authorizationParts(header string) []string {
-	return strings.FieldsFunc(header, func(c rune) bool { return c == ' ' || c == ',' })
-}
-
-// incomplete tells what an Authorization header lacks.
-func incomplete(r *http.Request, header string) *fault {
-	var missing string
-	parts := authorizationParts(header)
-	for _, name := range []string{"Credential", "Signature", "SignedHeaders"} {
-		found := false
-		for _, p := range parts {
-			found = found || len(p) > len(name)+1 && strings.HasPrefix(p, name+"=")
-		}
-		if !found {
-			missing += "Authorization header requires '" + name + "' parameter. "
-		}
-	}
-	if r.Header.Get("X-Amz-Date") == "" && r.Header.Get("Date") == "" {
-		missing += "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. "
-	}
-	if missing == "" {
-		return nil
-	}
-	return newFault(coralService+"IncompleteSignatureException", missing+"Authorization="+header)
+	return signatureFault(fail)
 }
 
 // preflight answers a browser that asks whether it may call.

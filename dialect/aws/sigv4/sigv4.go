@@ -208,6 +208,12 @@ func cutCredential(credential string) (id, all string, sc scope, ok bool) {
 	return id, all, scope{date: date, region: region, service: service, term: term}, true
 }
 
+// Complete looks whether a request has all parts of a signature, and not whether they hold.
+func Complete(r *http.Request) *Error {
+	_, fail := find(r)
+	return fail
+}
+
 // find takes the parts of a signature from the header or the query.
 func find(r *http.Request) (parts, *Error) {
 	auth := r.Header.Get("Authorization")
@@ -227,16 +233,21 @@ func find(r *http.Request) (parts, *Error) {
 		return parts{query.Get("X-Amz-Credential"), query.Get("X-Amz-SignedHeaders"), query.Get("X-Amz-Signature"),
 			query.Get("X-Amz-Date"), query.Get("X-Amz-Security-Token"), true}, nil
 	}
-	rest, ok := strings.CutPrefix(auth, algorithm)
-	if !ok {
-		return parts{}, &Error{Missing, "Missing Authentication Token"}
+	none := &Error{Missing, "Missing Authentication Token"}
+	if !strings.HasPrefix(auth, "AWS4-") {
+		return parts{}, none
 	}
+	// Commas stand between the fields, but AWS takes spaces, too.
+	named := ""
 	p := parts{date: r.Header.Get("X-Amz-Date"), token: r.Header.Get("X-Amz-Security-Token")}
 	if p.date == "" {
 		p.date = r.Header.Get("Date")
 	}
-	for field := range strings.SplitSeq(rest, ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(field), "=")
+	for field := range strings.FieldsFuncSeq(auth, func(c rune) bool { return c == ' ' || c == ',' }) {
+		name, value, ok := strings.Cut(field, "=")
+		if !ok && named == "" {
+			named = field
+		}
 		switch name {
 		case "Credential":
 			p.credential = value
@@ -257,6 +268,9 @@ func find(r *http.Request) (parts, *Error) {
 	}
 	if missing.Len() > 0 {
 		return parts{}, &Error{Incomplete, missing.String() + "Authorization=" + auth}
+	}
+	if named != algorithm {
+		return parts{}, none
 	}
 	return p, nil
 }

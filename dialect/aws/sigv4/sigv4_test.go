@@ -105,6 +105,30 @@ func TestWhatWeSignHolds(t *testing.T) {
 	}
 }
 
+// AWS takes the fields of a header apart at commas and at spaces.
+func TestFieldsAreCutAtCommasAndSpaces(t *testing.T) {
+	for _, between := range []string{", ", ",", " ", " ,  "} {
+		r := signed("POST", "http://x/f", "b", "lambda")
+		r.Header.Set("Authorization", strings.ReplaceAll(r.Header.Get("Authorization"), ", ", between))
+		if _, err := verifier("lambda").Verify(r, []byte("b")); err != nil {
+			t.Errorf("%q: %v", between, err)
+		}
+	}
+	for auth, want := range map[string]Reason{
+		"AWS4-": Incomplete, "AWS4-HMAC-SHA256Credential=a,Signature=b,SignedHeaders=c": Incomplete,
+		"AWS4-HMAC-SHA512 Credential=a,Signature=b,SignedHeaders=c": Missing,
+	} {
+		r := signed("POST", "http://x/f", "b", "lambda")
+		r.Header.Set("Authorization", auth)
+		if err := Complete(r); err == nil || err.Reason != want {
+			t.Errorf("%s: %v", auth, err)
+		}
+	}
+	if err := Complete(signed("POST", "http://x/f", "", "lambda")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPathsAreEscapedAsSDKsDo(t *testing.T) {
 	for _, tc := range [][3]string{ // service, path, canonical (aws.md 8.1)
 		{"execute-api", "/Prod/@connections/L0SM9cOFvHcCIhw%3D", "/Prod/%40connections/L0SM9cOFvHcCIhw%253D"},
