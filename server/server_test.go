@@ -24,7 +24,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // run starts a server on a folder, calls f when it is ready, and waits until it has stopped.
 func run(t *testing.T, data string, f func(ctx context.Context, s *Server)) {
 	t.Helper()
-	c := config.Default()
+	runWith(t, config.Default(), data, f)
+}
+
+// runWith is run with settings.
+func runWith(t *testing.T, c config.Config, data string, f func(ctx context.Context, s *Server)) {
+	t.Helper()
 	c.Data, c.Listen, c.Admin, c.Drain = data, []string{"127.0.0.1:0"}, "127.0.0.1:0", 50*time.Millisecond
 	s, err := Open(t.Context(), Options{Config: c, Version: "test", Log: slog.New(slog.DiscardHandler)})
 	if err != nil {

@@ -25,7 +25,7 @@ func (t *tool) devCommand() *cobra.Command {
 	var qrPath string
 	var noReload bool
 	cmd := &cobra.Command{
-		Use: "dev [DIR]", Short: "Run the app of a folder here; reload it on save", Args: cobra.MaximumNArgs(1),
+		Use: "dev [DIR]", Short: "Run the app of a folder here; reload it on save", Long: "Run the app of a folder here; reload it on save" + moreSettings, Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := folder(args)
 			if err != nil {
@@ -182,7 +182,7 @@ func (t *tool) devLog() func(sluice.LogLine) {
 
 func (t *tool) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "serve", Short: "Run a server; deploy apps to it with sluice deploy", Args: cobra.NoArgs,
+		Use: "serve", Short: "Run a server; deploy apps to it with sluice deploy", Long: "Run a server; deploy apps to it with sluice deploy" + moreSettings, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			base := config.Default()
 			base.Data = "sluice-data"

@@ -47,25 +47,13 @@ func (t *tool) commands() *cobra.Command {
 	f.BoolVar(&t.json, "json", false, "print one JSON object a line")
 	f.BoolVarP(&t.verbose, "verbose", "v", false, "also tell what needs no action")
 	f.StringVar(&t.file, "config", "", "settings file (YAML; same keys as flags)")
-	f.String("data", "", "data folder (default .sluice beside the template, ./sluice-data for serve)")
-	f.String("admin", "", `admin address, host:port or http://host:port (default "127.0.0.1:4566")`)
-	f.String("admin-password", "", "administrator's password")
+	settingFlags(f, everyVerb)
 	root.AddCommand(
 		t.devCommand(), t.serveCommand(), t.deployCommand(), t.listCommand(), t.removeCommand(), t.rollbackCommand(),
 		t.logsCommand(), t.invokeCommand(), t.sendCommand(), t.connsCommand(), t.tableCommand(), t.objectCommand(),
-		t.envCommand(), t.doctorCommand(), t.versionCommand(),
+		t.envCommand(), t.doctorCommand(), t.versionCommand(), settingsTopic(),
 	)
 	return root
-}
-
-// serverFlags adds the settings of a running server to a verb.
-func serverFlags(f *pflag.FlagSet) {
-	f.StringArray("listen", nil, `public address, repeatable (default "127.0.0.1:8080"; port 0 takes a free one)`)
-	f.String("log-level", "", "debug, info, warn or error")
-	f.String("idle-ttl", "", "how long an idle function instance lives")
-	f.String("drain", "", "window over which clients are told to go at a stop; the last has as long again (default 3s, dev 1s)")
-	f.String("ws-url-fix", "", "auto or off: let pages made for a cloud's socket port 8080 use this one")
-	f.String("node", "", "this node's number, 1 to 65535")
 }
 
 // config is the settings of a verb: defaults, file, environment, flags.
@@ -74,16 +62,19 @@ func (t *tool) config(cmd *cobra.Command, base config.Config) (config.Config, er
 	if err != nil {
 		return c, err
 	}
-	cmd.Flags().Visit(func(f *pflag.Flag) {
-		switch f.Name {
-		case "data", "admin", "admin-password", "log-level", "idle-ttl", "drain", "ws-url-fix", "node":
-			if e := c.Set(f.Name, f.Value.String()); e != nil && err == nil {
-				err = usageError{fmt.Errorf("--%s: %w", f.Name, e)}
-			}
-		case "listen":
-			c.Listen, _ = cmd.Flags().GetStringArray("listen")
+	for _, s := range c.Settings() {
+		f := cmd.Flag(s.Key)
+		if f == nil || !f.Changed {
+			continue
 		}
-	})
+		value := f.Value.String()
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			value = strings.Join(list.GetSlice(), ",")
+		}
+		if e := c.Set(s.Key, value); e != nil && err == nil {
+			err = usageError{fmt.Errorf("--%s: %w", s.Key, e)}
+		}
+	}
 	if err == nil {
 		err = c.Validate()
 	}

@@ -41,6 +41,12 @@ import (
 // Name is the dialect's name in App.Dialect.
 const Name = "aliyun"
 
+// Options are what an operator may change of this cloud.
+type Options struct {
+	StrictTables bool // tablestore.Options.Strict
+	MaxTables    int  // of one instance; 0 is the cloud's 64
+}
+
 // cloud is what the parts share.
 type cloud struct {
 	r    dialect.Rooms
@@ -58,7 +64,7 @@ type api struct {
 }
 
 // New builds the dialect on the rooms.
-func New(r dialect.Rooms) (dialect.Dialect, error) {
+func New(r dialect.Rooms, o Options) (dialect.Dialect, error) {
 	if r.Log == nil {
 		r.Log = slog.New(slog.DiscardHandler)
 	}
@@ -92,7 +98,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 	}
 	c.apis = []api{
 		{npm.Claims, packages},
-		{tablestore.Claims, tablestore.New(tablestore.Options{Tables: r.Tables, Keys: r.Keys, Log: r.Log})},
+		{tablestore.Claims, tablestore.New(tablestore.Options{Tables: r.Tables, Keys: r.Keys, Log: r.Log, Strict: o.StrictTables, MaxTables: o.MaxTables})},
 		{c.oss.Claims, c.oss},
 		{fc.Claims, fc.New(c.fc)},
 	}

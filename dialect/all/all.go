@@ -8,11 +8,22 @@ import (
 	"github.com/sluicehq/sluice/dialect/tencent"
 )
 
+// Options are what an operator may change of each cloud.
+type Options struct {
+	AWS     aws.Options
+	Aliyun  aliyun.Options
+	Tencent tencent.Options
+}
+
 // Dialects lists the clouds this binary speaks. To add one, add a line.
-func Dialects(r dialect.Rooms) ([]dialect.Dialect, error) {
+func Dialects(r dialect.Rooms, o Options) ([]dialect.Dialect, error) {
 	var out []dialect.Dialect
-	for _, open := range []func(dialect.Rooms) (dialect.Dialect, error){tencent.New, aliyun.New, aws.New} {
-		d, err := open(r)
+	for _, open := range []func() (dialect.Dialect, error){
+		func() (dialect.Dialect, error) { return tencent.New(r, o.Tencent) },
+		func() (dialect.Dialect, error) { return aliyun.New(r, o.Aliyun) },
+		func() (dialect.Dialect, error) { return aws.New(r, o.AWS) },
+	} {
+		d, err := open()
 		if err != nil {
 			return nil, err
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/access"
 	"github.com/sluicehq/sluice/dialect"
+	"github.com/sluicehq/sluice/dialect/aws/apispec"
 	"github.com/sluicehq/sluice/dialect/aws/control"
 	"github.com/sluicehq/sluice/dialect/aws/dynamodb"
 	"github.com/sluicehq/sluice/dialect/aws/lambda"
@@ -32,6 +33,13 @@ import (
 
 // Name is the dialect's name in App.Dialect.
 const Name = "aws"
+
+// Options are what an operator may change of this cloud.
+type Options struct {
+	Strict  bool               // quotas that are off by default are AWS's (aws.md 1.12)
+	Sockets websocket.Settings // of WebSocket APIs
+	Quotas  apispec.Quotas     // of the description of APIs
+}
 
 // cloud is what the parts share.
 type cloud struct {
@@ -54,7 +62,7 @@ type api struct {
 }
 
 // New builds the dialect on the rooms.
-func New(r dialect.Rooms) (dialect.Dialect, error) {
+func New(r dialect.Rooms, o Options) (dialect.Dialect, error) {
 	if r.Log == nil {
 		r.Log = slog.New(slog.DiscardHandler)
 	}
@@ -62,7 +70,8 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 	c := &cloud{r: r, lambda: lambda.NewLambda(r.Functions, r.Logs, r.Log),
 		execute: sigv4.New(r.Keys, "execute-api"), urls: sigv4.New(r.Keys, "lambda")}
 	c.tables = dynamodb.New(dynamodb.Options{Tables: r.Tables, Keys: sigv4.New(r.Keys, "dynamodb"), Log: r.Log})
-	c.sockets = websocket.New(websocket.Options{Functions: caller{c}, Services: caller{c}, Sockets: r.Sockets, Verifier: c.execute, Log: r.Log, Logs: r.Logs})
+	c.sockets = websocket.New(websocket.Options{Functions: caller{c}, Services: caller{c}, Sockets: r.Sockets, Verifier: c.execute, Log: r.Log, Logs: r.Logs,
+		Strict: o.Strict, Settings: o.Sockets})
 	c.buckets = s3.New(s3.Options{Objects: r.Objects, Keys: r.Keys, Log: r.Log})
 	if r.Dir != "" {
 		c.modules = map[string]*modules.Set{
@@ -90,7 +99,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 			return g.Wait()
 		}
 	}
-	plane := control.Options{Dir: filepath.Join(r.Dir, "aws-apis"), Keys: r.Keys, Objects: r.Objects, Log: r.Log}
+	plane := control.Options{Dir: filepath.Join(r.Dir, "aws-apis"), Keys: r.Keys, Objects: r.Objects, Quotas: o.Quotas, Log: r.Log}
 	if r.Dir != "" && r.Apps != nil {
 		plane.Apps = r.Apps
 	}
@@ -103,7 +112,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 	}
 	return dialect.Dialect{
 		Name:        Name,
-		Reader:      templates{sam.New(sam.Options{}), sls.New(sam.Options{})},
+		Reader:      templates{sam.New(sam.Options{}), sls.New(sam.Options{}), o.Quotas},
 		Claims:      func(r *http.Request) bool { return c.find(r) != nil },
 		API:         http.HandlerFunc(c.serve),
 		Starters:    []function.Starter{&lambda.Provided{}},

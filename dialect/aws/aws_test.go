@@ -97,7 +97,7 @@ func newWorld(t *testing.T) *world {
 	must(err)
 	w.rooms.Objects, err = object.Open(t.Context(), store, bodies, object.Options{})
 	must(err)
-	w.Dialect, err = New(w.rooms)
+	w.Dialect, err = New(w.rooms, Options{})
 	must(err)
 	t.Cleanup(func() { w.rooms.Functions.Stop(context.Background()) })
 	return w

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/deploy"
+	"github.com/sluicehq/sluice/dialect/aws/apispec"
 	"github.com/sluicehq/sluice/dialect/aws/sam"
 	"github.com/sluicehq/sluice/dialect/aws/sls"
 )
@@ -15,8 +16,9 @@ import (
 // templates reads both kinds of template that apps of this cloud have: SAM and CloudFormation, and those
 // of the Serverless Framework. A folder with both is SAM's.
 type templates struct {
-	sam *sam.Reader
-	sls *sls.Reader
+	sam    *sam.Reader
+	sls    *sls.Reader
+	quotas apispec.Quotas
 }
 
 func (t templates) Recognize(dir string) string {
@@ -24,8 +26,13 @@ func (t templates) Recognize(dir string) string {
 }
 
 func (t templates) Read(ctx context.Context, in deploy.Input) (*sluice.App, error) {
+	read := t.sam.Read
 	if in.File == "" && t.sam.Recognize(in.Dir) == "" && t.sls.Recognize(in.Dir) != "" || sls.Names(path.Base(filepath.ToSlash(in.File))) {
-		return t.sls.Read(ctx, in)
+		read = t.sls.Read
 	}
-	return t.sam.Read(ctx, in)
+	app, err := read(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return app, t.quotas.Check(app)
 }

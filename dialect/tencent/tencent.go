@@ -26,6 +26,11 @@ import (
 // Name is the dialect's name in App.Dialect.
 const Name = components.Dialect
 
+// Options are what an operator may change of this cloud.
+type Options struct {
+	COSHosts map[string]string // hosts, without ports, that stand for one bucket of COS (tencent.md 4)
+}
+
 // cloud is what the parts share.
 type cloud struct {
 	r       dialect.Rooms
@@ -42,7 +47,7 @@ type api struct {
 }
 
 // New builds the dialect on the rooms.
-func New(r dialect.Rooms) (dialect.Dialect, error) {
+func New(r dialect.Rooms, o Options) (dialect.Dialect, error) {
 	if r.Log == nil {
 		r.Log = slog.New(slog.DiscardHandler)
 	}
@@ -73,7 +78,7 @@ func New(r dialect.Rooms) (dialect.Dialect, error) {
 			return g.Wait()
 		}
 	}
-	c.objects = cos.New(cos.Options{Objects: r.Objects, Keys: r.Keys, AppID: scf.AppID, Log: r.Log})
+	c.objects = cos.New(cos.Options{Objects: r.Objects, Keys: r.Keys, AppID: scf.AppID, Log: r.Log, Hosts: o.COSHosts})
 	c.apis = []api{
 		{c.gateway.Claims, c.gateway},
 		{scf.Claims, scf.New(calls)},

@@ -49,7 +49,7 @@ func world(t *testing.T) (dialect.Dialect, dialect.Rooms) {
 	must(err)
 	r.Objects, err = object.Open(t.Context(), store, bodies, object.Options{})
 	must(err)
-	d, err := New(r)
+	d, err := New(r, Options{})
 	must(err)
 	t.Cleanup(func() { r.Functions.Stop(context.Background()) })
 	return d, r

@@ -29,6 +29,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/access"
+	"github.com/sluicehq/sluice/dialect/aws/apispec"
 	"github.com/sluicehq/sluice/dialect/aws/sigv4"
 )
 
@@ -56,6 +57,7 @@ type Options struct {
 	Objects Objects
 	// Installed is sam.Options.Installed.
 	Installed func(ctx context.Context, program string) string
+	Quotas    apispec.Quotas   // of APIs, made here or in a stack
 	Now       func() time.Time // nil is time.Now
 	Log       *slog.Logger
 }
@@ -72,6 +74,7 @@ type Control struct {
 
 // New makes a Control.
 func New(o Options) *Control {
+	o.Quotas = o.Quotas.Filled()
 	if o.Now == nil {
 		o.Now = time.Now
 	}

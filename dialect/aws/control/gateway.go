@@ -209,6 +209,12 @@ func (c *Control) create(ctx context.Context, q *query, a *api, k *kind, shelf s
 			return nil, err
 		}
 	}
+	if err := c.fits(q, a.book, k); err != nil {
+		return nil, err
+	}
+	if most := c.most(k); most > 0 && len(a.book.Shelves[shelf]) >= most {
+		return nil, &fault{status: http.StatusTooManyRequests, kind: "ConflictException", msg: apispec.Full(k.name + "s")}
+	}
 	if k == &stages {
 		r["createdDate"], r["lastUpdatedDate"] = c.now(), c.now()
 	}
@@ -217,6 +223,32 @@ func (c *Control) create(ctx context.Context, q *query, a *api, k *kind, shelf s
 		c.autoDeploy(a, r)
 	}
 	return r, c.deploy(ctx, a, k != &stages)
+}
+
+// most is how many of a kind an API may have; 0 or less is any number. That AWS answers 429 and calls it a
+// conflict was seen in a report of a user of its.
+func (c *Control) most(k *kind) int {
+	switch k {
+	case &routes:
+		return c.o.Quotas.Routes
+	case &integrations:
+		return c.o.Quotas.Integrations
+	case &stages:
+		return c.o.Quotas.Stages
+	case &authorizers:
+		return c.o.Quotas.Authorizers
+	}
+	return 0
+}
+
+// fits refuses a timeout that a client asks for and that is too short or too long.
+func (c *Control) fits(q *query, b *book, k *kind) error {
+	longest := c.o.Quotas.Longest(b.API.text("protocolType"))
+	ms, asked := q.body["timeoutInMillis"].(float64)
+	if k == &integrations && asked && !apispec.Fits(ms, longest) {
+		return invalidf("%s", apispec.BadTimeout(longest))
+	}
+	return nil
 }
 
 // update changes a resource.
@@ -236,6 +268,9 @@ func (c *Control) update(ctx context.Context, q *query, a *api, k *kind, r recor
 		if err := k.check(a.book, r); err != nil {
 			return err
 		}
+	}
+	if err := c.fits(q, a.book, k); err != nil {
+		return err
 	}
 	if k == &stages {
 		if r["lastUpdatedDate"] = c.now(); q.body.truth("autoDeploy") {

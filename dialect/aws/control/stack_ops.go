@@ -119,6 +119,9 @@ func (c *Control) build(ctx context.Context, q *stackQuery, s *stack, text strin
 	t := cfn.New(root, cfn.Options{Dir: c.o.Dir, Stack: s.Name, Region: q.region, Params: params, Import: export})
 	in := deploy.Input{Dir: c.o.Dir, File: templateFile, Name: s.App, Params: params, Export: export}
 	app, err := sam.Build(ctx, in, t, sam.Options{Installed: c.o.Installed, Object: c.object})
+	if err == nil {
+		err = c.o.Quotas.Check(app)
+	}
 	if err != nil {
 		return nil, nil, wrongf("Template error: %s", told(err))
 	}

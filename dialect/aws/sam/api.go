@@ -116,7 +116,7 @@ func (b *builder) integration(r *cfn.Resource) {
 	i := apispec.Integration{ID: b.id(r), Type: strings.ToUpper(p.at("IntegrationType").need().str()), URI: uri.str(), Subtype: p.at("IntegrationSubtype").str(),
 		Method: p.at("IntegrationMethod").str(), ContentHandling: p.at("ContentHandlingStrategy").str(), PassthroughBehaviour: p.at("PassthroughBehavior").str(),
 		RequestParameters: p.at("RequestParameters").texts(), RequestTemplates: p.at("RequestTemplates").texts(), TemplateSelection: p.at("TemplateSelectionExpression").str(),
-		TimeoutMS: p.at("TimeoutInMillis").num(0, 50, 30000), PayloadFormat: p.at("PayloadFormatVersion").str()}
+		TimeoutMS: p.at("TimeoutInMillis").num(0, 50, math.MaxInt32), PayloadFormat: p.at("PayloadFormatVersion").str()}
 	if w := p.at("ConnectionType"); w.str() == "VPC_LINK" {
 		if !strings.HasPrefix(i.URI, "http://") && !strings.HasPrefix(i.URI, "https://") {
 			r.Skipped = b.refuse(r, w.place(), "integration %q goes through a VPC link to %q, which is no address", r.ID, i.URI)

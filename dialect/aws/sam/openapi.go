@@ -1,6 +1,7 @@
 package sam
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -51,7 +52,7 @@ func (b *builder) definitions(r *cfn.Resource) {
 			}
 			id := apispec.ID(7, b.t.Stack(), r.ID, key)
 			i := apispec.Integration{ID: id, Type: strings.ToUpper(in.at("type").or("aws_proxy")), URI: in.at("uri").str(), Method: in.at("httpMethod").str(),
-				TimeoutMS: in.at("timeoutInMillis").num(0, 50, 30000), PayloadFormat: in.at("payloadFormatVersion").or("1.0"),
+				TimeoutMS: in.at("timeoutInMillis").num(0, 50, math.MaxInt32), PayloadFormat: in.at("payloadFormatVersion").or("1.0"),
 				RequestParameters: in.at("requestParameters").texts(), RequestTemplates: in.at("requestTemplates").texts(), PassthroughBehaviour: in.at("passthroughBehavior").str()}
 			if m := serviceURI.FindStringSubmatch(i.URI); m != nil && m[1] != "lambda" && m[1] != "dynamodb" {
 				b.refuse(r, in.place(), "%s of API %q calls the service %s, which sluice does not run", key, r.ID, m[1])

@@ -196,7 +196,7 @@ func TestQuotasAreOnByDefault(t *testing.T) {
 	if diff := cmp.Diff(want, p); diff != "" {
 		t.Error(diff)
 	}
-	strict := deploy(t, &rooms{}, Options{Strict: true, Idle: -1, Ping: -1, AcceptBinary: true, Ordered: true}, chat())
+	strict := deploy(t, &rooms{}, Options{Strict: true, Settings: Settings{Idle: -1, Ping: -1, AcceptBinary: true, Ordered: true}}, chat())
 	want.Idle, want.Ping, want.NoBinary, want.Uplink, want.MaxLife = 0, 0, false, 1, 2*time.Hour
 	if diff := cmp.Diff(want, strict.Endpoints()[0].Policy); diff != "" {
 		t.Error(diff)

@@ -148,8 +148,8 @@ func (a *authorizer) ask(ctx context.Context, c *call) error {
 		return unauthorized
 	case res.Failure != nil:
 		return broken(fmt.Errorf("authorizer %s: %s", a.function, res.Failure.Message))
-	case len(res.Payload) > maxAuthorizer:
-		return broken(fmt.Errorf("authorizer %s: its answer has %d bytes, %d are the most", a.function, len(res.Payload), maxAuthorizer))
+	case len(res.Payload) > a.st.apis.o.MaxAuthorizer:
+		return broken(fmt.Errorf("authorizer %s: its answer has %d bytes, %d are the most", a.function, len(res.Payload), a.st.apis.o.MaxAuthorizer))
 	}
 	v, err := readVerdict(res.Payload)
 	if err != nil {

@@ -41,7 +41,7 @@ func TestEventsAreExact(t *testing.T) {
 	mapped := deploy(t, f, Options{}, chat(func(a *apispec.API) {
 		a.Mappings = []apispec.Mapping{{Domain: "ws.example.com", Stage: "prod"}}
 	}))
-	binary := deploy(t, f, Options{AcceptBinary: true}, chat(func(a *apispec.API) {
+	binary := deploy(t, f, Options{Settings: Settings{AcceptBinary: true}}, chat(func(a *apispec.API) {
 		a.Current.Routes = append(a.Current.Routes, apispec.Route{ID: "d", Key: "$default", Integration: "fn"})
 	}))
 	keyed := deploy(t, f, Options{}, chat(onRoute("$connect", func(r *apispec.Route, a *apispec.API) {

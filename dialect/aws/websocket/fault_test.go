@@ -124,7 +124,7 @@ func TestHandshakesThatFailAreExact(t *testing.T) {
 		add("malformed answer", &rooms{invoke: answers(`null`)}, Options{})
 		add("timeout", &rooms{invoke: ok, slow: time.Minute}, Options{})
 		add("route throttled, the second time", &rooms{invoke: ok}, Options{}, limited(0.1, 1))
-		add("account throttled, the second time", &rooms{invoke: ok}, Options{ConnectRate: 0.1})
+		add("account throttled, the second time", &rooms{invoke: ok}, Options{Settings: Settings{ConnectRate: 0.1}})
 		add("no API key", &rooms{invoke: ok}, Options{}, onRoute("$connect", func(r *apispec.Route, _ *apispec.API) { r.APIKeyRequired = true }))
 		add("no signature", &rooms{invoke: ok}, Options{}, onRoute("$connect", func(r *apispec.Route, _ *apispec.API) { r.AuthorizationType = "AWS_IAM" }))
 		add("required parameters", &rooms{invoke: ok}, Options{}, onRoute("$connect", func(r *apispec.Route, _ *apispec.API) {

@@ -43,9 +43,9 @@ var errUnreached = errors.New("function not reached")
 // newIntegration compiles an integration. Stage variables are known by now, so names and addresses are
 // final.
 func (st *Stage) newIntegration(spec *apispec.Integration) (*integration, error) {
-	in := &integration{st: st, spec: spec, timeout: DefaultTimeout}
+	in := &integration{st: st, spec: spec, timeout: st.apis.o.Timeout}
 	if spec.TimeoutMS > 0 {
-		in.timeout = time.Duration(spec.TimeoutMS) * time.Millisecond
+		in.timeout = min(time.Duration(spec.TimeoutMS)*time.Millisecond, in.timeout)
 	}
 	uri := st.expand(spec.URI)
 	var err error

@@ -422,7 +422,7 @@ func (f *backendFunc) id(t *testing.T, l *live) string {
 
 func TestBytesAreTakenWhenTheyMay(t *testing.T) {
 	f := newBackend()
-	l := goLive(t, f, Options{AcceptBinary: true}, nil, func(a *apispec.API) {
+	l := goLive(t, f, Options{Settings: Settings{AcceptBinary: true}}, nil, func(a *apispec.API) {
 		a.Current.Routes = append(a.Current.Routes, apispec.Route{ID: "d", Key: "$default", Integration: "fn"})
 	})
 	b, _ := l.dial(t)
@@ -450,7 +450,7 @@ func TestMessagesRunAtOnceUnlessOrdered(t *testing.T) {
 			}
 			return `{"statusCode":200}`
 		})
-		l := goLive(t, f, Options{Ordered: ordered}, nil)
+		l := goLive(t, f, Options{Settings: Settings{Ordered: ordered}}, nil)
 		b, _ := l.dial(t)
 		b.send(ws.OpText, `{"action":"sendmessage","n":"first"}`)
 		b.send(ws.OpText, `{"action":"sendmessage","n":"second"}`)
@@ -500,7 +500,7 @@ func TestAFullQueueAnswers429AndTheConnectionStays(t *testing.T) {
 
 func TestIdleConnectionsGoAway(t *testing.T) {
 	f := newBackend()
-	l := goLive(t, f, Options{Idle: 200 * time.Millisecond, Ping: -1}, nil)
+	l := goLive(t, f, Options{Settings: Settings{Idle: 200 * time.Millisecond, Ping: -1}}, nil)
 	b, _ := l.dial(t)
 	if code, reason := b.closed(); code != 1001 || reason != "Going away" {
 		t.Errorf("the client sees %d %q", code, reason)
@@ -512,7 +512,7 @@ func TestIdleConnectionsGoAway(t *testing.T) {
 
 func TestClientsThatDoNotAnswerPingsAreLost(t *testing.T) {
 	f := newBackend()
-	l := goLive(t, f, Options{Ping: 100 * time.Millisecond}, nil)
+	l := goLive(t, f, Options{Settings: Settings{Ping: 100 * time.Millisecond}}, nil)
 	b, _ := l.dial(t)
 	if h, err := ws.ReadHeader(b.in); err != nil || h.OpCode != ws.OpPing {
 		t.Errorf("%v %v", h, err)

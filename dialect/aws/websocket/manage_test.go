@@ -112,7 +112,7 @@ func TestOneConnection(t *testing.T) {
 
 func TestManagementErrorsAreExact(t *testing.T) {
 	s := managed(t, Options{})
-	strict := managed(t, Options{RequestRate: 0.001, RequestBurst: 1})
+	strict := managed(t, Options{Settings: Settings{RequestRate: 0.001, RequestBurst: 1}})
 	post := func(id string) *http.Request { return request("POST", apiHostName+"/prod/@connections/"+id, "x", "") }
 	one := connID(1).String()
 	result := func(o sluice.Outcome) *served {

@@ -36,7 +36,7 @@ func TestShardsServeThePostsThatSucceed(t *testing.T) {
 			t.Errorf("%s: %+v", tc.url, p)
 		}
 	}
-	strict := managed(t, Options{RequestRate: 0.001, RequestBurst: 1})
+	strict := managed(t, Options{Settings: Settings{RequestRate: 0.001, RequestBurst: 1}})
 	for i, want := range []bool{true, false} {
 		if _, ok := strict.Post(request("POST", apiHostName+path, "x", ""), []byte("x")); ok != want {
 			t.Errorf("call %d: %v", i, ok)

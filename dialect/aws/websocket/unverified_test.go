@@ -20,7 +20,7 @@ func TestTextsOfFramesUnverified(t *testing.T) {
 	if got := deploy(t, &rooms{invoke: ok, slow: time.Minute}, Options{}, slow).say(`{"action":"ask"}`); !strings.HasPrefix(got, `{"message": "Endpoint request timed out", `) {
 		t.Error(got)
 	}
-	s := deploy(t, &rooms{invoke: ok}, Options{RequestRate: 0.001, RequestBurst: 1}, chat())
+	s := deploy(t, &rooms{invoke: ok}, Options{Settings: Settings{RequestRate: 0.001, RequestBurst: 1}}, chat())
 	s.say(`{"action":"ask"}`)
 	if got := s.say(`{"action":"ask"}`); !strings.HasPrefix(got, `{"message": "Too Many Requests", `) {
 		t.Error(got)
@@ -70,7 +70,7 @@ func TestReasonsOfEndsUnverified(t *testing.T) {
 }
 
 func TestPingsOfClientsKeepConnectionsAliveUnverified(t *testing.T) {
-	l := goLive(t, newBackend(), Options{Idle: 400 * time.Millisecond, Ping: -1}, nil)
+	l := goLive(t, newBackend(), Options{Settings: Settings{Idle: 400 * time.Millisecond, Ping: -1}}, nil)
 	b, _ := l.dial(t)
 	for range 8 {
 		time.Sleep(100 * time.Millisecond) // what is tested is time

@@ -32,8 +32,9 @@ const (
 	DefaultMaxMessage = 128 << 10
 	DefaultIdle       = 10 * time.Minute
 	DefaultPing       = 30 * time.Second
+	DefaultMaxPings   = 2
 	DefaultTimeout    = 29 * time.Second
-	maxAuthorizer     = 8 << 10  // bytes of an authorizer's answer
+	DefaultAuthorizer = 8 << 10
 	maxSaid           = 10 << 10 // bytes of what it says of a client, all values as text
 	maxAgent          = 1 << 10  // bytes of a client's User-Agent that later events have
 	authorizerTimeout = 10 * time.Second
@@ -75,6 +76,45 @@ type Verifier interface {
 	Verify(r *http.Request, body []byte) (*sigv4.Signed, *sigv4.Error)
 }
 
+// Settings are the quotas and ways of the gateway that an operator may change (aws.md 1.5, 1.11 and 1.12).
+// The zero value of each is its default; a number or a time below zero is none at all.
+type Settings struct {
+	Ordered       bool          // a message of a connection starts when the one before is answered. AWS does not
+	AcceptBinary  bool          // binary messages go to the $default route, as base64. AWS closes with 1003
+	MaxFrame      int           // bytes of one frame; default DefaultMaxFrame
+	MaxMessage    int           // bytes, up and down; default DefaultMaxMessage
+	Idle          time.Duration // without a message up or down; default DefaultIdle
+	MaxLife       time.Duration // of a connection; default is for ever (2 h when Strict)
+	Ping          time.Duration // to a client that was silent for so long; default DefaultPing
+	MaxPings      int           // in a row without an answer: the client is lost; default DefaultMaxPings
+	ConnectRate   float64       // new connections a second over all apps; default is unlimited (500 when Strict)
+	RequestRate   float64       // messages and @connections calls a second; default is unlimited (10,000 when Strict)
+	RequestBurst  int           // of those at once; default is RequestRate (5,000 when Strict)
+	Timeout       time.Duration // of an integration, which may ask for less; default DefaultTimeout
+	MaxAuthorizer int           // bytes of an authorizer's answer; default DefaultAuthorizer
+}
+
+// Filled is the settings with all defaults, and 0 for what is off.
+func (s Settings) Filled(strict bool) Settings {
+	s.MaxFrame = cmp.Or(s.MaxFrame, DefaultMaxFrame)
+	s.MaxMessage = cmp.Or(s.MaxMessage, DefaultMaxMessage)
+	s.Timeout = cmp.Or(s.Timeout, DefaultTimeout)
+	s.MaxAuthorizer = cmp.Or(s.MaxAuthorizer, DefaultAuthorizer)
+	if strict {
+		s.MaxLife = cmp.Or(s.MaxLife, 2*time.Hour)
+		s.ConnectRate = cmp.Or(s.ConnectRate, 500)
+		if s.RequestRate == 0 {
+			s.RequestRate, s.RequestBurst = 10000, cmp.Or(s.RequestBurst, 5000)
+		}
+	}
+	s.Idle = max(cmp.Or(s.Idle, DefaultIdle), 0)
+	s.MaxLife = max(s.MaxLife, 0)
+	s.Ping = max(cmp.Or(s.Ping, DefaultPing), 0)
+	s.MaxPings = max(cmp.Or(s.MaxPings, DefaultMaxPings), 0)
+	s.ConnectRate, s.RequestRate, s.RequestBurst = max(s.ConnectRate, 0), max(s.RequestRate, 0), max(s.RequestBurst, 0)
+	return s
+}
+
 // Options are what the APIs of all apps share. Functions, Sockets and Verifier are needed; Services is
 // by apps with integrations of type AWS that call no function.
 type Options struct {
@@ -86,23 +126,10 @@ type Options struct {
 	Region  string // in names and ARNs; "" is us-east-1. An app's own comes first
 	Account string // "" is 000000000000
 
-	// AcceptBinary takes binary messages, as base64, to the $default route. AWS closes with 1003.
-	AcceptBinary bool
-	// Ordered starts a message of a connection when the one before is answered. AWS does not.
-	Ordered bool
 	// Strict sets what sluice leaves off: connections end after 2 hours, and 500 new connections and
 	// 10,000 requests a second are the most.
 	Strict bool
-
-	MaxFrame   int           // bytes; 0 is DefaultMaxFrame
-	MaxMessage int           // bytes, up and down; 0 is DefaultMaxMessage
-	Idle       time.Duration // without a message up or down; 0 is DefaultIdle, less is never
-	MaxLife    time.Duration // of a connection; 0 is for ever (2 h when Strict)
-	Ping       time.Duration // to a client that was silent for so long; 0 is DefaultPing, less is never
-
-	ConnectRate  float64 // new connections a second over all apps; 0 is unlimited (500 when Strict)
-	RequestRate  float64 // messages and @connections calls a second; 0 is unlimited (10,000 when Strict)
-	RequestBurst int     // 0 is RequestRate
+	Settings
 
 	Transport http.RoundTripper // to HTTP integrations; nil is one with sensible limits
 	Log       *slog.Logger
@@ -124,17 +151,7 @@ type APIs struct {
 func New(o Options) *APIs {
 	o.Region = cmp.Or(o.Region, "us-east-1")
 	o.Account = cmp.Or(o.Account, "000000000000")
-	o.MaxFrame = cmp.Or(o.MaxFrame, DefaultMaxFrame)
-	o.MaxMessage = cmp.Or(o.MaxMessage, DefaultMaxMessage)
-	o.Idle = max(cmp.Or(o.Idle, DefaultIdle), 0)
-	o.Ping = max(cmp.Or(o.Ping, DefaultPing), 0)
-	if o.Strict {
-		o.MaxLife = cmp.Or(o.MaxLife, 2*time.Hour)
-		o.ConnectRate = cmp.Or(o.ConnectRate, 500)
-		if o.RequestRate == 0 {
-			o.RequestRate, o.RequestBurst = 10000, 5000
-		}
-	}
+	o.Settings = o.Filled(o.Strict)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -164,13 +181,13 @@ func (a *APIs) policy(longest time.Duration) gateway.Policy {
 		Activity:     idleReset,
 		MaxLife:      a.o.MaxLife,
 		Ping:         a.o.Ping,
-		MaxPings:     2,
+		MaxPings:     a.o.MaxPings,
 		GoAway:       sluice.CloseSpec{Code: 1001, Reason: goingAway},
 		NoBinary:     !a.o.AcceptBinary,
 		MaxFrame:     a.o.MaxFrame,
 		MaxMessage:   a.o.MaxMessage,
 		MaxPush:      a.o.MaxMessage,
-		MaxQueue:     maxQueue,
+		MaxQueue:     max(maxQueue, a.o.MaxMessage),
 		MaxQueued:    maxQueued,
 		PushWait:     pushWait,
 		Uplink:       uplink,
