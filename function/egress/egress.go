@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -46,6 +47,10 @@ type Egress struct {
 	away   *httputil.ReverseProxy // to wherever the request says
 	idle   []func()               // close the two's idle connections
 }
+
+// keepAlive is how long an unused connection stays, in seconds. Functions that make a client for each call
+// leave its connections behind, and run out of descriptors.
+const keepAlive = 5
 
 // dialTimeout bounds connecting to a host that is not ours.
 const dialTimeout = 30 * time.Second
@@ -87,7 +92,7 @@ func Open(o Options) (*Egress, error) {
 		r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
 	})
 	e.idle = []func(){transport.CloseIdleConnections, toPublic.CloseIdleConnections}
-	e.inner = http.Server{Handler: e, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
+	e.inner = http.Server{Handler: e, ReadHeaderTimeout: time.Minute, IdleTimeout: (keepAlive + 1) * time.Second, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
 	return e, nil
 }
 
@@ -191,6 +196,7 @@ func (e *Egress) take(c net.Conn, name string) {
 // ServeHTTP serves proxy requests and, as if it were their host, others.
 func (e *Egress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host := bare(r.Host)
+	w.Header().Set("Keep-Alive", "timeout="+strconv.Itoa(keepAlive)) // those who read it close first, and lose no request
 	switch {
 	case r.Method == http.MethodConnect:
 		e.connect(w, r)

@@ -22,7 +22,8 @@ type Options struct {
 	// Isolate may change what is started and how (namespaces, user, a wrapper command) before it is;
 	// nil starts it plainly. An error refuses the start.
 	Isolate func(c *function.Command, attr *os.ProcAttr) error
-	// OpenFiles limits the open files of a process; default 1024.
+	// OpenFiles limits the open files of a process; default 4096: functions that make a client for each call
+	// leave its sockets behind for a while.
 	OpenFiles uint64
 	// FileSize limits the size of a file that a process writes, in bytes; default 512 MiB.
 	FileSize uint64
@@ -57,7 +58,7 @@ const watchEvery = 250 * time.Millisecond
 // NewSpawner returns a Spawner; Close ends it.
 func NewSpawner(o Options) *Spawner {
 	if o.OpenFiles == 0 {
-		o.OpenFiles = 1024
+		o.OpenFiles = 4096
 	}
 	if o.FileSize == 0 {
 		o.FileSize = 512 << 20
