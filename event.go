@@ -70,7 +70,7 @@ const (
 type Reply struct {
 	// Refuse answers an Open event with this HTTP response instead of a connection; nil accepts.
 	Refuse *Refusal
-	// Subprotocol goes into the handshake answer; it must be one that the client offered.
+	// Subprotocol goes into the handshake answer as it is: a client that did not offer it ends the connection.
 	Subprotocol string
 	// NoDeflate leaves messages uncompressed, though the endpoint and the client would compress them.
 	NoDeflate bool

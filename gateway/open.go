@@ -142,15 +142,14 @@ func (s *shard) accept(c *conn, r *sluice.Reply, offer *wire.Request, h *sluice.
 		s.end(c, sluice.PeerLost, wire.CodeAbnormal, "")
 		return
 	}
-	subprotocol := ""
-	if slices.Contains(offer.Subprotocols, r.Subprotocol) {
-		subprotocol = strings.Clone(r.Subprotocol) // not the whole head with it
-		c.more().subprotocol = subprotocol
-	} else if r.Subprotocol != "" {
-		s.g.log.Debug("the client did not offer this subprotocol", "conn", s.id(c).String(), "subprotocol", r.Subprotocol)
+	if r.Subprotocol != "" {
+		c.more().subprotocol = strings.Clone(r.Subprotocol) // not the whole head with it
+		if !slices.Contains(offer.Subprotocols, r.Subprotocol) {
+			s.g.log.Debug("the client did not offer this subprotocol, and will not like it", "conn", s.id(c).String(), "subprotocol", r.Subprotocol)
+		}
 	}
 	deflate := p.Deflate && offer.Deflate && !r.NoDeflate
-	s.raw(c, s.keep(wire.AppendAccept(s.spot(256), offer.Key, subprotocol, deflate, r.Header)))
+	s.raw(c, s.keep(wire.AppendAccept(s.spot(256), offer.Key, r.Subprotocol, deflate, r.Header)))
 	if deflate {
 		c.pub.Store(c.pub.Load() | deflateBit)
 	}

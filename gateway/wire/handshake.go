@@ -220,7 +220,7 @@ func AppendAccept(dst []byte, key, subprotocol string, deflate bool, extra http.
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = base64.StdEncoding.AppendEncode(dst, sum[:])
 	dst = append(dst, endOfLine...)
-	if subprotocol != "" {
+	if subprotocol != "" && httpguts.ValidHeaderFieldValue(subprotocol) {
 		dst = appendHeader(dst, "Sec-WebSocket-Protocol", subprotocol)
 	}
 	if deflate {

@@ -111,6 +111,9 @@ func TestAnswers(t *testing.T) {
 	if diff := cmp.Diff(want, resp.Header); diff != "" || resp.StatusCode != 101 {
 		t.Errorf("%d %s", resp.StatusCode, diff)
 	}
+	if b := AppendAccept(nil, "dGhlIHNhbXBsZSBub25jZQ==", "a\r\nX-Evil: 1", false, nil); bytes.Contains(b, []byte("Evil")) {
+		t.Errorf("a subprotocol made a header: %q", b)
+	}
 	for status, want := range map[int]int{403: 403, 426: 426, 0: 500, 101: 500, 599: 599} {
 		resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(AppendRefusal(nil, status, http.Header{"X-A": {"1"}, "Content-Length": {"9"}}, []byte("no")))), nil)
 		if err != nil {

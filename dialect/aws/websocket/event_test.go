@@ -81,6 +81,9 @@ func TestEventsAreExact(t *testing.T) {
 		mapped.connect(h)
 	})
 	add("connect with an API key.json", func() { keyed.connect(browser("", "x-api-key", "secret-key")) })
+	signedIn := deploy(t, f, Options{}, chat(withIAM))
+	var caller sluice.Reply
+	add("connect with a signature.json", func() { caller = signedIn.connect(signed(t, "CHAT", "tok")) })
 	add("authorizer.json", func() { authorized.connect(browser("token=t")); seen = asked })
 	add("authorizer without query.json", func() { authorized.connect(browser("", "token", "t")); seen = asked })
 	var reply sluice.Reply
@@ -111,6 +114,13 @@ func TestEventsAreExact(t *testing.T) {
 	add("disconnect with a code.json", end(plain, agent, sluice.ClientClose, 1001, "bye"))
 	add("disconnect with a code alone.json", end(plain, nil, sluice.ClientClose, 4000, ""))
 	add("disconnect by DELETE.json", end(plain, nil, sluice.ServerClose, 1000, ""))
+	add("disconnect of an idle client.json", end(plain, agent, sluice.Idle, 1001, "Going away"))
+	add("disconnect at the end of its life.json", end(plain, nil, sluice.MaxLife, 1001, "Going away"))
+	add("disconnect of a lost client.json", end(plain, nil, sluice.PeerLost, 1006, ""))
+	add("disconnect for a message too long.json", end(plain, nil, sluice.Violation, 1009, "message too big"))
+	add("disconnect for bytes.json", end(plain, nil, sluice.Violation, 1003, "binary message"))
+	add("disconnect of a stopping server.json", end(plain, nil, sluice.Drain, 1001, "Going away"))
+	add("disconnect signed.json", end(signedIn, caller.Attrs, sluice.ClientClose, 1005, ""))
 	add("disconnect authorized.json", end(authorized, reply.Attrs, sluice.ClientClose, 1005, ""))
 	golden(t, "events.txtar", names, got)
 }

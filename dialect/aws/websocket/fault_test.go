@@ -54,6 +54,16 @@ func TestErrorFramesAreExact(t *testing.T) {
 		add("timeout of its own", &rooms{invoke: ok, slow: time.Second}, to, func(a *apispec.API) { a.Current.Integrations[0].TimeoutMS = 50 })
 		add("throttled, the second message", &rooms{invoke: ok}, to, limited(0.1, 1))
 		add("not what the model says", &rooms{invoke: ok}, to, withModel)
+		put := apispec.Integration{Type: "AWS", URI: dynamoURI("PutItem")}
+		wrote := func(string, string, []byte) (int, []byte, error) { return 200, []byte(`{}`), nil }
+		refused := func(string, string, []byte) (int, []byte, error) { return 400, []byte(`{}`), nil }
+		add("no integration response, one-way", &rooms{call: wrote}, to, withIntegration("sendmessage", false, put))
+		add("no integration response, two-way", &rooms{call: wrote}, to, withIntegration("sendmessage", true, put))
+		add("no integration response, one-way, refused", &rooms{call: refused}, to, withIntegration("sendmessage", false, put))
+		never := put
+		never.PassthroughBehaviour = "NEVER"
+		add("no request template", &rooms{call: wrote}, to, withIntegration("sendmessage", false, never))
+		add("a route without integration", &rooms{invoke: ok}, to, onRoute("sendmessage", func(r *apispec.Route, _ *apispec.API) { r.Integration = "" }))
 		golden(t, "frames.txtar", names, got)
 	})
 }
@@ -123,6 +133,11 @@ func TestHandshakesThatFailAreExact(t *testing.T) {
 		add("function not reached", &rooms{invoke: unreachable}, Options{})
 		add("malformed answer", &rooms{invoke: answers(`null`)}, Options{})
 		add("timeout", &rooms{invoke: ok, slow: time.Minute}, Options{})
+		put := apispec.Integration{Type: "AWS", URI: dynamoURI("PutItem")}
+		wrote := func(string, string, []byte) (int, []byte, error) { return 200, []byte(`{}`), nil }
+		add("no integration response", &rooms{call: wrote}, Options{}, withIntegration("$connect", false, put))
+		put.PassthroughBehaviour = "NEVER"
+		add("no request template", &rooms{call: wrote}, Options{}, withIntegration("$connect", false, put))
 		add("route throttled, the second time", &rooms{invoke: ok}, Options{}, limited(0.1, 1))
 		add("account throttled, the second time", &rooms{invoke: ok}, Options{Settings: Settings{ConnectRate: 0.1}})
 		add("no API key", &rooms{invoke: ok}, Options{}, onRoute("$connect", func(r *apispec.Route, _ *apispec.API) { r.APIKeyRequired = true }))
@@ -179,25 +194,32 @@ func TestDisconnectIsTriedAgainUntilAFunctionIsReached(t *testing.T) {
 	})
 }
 
+// withIAM asks for a signature of handshakes.
+var withIAM = onRoute("$connect", func(r *apispec.Route, _ *apispec.API) { r.AuthorizationType = "AWS_IAM" })
+
+// signed is a handshake with a signature in its headers.
+func signed(t *testing.T, key, token string) *sluice.Handshake {
+	t.Helper()
+	h := handshake()
+	r, err := http.NewRequest("GET", "wss://"+h.Host+h.Path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sigv4.Sign(r, nil, credentials(key, token), "us-east-1", "execute-api", noon)
+	for k, v := range r.Header {
+		h.Header[k] = v
+	}
+	return h
+}
+
 func TestIAMLetsTheAppAndTheOperatorIn(t *testing.T) {
 	var seen string
 	f := &rooms{invoke: func(_ string, payload []byte) (sluice.Result, error) {
 		seen = string(payload)
 		return sluice.Result{Payload: []byte(`{"statusCode":200}`)}, nil
 	}}
-	s := deploy(t, f, Options{}, chat(onRoute("$connect", func(r *apispec.Route, _ *apispec.API) { r.AuthorizationType = "AWS_IAM" })))
-	try := func(id, token string) sluice.Reply {
-		h := handshake()
-		r, err := http.NewRequest("GET", "wss://"+h.Host+h.Path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sigv4.Sign(r, nil, credentials(id, token), "us-east-1", "execute-api", noon)
-		for k, v := range r.Header {
-			h.Header[k] = v
-		}
-		return s.connect(h)
-	}
+	s := deploy(t, f, Options{}, chat(withIAM))
+	try := func(id, token string) sluice.Reply { return s.connect(signed(t, id, token)) }
 	for _, tc := range []struct{ id, token, arn string }{
 		{"CHAT", "", "arn:aws:iam::000000000000:user/chat"},
 		{"CHAT", "tok", "arn:aws:sts::000000000000:assumed-role/chat/fn"},
@@ -235,7 +257,7 @@ func presigned(host, path, key, secret, expires string) string {
 }
 
 func TestBrowsersSignInTheQuery(t *testing.T) {
-	s := deploy(t, &rooms{invoke: ok}, Options{}, chat(onRoute("$connect", func(r *apispec.Route, _ *apispec.API) { r.AuthorizationType = "AWS_IAM" })))
+	s := deploy(t, &rooms{invoke: ok}, Options{}, chat(withIAM))
 	for _, tc := range []struct {
 		secret, expires, kind string
 	}{{"secret", "60", ""}, {"wrong", "60", "InvalidSignatureException"}} {

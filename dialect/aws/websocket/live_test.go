@@ -310,6 +310,40 @@ func TestASubprotocolIsNeverEchoed(t *testing.T) {
 	}
 }
 
+// TestTheAnswerToAHandshakeIsExact: the function's subprotocol is the client's answer, whether it was offered
+// or not, and nothing else that the function says.
+func TestTheAnswerToAHandshakeIsExact(t *testing.T) {
+	const plain = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: HSmrc0sMlYUkAGmm5OPpG2HaGWk=\r\n"
+	for _, tc := range []struct{ says, want string }{
+		{`{"statusCode":200,"headers":{"Set-Cookie":"a=b","X-Own":"1"},"body":"hello"}`, ""},
+		{`{"statusCode":200,"headers":{"sec-websocket-PROTOCOL":"v2"}}`, "Sec-WebSocket-Protocol: v2\r\n"},
+		{`{"statusCode":200,"multiValueHeaders":{"Sec-WebSocket-Protocol":["v1"]}}`, "Sec-WebSocket-Protocol: v1\r\n"},
+		{`{"statusCode":200,"headers":{"Sec-WebSocket-Protocol":"v9"}}`, "Sec-WebSocket-Protocol: v9\r\n"},
+	} {
+		f := newBackend()
+		f.answers(func(context.Context, event) string { return tc.says })
+		l := goLive(t, f, Options{}, nil)
+		conn, err := net.Dial("tcp", l.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		io.WriteString(conn, "GET /prod/ HTTP/1.1\r\nHost: abcd123456.execute-api.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\nSec-WebSocket-Protocol: v1, v2\r\n\r\n")
+		in, got := bufio.NewReader(conn), ""
+		for !strings.HasSuffix(got, "\r\n\r\n") {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += line
+		}
+		if want := plain + tc.want + "\r\n"; got != want {
+			t.Errorf("%s:\n%q, want\n%q", tc.says, got, want)
+		}
+	}
+}
+
 func TestARefusedHandshakeHasNoEnd(t *testing.T) {
 	f := newBackend()
 	f.answers(func(context.Context, event) string { return `{"statusCode":401,"body":"who"}` })
