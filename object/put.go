@@ -244,6 +244,9 @@ type CopyInput struct {
 	Inherit func(name, value string) bool
 	// Accept may refuse the source as it is found; nil takes any.
 	Accept func(src *Object) error
+	// Through is the bytes to write in place of the source's, and may fill in Docs; nil: as they are. So says
+	// nil of its own, too.
+	Through func(src *Content) (io.Reader, error)
 }
 
 // Copy writes an object with another's bytes. A copy onto itself changes only headers and metadata, unless
@@ -259,6 +262,12 @@ func (s *Store) Copy(ctx context.Context, bucket string, in CopyInput) (Object, 
 			return Object{}, err
 		}
 	}
+	var body io.Reader
+	if in.Through != nil {
+		if body, err = in.Through(src); err != nil {
+			return Object{}, err
+		}
+	}
 	if !in.Replace {
 		in.Header, in.Meta = src.Header, src.Meta
 	}
@@ -271,7 +280,7 @@ func (s *Store) Copy(ctx context.Context, bucket string, in CopyInput) (Object, 
 	}
 	maps.Copy(docs, in.Docs)
 	in.Docs = docs
-	if in.FromBucket == bucket && in.FromKey == in.Key {
+	if in.FromBucket == bucket && in.FromKey == in.Key && body == nil {
 		if b, err := s.Bucket(ctx, bucket); err != nil || b.Versions == "" {
 			if err == nil {
 				return s.rewrite(ctx, bucket, src.Object.Body, in.PutInput)
@@ -279,7 +288,10 @@ func (s *Store) Copy(ctx context.Context, bucket string, in CopyInput) (Object, 
 			return Object{}, err
 		}
 	}
-	in.PutInput.Body, in.Size, in.MD5, in.act = src, src.Size, nil, ByCopy
+	if body == nil {
+		body = src
+	}
+	in.PutInput.Body, in.Size, in.MD5, in.act = body, src.Size, nil, ByCopy
 	return s.Put(ctx, bucket, in.PutInput)
 }
 

@@ -82,6 +82,9 @@ func (c *Call) PostForm() error {
 	if form.Policy != nil {
 		in.Body = &counter{r: in.Body, min: form.Policy.min, max: form.Policy.max}
 	}
+	if err := c.seal(&in); err != nil {
+		return err
+	}
 	o, err := c.Objects.Put(c.Ctx, c.Bucket, in)
 	if err != nil {
 		return err

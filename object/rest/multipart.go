@@ -72,6 +72,9 @@ func (c *Call) PutPart() error {
 	if c.Header("copy-source") != "" {
 		return c.copyPart(id, number, in)
 	}
+	if err := c.seal(&in); err != nil {
+		return err
+	}
 	p, err := c.Objects.PutPart(c.Ctx, c.Bucket, id, number, in)
 	if err != nil {
 		return err
@@ -111,11 +114,18 @@ func (c *Call) copyPart(id string, number int, in object.PutInput) error {
 		}
 		part = s
 	}
-	if _, err := src.Seek(part.from, io.SeekStart); err != nil {
+	body, err := c.opened(src, true)
+	if err != nil {
+		return err
+	}
+	if _, err := body.Seek(part.from, io.SeekStart); err != nil {
 		return err
 	}
 	in.Size, in.MD5 = part.to-part.from, nil // a digest would be that of the request's empty body
-	in.Body = io.LimitReader(src, in.Size)
+	in.Body = io.LimitReader(body, in.Size)
+	if err := c.seal(&in); err != nil {
+		return err
+	}
 	p, err := c.Objects.PutPart(c.Ctx, c.Bucket, id, number, in)
 	if err != nil {
 		return err

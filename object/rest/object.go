@@ -53,6 +53,24 @@ func (c *Call) input() (object.PutInput, error) {
 	return in, err
 }
 
+// seal is Front.Seal.
+func (c *Call) seal(in *object.PutInput) error {
+	if c.Seal == nil {
+		return nil
+	}
+	return c.Seal(c, in)
+}
+
+// opened is Front.Opened, or the object itself.
+func (c *Call) opened(o *object.Content, source bool) (io.ReadSeeker, error) {
+	if c.Opened != nil {
+		if r, err := c.Opened(c, o, source); r != nil || err != nil {
+			return r, err
+		}
+	}
+	return o, nil
+}
+
 // digest is the MD5 that a request promises, nil when none.
 func digest(h http.Header) ([]byte, error) {
 	v := h.Get("Content-Md5")
@@ -72,6 +90,9 @@ func (c *Call) PutObject() error {
 		return c.copyObject()
 	}
 	in, err := c.input()
+	if err == nil {
+		err = c.seal(&in)
+	}
 	if err != nil {
 		return err
 	}
@@ -195,6 +216,17 @@ func (c *Call) copyObject() error {
 				from = src.VersionID()
 			}
 			return c.acceptSource(src)
+		},
+		Through: func(src *object.Content) (io.Reader, error) {
+			bytes, err := c.opened(src, true)
+			if err != nil {
+				return nil, err
+			}
+			to := object.PutInput{Body: bytes, Docs: in.Docs}
+			if err := c.seal(&to); err != nil || to.Body == src {
+				return nil, err
+			}
+			return to.Body, nil
 		}}
 	if c.Inherit != nil {
 		copy.Inherit = func(name, value string) bool { return c.Inherit(c, name, value, copy.Replace) }
@@ -267,7 +299,11 @@ func (c *Call) send(o *object.Content, status int) error {
 			c.Set(c.Prefix+"mp-parts-count", strconv.Itoa(o.Object.Parts))
 		}
 	}
-	if _, err := o.Seek(part.from, io.SeekStart); err != nil {
+	body, err := c.opened(o, false)
+	if err != nil {
+		return err
+	}
+	if _, err := body.Seek(part.from, io.SeekStart); err != nil {
 		return err
 	}
 	c.describe(&o.Object)
@@ -276,7 +312,7 @@ func (c *Call) send(o *object.Content, status int) error {
 	if c.R.Method == http.MethodHead {
 		return nil
 	}
-	_, err := io.CopyN(c.W, o, part.to-part.from)
+	_, err = io.CopyN(c.W, body, part.to-part.from)
 	return err
 }
 

@@ -10,6 +10,7 @@ package rest
 import (
 	"context"
 	"encoding/xml"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -52,7 +53,7 @@ type Front struct {
 	// Apart says that access rules of buckets and objects have nothing to do with each other: a bucket's says who
 	// may list and write, an object's who may read it, and one without is private.
 	Apart bool
-	Rules        bool // websites have routing rules, and the indexes of their folders
+	Rules bool // websites have routing rules, and the indexes of their folders
 	// AppendSum is the header, without Prefix, with the MD5 of bytes that were appended; "" is none.
 	AppendSum string
 	// ErrorHeader takes the error document, in base64, of an answer to HEAD; "" has none.
@@ -88,6 +89,11 @@ type Front struct {
 	// Complete reads what the cloud alone says when an upload is completed. A request that names no parts
 	// has none.
 	Complete func(c *Call, in *object.CompleteInput, parts []CompletePart) error
+	// Seal may change the bytes that are kept, and fill in Docs, when all else of the input is known.
+	Seal func(c *Call, in *object.PutInput) error
+	// Opened is what Seal has made of an object's bytes before they were kept, for an answer or as the source of a
+	// copy; nil: they are as they are kept. It may refuse to tell them.
+	Opened func(c *Call, o *object.Content, source bool) (io.ReadSeeker, error)
 	// Stored sets the headers that tell of bytes, in the answers to writes and reads; o is nil for a part.
 	Stored func(c *Call, o *object.Object)
 	// Described sets more headers of answers to reads.

@@ -49,6 +49,9 @@ func getAttributes(c *rest.Call) error {
 		return err
 	}
 	defer o.Close()
+	if _, err := mayOpen(c, o.Docs, sseCustomer); err != nil {
+		return err
+	}
 	type part struct {
 		PartNumber int
 		Size       int64

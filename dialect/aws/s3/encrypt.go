@@ -8,7 +8,8 @@ import (
 )
 
 // sluice leaves the encryption of what it stores to the disk under it: what a request or its bucket says
-// of encryption with keys of the server's is checked, kept and told again. Keys of the client's are refused.
+// of encryption with keys of the server's is checked, kept and told again. With keys of the client's it
+// encrypts (see customer.go).
 const (
 	sseAlgorithm = "server-side-encryption"
 	sseKey       = "server-side-encryption-aws-kms-key-id"
@@ -17,7 +18,7 @@ const (
 )
 
 // encryptions are the names, among an object's Docs, of how it is said to be encrypted.
-var encryptions = []string{"x-amz-" + sseAlgorithm, "x-amz-" + sseKey, "x-amz-" + sseBucketKey}
+var encryptions = []string{"x-amz-" + sseAlgorithm, "x-amz-" + sseKey, "x-amz-" + sseBucketKey, docCustomer, docCustomerMD5}
 
 type encryptionXML struct {
 	XMLName xml.Name `xml:"ServerSideEncryptionConfiguration"`
@@ -48,9 +49,15 @@ func isEncryption(algorithm string) bool {
 // encryptDocs reads how an object that is written shall be encrypted: as its request says, or its bucket.
 func encryptDocs(c *rest.Call, docs map[string]string) error {
 	algorithm, key := c.Header(sseAlgorithm), c.Header(sseKey)
+	secret, sum, err := customerKey(c, sseCustomer)
 	switch {
-	case c.Header(sseCustomer+"algorithm") != "" || c.Header(sseCustomer+"key") != "":
-		return rest.NotImplemented(c.Prefix + sseCustomer + "algorithm")
+	case err != nil:
+		return err
+	case secret != nil && algorithm != "":
+		return rest.Invalid(c.Prefix+sseAlgorithm, algorithm, "Server Side Encryption with Customer provided key is incompatible with the encryption method specified")
+	case secret != nil:
+		docs[docCustomer], docs[docCustomerMD5] = "AES256", sum
+		return nil
 	case algorithm == "" && key != "":
 		return rest.Invalid(c.Prefix+sseAlgorithm, "null", "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms")
 	case algorithm != "" && !isEncryption(algorithm):

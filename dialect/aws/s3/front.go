@@ -28,7 +28,7 @@ func (h *Handler) words() rest.Front {
 		NewID: newID, Identify: h.identify, Region: region, Again: again, ACL: cannedACL, Type: contentType, Public: public,
 		Input: input, Complete: complete, Stored: stored, Described: described, Explain: explain,
 		Inherit: inherit, Sums: sums, Create: create, Closed: closed, Versioned: versioned, Removable: removable, Signer: h.signer,
-		Framed: framed,
+		Framed: framed, Seal: seal, Opened: opened,
 		Start: func(c *rest.Call) {
 			c.Set("x-amz-id-2", hostID(c.ID))
 		},
@@ -189,6 +189,7 @@ func input(c *rest.Call, in *object.PutInput) error {
 		return err
 	}
 	if c.Sub == "uploads" {
+		tellEncryption(c, in.Docs)
 		return sumsOfUpload(c, in.Docs)
 	}
 	return nil
@@ -221,6 +222,9 @@ func putObject(c *rest.Call) error {
 
 func putPart(c *rest.Call) error {
 	if err := sized(c); err != nil {
+		return err
+	}
+	if err := checkPart(c); err != nil {
 		return err
 	}
 	return unmet(c.PutPart())
