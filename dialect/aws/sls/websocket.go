@@ -54,10 +54,26 @@ func (s *service) websockets() {
 		s.socketRoute(e, api)
 	}
 	s.add(at, "WebsocketsDeployment", "AWS::ApiGatewayV2::Deployment", "ApiId", api)
-	s.add(at, "WebsocketsDeploymentStage", "AWS::ApiGatewayV2::Stage", "ApiId", api, "StageName", s.stage, "DeploymentId", cfn.Ref(at, "WebsocketsDeployment"))
+	s.add(at, "WebsocketsDeploymentStage", "AWS::ApiGatewayV2::Stage", "ApiId", api, "StageName", s.stage, "DeploymentId", cfn.Ref(at, "WebsocketsDeployment"),
+		"AccessLogSettings", s.socketLog())
 	if !external {
 		s.output(at, "ServiceEndpointWebsocket", cfn.Sub(at, "wss://${WebsocketsApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/"+s.stage))
 	}
+}
+
+// socketLogFormat is what the framework logs of an event when a template does not say.
+const socketLogFormat = `$context.identity.sourceIp $context.identity.caller $context.identity.user [$context.requestTime] "$context.eventType $context.routeKey $context.connectionId" $context.requestId`
+
+// socketLog is the access log of the API: provider.logs.websocket is true, or a map; nil is none. What a
+// map says of levels is about a log of executions, which is the functions' own here.
+func (s *service) socketLog() *cfn.Value {
+	logs := s.get("logs", "websocket")
+	if logs.IsNull() || logs.Str() == "false" || logs.Get("accessLogging").Str() == "false" {
+		return nil
+	}
+	s.add(logs.At, "WebsocketsLogGroup", "AWS::Logs::LogGroup", "LogGroupName", "/aws/websocket/"+s.name+"-"+s.stage)
+	return cfn.Map(logs.At, "DestinationArn", cfn.Sub(logs.At, "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${WebsocketsLogGroup}"),
+		"Format", or(logs.Get("format"), logs.At, socketLogFormat))
 }
 
 func (s *service) socketRoute(e socketRoute, api *cfn.Value) {
