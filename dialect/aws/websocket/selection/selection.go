@@ -4,6 +4,7 @@
 package selection
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -34,8 +35,8 @@ type Source interface {
 // body begins the names of variables that are looked up in the message.
 const body = "request.body"
 
-// Parse reads an expression. Its errors are the template's: a brace or a bracket that is not closed,
-// a path that is no JSONPath.
+// Parse reads an expression. Its errors are the template's: a brace or a bracket that is not closed or
+// holds nothing, a path that is no JSONPath.
 func Parse(s string) (*Expression, error) {
 	e := &Expression{}
 	var static strings.Builder
@@ -93,7 +94,10 @@ func variable(s string) (name string, size int, err error) {
 		if end == len(s) {
 			return "", 0, fmt.Errorf("%q has no closing brace", s)
 		}
-		return strings.TrimSpace(s[2:end]), end + 1, nil
+		if name = strings.TrimSpace(s[2:end]); name == "" {
+			return "", 0, errors.New("${} names no variable")
+		}
+		return name, end + 1, nil
 	}
 	end := 1
 	for end < len(s) {

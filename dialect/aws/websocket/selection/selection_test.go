@@ -92,7 +92,7 @@ func TestMessagesThatAreNotJSON(t *testing.T) {
 }
 
 func TestBrokenExpressions(t *testing.T) {
-	for _, s := range []string{"${request.body.a", "$request.body['a", "${a['}", "$request.body.[[", "${request.body.a[?(}"} {
+	for _, s := range []string{"${request.body.a", "$request.body['a", "${a['}", "$request.body.[[", "${request.body.a[?(}", "a${ }"} {
 		if _, err := Parse(s); err == nil {
 			t.Errorf("%s is taken", s)
 		}
@@ -102,6 +102,7 @@ func TestBrokenExpressions(t *testing.T) {
 func FuzzExpression(f *testing.F) {
 	f.Add("${request.body.a}/$request.body['b']", `{"a":1,"b":[1,null]}`)
 	f.Add(`\$default$x${y}`, "text")
+	f.Add("${}", "0")
 	f.Add("$request.body..a[?(@.b>1)]", `[{"a":{"b":2}}]`)
 	f.Fuzz(func(t *testing.T, expr, text string) {
 		e, err := Parse(expr)
