@@ -112,6 +112,8 @@ type Integration struct {
 	TimeoutMS            int                   `json:"timeoutInMillis,omitempty"` // 0 is 29,000 (HTTP APIs: 30,000)
 	PayloadFormat        string                `json:"payloadFormatVersion,omitempty"`
 	Responses            []IntegrationResponse `json:"integrationResponses,omitempty"`
+	// ResponseParameters are what an HTTP API changes of answers, by their status.
+	ResponseParameters map[string]map[string]string `json:"responseParameters,omitempty"`
 }
 
 // IntegrationResponse turns a backend's answer into the client's.

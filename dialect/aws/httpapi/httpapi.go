@@ -239,6 +239,7 @@ func (c *call) integrate() {
 	}
 	ctx, cancel := context.WithTimeout(c.r.Context(), timeout)
 	defer cancel()
+	defer c.hold(in)()
 	switch in.Type {
 	case "AWS_PROXY":
 		c.function(ctx, in)
@@ -254,6 +255,11 @@ func (c *call) integrate() {
 // function calls a function.
 func (c *call) function(ctx context.Context, in *apispec.Integration) {
 	v1 := c.spec.REST || in.PayloadFormat == "1.0"
+	if !c.spec.REST { // REST APIs hand functions what they have got
+		if _, path := c.alter(in); path != "" {
+			c.full = path
+		}
+	}
 	var event []byte
 	if v1 {
 		event = c.payload1()
@@ -298,19 +304,11 @@ func (c *call) failed(format string, args ...any) {
 
 // forward sends the request to a server.
 func (c *call) forward(ctx context.Context, in *apispec.Integration) {
-	target := expand(in.URI, c.stage.Variables)
-	for name, v := range c.params {
-		target = strings.NewReplacer("{"+name+"}", escapePath(v), "{"+name+"+}", escapePath(v)).Replace(target)
-	}
-	u, err := url.Parse(target)
+	vars, path := c.alter(in)
+	u, err := c.target(in, vars, path)
 	if err != nil {
-		c.failed("integration URI: %v", err)
+		c.failed("%v", err)
 		return
-	}
-	if u.RawQuery == "" {
-		u.RawQuery = c.r.URL.RawQuery
-	} else if c.r.URL.RawQuery != "" {
-		u.RawQuery += "&" + c.r.URL.RawQuery
 	}
 	method := in.Method
 	if method == "" || method == "ANY" {

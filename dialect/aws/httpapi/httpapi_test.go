@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -316,6 +317,52 @@ func TestServersBehindAnAPI(t *testing.T) {
 	}
 	if res, body := ask(a, "GET", "/down", ""); res.StatusCode != 500 {
 		t.Errorf("%d %s", res.StatusCode, body)
+	}
+}
+
+// Integrations change requests on their way to functions and servers, and answers on their way back.
+func TestParametersAreMapped(t *testing.T) {
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Old", "old")
+		w.Header().Set("X-Kept", "kept")
+		w.WriteHeader(http.StatusTeapot)
+		json.NewEncoder(w).Encode(map[string]any{"uri": r.URL.String(), "a": strings.Join(r.Header["X-A"], "+"), "new": r.Header.Get("X-New"), "gone": r.Header.Get("X-Gone"), "list": []any{"zero", "one"}})
+	}))
+	defer backend.Close()
+	params := map[string]string{"append:header.X-A": "$request.querystring.q", "overwrite:header.x-new": "v-${context.stage}-${stageVariables.v}-${request.path.id}", "remove:header.X-Gone": "''",
+		"append:querystring.from": "$request.body.a.b", "append:header.X-A2": "$request.header.missing", "overwrite:header.Host": "evil"}
+	back := map[string]map[string]string{"418": {"overwrite:statuscode": "200", "append:header.X-Old": "$response.body.list[1]", "overwrite:header.X-Uri": "$response.body.uri", "remove:header.X-Kept": "''"},
+		"201": {"overwrite:header.X-Made": "static", "overwrite:header.Content-Length": "1"}}
+	f := &functions{answers: map[string]func(map[string]any) (sluice.Result, error){"f": says(`{"statusCode":201,"body":"made"}`)}}
+	whole := map[string]string{"overwrite:path": "/whole/$"}
+	maps.Copy(whole, params)
+	s := apispec.Snapshot{
+		Routes: []apispec.Route{{Key: "POST /f/{id}", Integration: "f"}, {Key: "POST /s/{id}", Integration: "s"}},
+		Integrations: []apispec.Integration{{ID: "f", Type: "AWS_PROXY", URI: "f", RequestParameters: whole, ResponseParameters: back},
+			{ID: "s", Type: "HTTP_PROXY", URI: backend.URL + "/x/{id}", RequestParameters: params, ResponseParameters: back}},
+	}
+	a := newAPI(t, f, &apispec.API{Stages: []apispec.Stage{{Name: "$default", Variables: map[string]string{"v": "var"}}}, Current: s})
+	res, body := ask(a, "POST", "/s/7?q=1", `{"a":{"b":"deep"}}`, "X-A", "y", "X-Gone", "z")
+	if want := `{"a":"y+1","gone":"","list":["zero","one"],"new":"v-$default-var-7","uri":"/x/7?from=deep\u0026q=1"}`; res.StatusCode != 200 || strings.TrimSpace(body) != want {
+		t.Errorf("%d %s, want %s", res.StatusCode, body, want)
+	}
+	if h := res.Header; strings.Join(h["X-Old"], "+") != "old+one" || h.Get("X-Uri") != "/x/7?from=deep&q=1" || h.Get("X-Kept") != "" || h.Get("Apigw-Requestid") == "" {
+		t.Error(h)
+	}
+	res, body = ask(a, "POST", "/f/7?q=1", `{"a":{"b":"deep"}}`, "X-A", "y", "X-Gone", "z")
+	if res.StatusCode != 201 || body != "made" || res.Header.Get("X-Made") != "static" {
+		t.Errorf("%d %s %v", res.StatusCode, body, res.Header)
+	}
+	h, _ := f.last["headers"].(map[string]any)
+	if h["x-a"] != "y,1" || h["x-new"] != "v-$default-var-7" || h["x-gone"] != nil || f.last["rawPath"] != "/whole/$" || f.last["rawQueryString"] != "from=deep&q=1" {
+		t.Errorf("%v", f.last)
+	}
+
+	rest := apispec.Snapshot{Routes: []apispec.Route{{Key: "GET /r/{id}", Integration: "r"}}, Integrations: []apispec.Integration{{ID: "r", Type: "HTTP_PROXY", URI: backend.URL + "/x/{other}",
+		RequestParameters: map[string]string{"integration.request.path.other": "method.request.path.id", "integration.request.header.X-New": "'fixed'", "integration.request.querystring.who": "context.identity.sourceIp"}}}}
+	a = newAPI(t, f, &apispec.API{REST: true, Stages: []apispec.Stage{{Name: "$default"}}, Current: rest})
+	if _, body := ask(a, "GET", "/r/9", ""); !strings.Contains(body, `"new":"fixed","uri":"/x/9?who=192.0.2.1"`) {
+		t.Error(body)
 	}
 }
 

@@ -124,8 +124,15 @@ func (b *builder) integration(r *cfn.Resource) {
 		}
 		b.t.Warn(w.place(), "integration %q goes to %s without its VPC link", r.ID, i.URI)
 	}
-	if w := p.at("ResponseParameters"); !w.missing() {
-		b.t.Warn(w.place(), "ResponseParameters of integration %q are not applied", r.ID)
+	for _, status := range p.at("ResponseParameters").pairs() {
+		to := map[string]string{}
+		for _, x := range status.at("ResponseParameters").items() {
+			to[x.at("Destination").need().str()] = x.at("Source").str()
+		}
+		if i.ResponseParameters == nil {
+			i.ResponseParameters = map[string]map[string]string{}
+		}
+		i.ResponseParameters[status.key] = to
 	}
 	if i.Subtype != "" {
 		r.Skipped = b.refuse(r, p.at("IntegrationSubtype").place(), "integration %q calls %s, which sluice does not run", r.ID, i.Subtype)

@@ -60,6 +60,12 @@ func (b *builder) definitions(r *cfn.Resource) {
 			} else if m != nil && m[1] == "lambda" {
 				b.calls(in.at("uri"), i.URI, "API", r.ID)
 			}
+			for _, status := range in.at("responseParameters").pairs() {
+				if i.ResponseParameters == nil {
+					i.ResponseParameters = map[string]map[string]string{}
+				}
+				i.ResponseParameters[status.key] = status.texts()
+			}
 			for _, resp := range in.at("responses").pairs() {
 				k := resp.key
 				if k == "default" {
