@@ -165,13 +165,7 @@ func bootVariable(name string) bool {
 }
 
 func (n *Node) kindOf(v *function.Version) (kind, error) {
-	var env []string
-	for k, val := range v.Env {
-		if bootVariable(k) {
-			env = append(env, k+"="+val)
-		}
-	}
-	slices.Sort(env)
+	env := bootEnvironment(v, bootVariable)
 	path, err := lookPath(n.o.Path, "", env)
 	if err == nil {
 		_, err = os.Stat(path)

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -132,23 +131,12 @@ func (p *Python) install() {
 	}
 }
 
-// kindOf finds the python of a version and what must be in its environment before it boots. LD_LIBRARY_PATH
-// names every function's own folder, and few have libraries: only folders that do count.
+// kindOf finds the python of a version and what must be in its environment before it boots.
 func (p *Python) kindOf(v *function.Version) (serverKind, error) {
-	var env []string
-	for k, val := range v.Env {
-		switch {
-		case k == "LD_LIBRARY_PATH":
-			if val = withLibraries(val); val == "" {
-				continue
-			}
-		case k == "PATH", k == "HOME", k == "LANG", strings.HasPrefix(k, "LC_"), strings.HasPrefix(k, "LD_"), strings.HasPrefix(k, "OPENSSL_"):
-		default:
-			continue
-		}
-		env = append(env, k+"="+val)
-	}
-	slices.Sort(env)
+	env := bootEnvironment(v, func(name string) bool {
+		return name == "PATH" || name == "HOME" || name == "LANG" ||
+			strings.HasPrefix(name, "LC_") || strings.HasPrefix(name, "LD_") || strings.HasPrefix(name, "OPENSSL_")
+	})
 	path, err := lookPath(p.o.Path, "", env)
 	if err == nil {
 		_, err = os.Stat(path)
@@ -159,14 +147,6 @@ func (p *Python) kindOf(v *function.Version) (serverKind, error) {
 			Hint: "install Python 3.8 or later (https://www.python.org) so that python3 is in PATH, and deploy again"}
 	}
 	return serverKind{app: v.App, dialect: v.Dialect, python: path, env: strings.Join(env, "\n")}, nil
-}
-
-// withLibraries are the folders of a path list that hold shared libraries.
-func withLibraries(list string) string {
-	return strings.Join(slices.DeleteFunc(filepath.SplitList(list), func(dir string) bool {
-		found, _ := filepath.Glob(filepath.Join(dir, "lib*.so*"))
-		return len(found) == 0
-	}), string(filepath.ListSeparator))
 }
 
 // command starts our shim.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/sluicehq/sluice/function"
 )
@@ -51,6 +52,34 @@ func install(dir string, files map[string]string) (string, error) {
 		return "", fmt.Errorf("write shim: %w", err)
 	}
 	return dir, nil
+}
+
+// bootEnvironment is what of a version's environment must be there before a process boots, in order.
+// LD_LIBRARY_PATH names the folder of each revision of each function, and few have libraries: only folders
+// that do count, so that a process that was booted before will do.
+func bootEnvironment(v *function.Version, needed func(name string) bool) []string {
+	var env []string
+	for name, val := range v.Env {
+		if !needed(name) {
+			continue
+		}
+		if name == "LD_LIBRARY_PATH" {
+			if val = withLibraries(val); val == "" {
+				continue
+			}
+		}
+		env = append(env, name+"="+val)
+	}
+	slices.Sort(env)
+	return env
+}
+
+// withLibraries are the folders of a path list that hold shared libraries.
+func withLibraries(list string) string {
+	return strings.Join(slices.DeleteFunc(filepath.SplitList(list), func(dir string) bool {
+		found, _ := filepath.Glob(filepath.Join(dir, "lib*.so*"))
+		return len(found) == 0
+	}), string(filepath.ListSeparator))
 }
 
 // hello waits until a process that was just started says HELLO, and returns the program that it is, which
