@@ -227,7 +227,7 @@ func (l *live) manage(t testing.TB, method, path, body string) (int, string) {
 func TestAConnectionsWholeLife(t *testing.T) {
 	f := newBackend()
 	l := goLive(t, f, Options{}, nil)
-	early := make(chan int, 1)
+	early, late := make(chan int, 1), make(chan int, 1)
 	f.answers(func(_ context.Context, e event) string {
 		path := "/prod/@connections/" + strings.ReplaceAll(e.Context.ConnectionID, "=", "%3D")
 		switch e.Context.RouteKey {
@@ -240,6 +240,9 @@ func TestAConnectionsWholeLife(t *testing.T) {
 				t.Errorf("push: %d %s", status, body)
 			}
 			return `{"statusCode":500,"body":"unseen"}`
+		case "$disconnect":
+			status, _ := l.manage(t, "POST", path, "to itself")
+			late <- status
 		}
 		return `{"statusCode":200,"body":"answered"}`
 	})
@@ -294,6 +297,9 @@ func TestAConnectionsWholeLife(t *testing.T) {
 	end := f.next(t, "DISCONNECT")
 	if *end.Context.DisconnectCode != 1000 || *end.Context.DisconnectReason != "Connection Closed Normally" || end.Context.ConnectionID != open.Context.ConnectionID || end.Context.ConnectedAt != open.Context.ConnectedAt {
 		t.Errorf("%+v", end.Context)
+	}
+	if got := <-late; got != 410 {
+		t.Errorf("push from its own $disconnect: %d", got)
 	}
 	if status, body := l.manage(t, "POST", path, "late"); status != 410 || body != "" {
 		t.Errorf("push after the end: %d %s", status, body)
@@ -541,6 +547,36 @@ func TestIdleConnectionsGoAway(t *testing.T) {
 	}
 	if end := f.next(t, "DISCONNECT"); *end.Context.DisconnectCode != 1001 || *end.Context.DisconnectReason != "Going away" {
 		t.Errorf("the function sees %+v", end.Context)
+	}
+}
+
+func TestConnectionsEndWithTheirLifeAndWithTheServer(t *testing.T) {
+	f := newBackend()
+	for name, end := range map[string]func(t *testing.T) *browser{
+		"life": func(t *testing.T) *browser {
+			b, _ := goLive(t, f, Options{Settings: Settings{MaxLife: 300 * time.Millisecond}}, nil).dial(t)
+			return b
+		},
+		"server": func(t *testing.T) *browser {
+			l := goLive(t, f, Options{}, nil)
+			b, _ := l.dial(t)
+			f.next(t, "CONNECT")
+			drained := make(chan struct{})
+			go func() { defer close(drained); l.gw.Drain(t.Context(), 10*time.Millisecond) }()
+			t.Cleanup(func() { <-drained })
+			return b
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := end(t)
+			if code, reason := b.closed(); code != 1001 || reason != "Going away" {
+				t.Errorf("the client sees %d %q", code, reason)
+			}
+			b.conn.Close()
+			if e := f.next(t, "DISCONNECT"); *e.Context.DisconnectCode != 1001 || *e.Context.DisconnectReason != "Going away" {
+				t.Errorf("the function sees %+v", e.Context)
+			}
+		})
 	}
 }
 

@@ -1,14 +1,17 @@
 // Package policy decides what a policy document of IAM allows, as far as authorizers of API Gateway use
-// it (aws.md 1.8): statements with Effect, Action, Resource (or their Not forms) and conditions on the
-// client's address and on texts.
+// it (aws.md 1.8) and policies of buckets of S3: statements with Effect, Action, Resource (or their Not forms)
+// and conditions on the client's address, on texts, numbers and dates. A key has one value.
 package policy
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Document is a policy.
@@ -28,6 +31,7 @@ type condition struct {
 	key      string
 	negative bool
 	ifExists bool
+	null     bool // asks whether there is a value at all: holds gets "true" when there is none
 	holds    func(value string) bool
 }
 
@@ -126,8 +130,9 @@ func Parse(b []byte) (*Document, error) {
 // newCondition makes the test of an operator.
 func newCondition(op string, vals []string) (condition, error) {
 	var c condition
-	name, ifExists := strings.CutSuffix(op, "IfExists")
-	c.ifExists = ifExists
+	name, ifExists := strings.CutSuffix(strings.TrimPrefix(op, "ForAnyValue:"), "IfExists")
+	name, all := strings.CutPrefix(name, "ForAllValues:")
+	c.ifExists = ifExists || all
 	test := func(match func(value, want string) bool) func(string) bool {
 		return func(value string) bool {
 			for _, want := range vals {
@@ -147,6 +152,20 @@ func newCondition(op string, vals []string) (condition, error) {
 		c.holds = test(func(value, want string) bool { return Match(want, value) })
 	case "Bool":
 		c.holds = test(strings.EqualFold)
+	case "Null":
+		c.holds, c.null = test(strings.EqualFold), true
+	case "NumericEquals", "NumericNotEquals", "NumericLessThan", "NumericLessThanEquals", "NumericGreaterThan", "NumericGreaterThanEquals":
+		c.holds = test(func(value, want string) bool {
+			a, err1 := strconv.ParseFloat(value, 64)
+			b, err2 := strconv.ParseFloat(want, 64)
+			return err1 == nil && err2 == nil && compares(name, cmp.Compare(a, b))
+		})
+	case "DateEquals", "DateNotEquals", "DateLessThan", "DateLessThanEquals", "DateGreaterThan", "DateGreaterThanEquals":
+		c.holds = test(func(value, want string) bool {
+			a, err1 := date(value)
+			b, err2 := date(want)
+			return err1 == nil && err2 == nil && compares(name, a.Compare(b))
+		})
 	case "IpAddress", "NotIpAddress":
 		nets := make([]netip.Prefix, len(vals))
 		for i, v := range vals {
@@ -172,6 +191,23 @@ func newCondition(op string, vals []string) (condition, error) {
 	}
 	c.negative = strings.Contains(name, "Not")
 	return c, nil
+}
+
+// compares reports whether an operator that ends with Equals, LessThan and so on takes the result of a
+// comparison. Whether it is a Not is the condition's to know.
+func compares(op string, result int) bool {
+	return result == 0 && strings.HasSuffix(op, "Equals") || result < 0 && strings.Contains(op, "LessThan") || result > 0 && strings.Contains(op, "GreaterThan")
+}
+
+// date reads a time, or the seconds since 1970.
+func date(s string) (time.Time, error) {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return time.Unix(n, 0), nil
+	}
+	if t, err := time.Parse(time.DateOnly, s); err == nil {
+		return t, nil
+	}
+	return time.Parse(time.RFC3339, s)
 }
 
 // network reads an address or a range of them.
@@ -210,6 +246,10 @@ func (s *statement) applies(r Request) bool {
 	for _, c := range s.conditions {
 		value, ok := r.Context[c.key]
 		switch {
+		case c.null:
+			if !c.holds(strconv.FormatBool(!ok)) {
+				return false
+			}
 		case !ok && c.ifExists:
 		case !ok && !c.negative, ok && c.holds(value) == c.negative:
 			return false
