@@ -166,7 +166,7 @@ func TestFilesBecomeFd3(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	c := sh("echo hello >&3; while [ $(ulimit -n) != 1024 ]; do :; done; ulimit -c >&3")
+	c := sh("echo hello >&3; while [ $(ulimit -n) != 4096 ]; do :; done; ulimit -c >&3")
 	c.Files = []*os.File{w}
 	exited(t, spawn(t, s, c))
 	w.Close()
