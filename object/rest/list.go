@@ -110,7 +110,21 @@ func (c *Call) ListObjects() error {
 	return c.Answer(r)
 }
 
-type uploadXML struct{ Key, UploadId, StorageClass, Initiated string }
+type uploadXML struct {
+	Key, UploadId           string
+	Initiator, Owner        *OwnerXML `xml:",omitempty"`
+	StorageClass, Initiated string
+}
+
+// owner is the bucket's owner in listings of uploads and parts, where the cloud tells it: who began an upload
+// is not kept.
+func (c *Call) owner() *OwnerXML {
+	if c.Groups == "" {
+		return nil
+	}
+	o := OwnerOf(c.B)
+	return &o
+}
 
 // ListUploads lists the uploads under way.
 func (c *Call) ListUploads() error {
@@ -146,7 +160,7 @@ func (c *Call) ListUploads() error {
 		NextKeyMarker: enc(page.NextKey), NextUploadIdMarker: c.showID(page.NextID), Delimiter: enc(in.Delimiter),
 		Prefix: enc(in.Prefix), MaxUploads: limit, IsTruncated: page.Truncated}
 	for _, u := range page.Uploads {
-		r.Upload = append(r.Upload, uploadXML{enc(u.Key), c.showID(u.ID), c.Storage, Stamp(u.Started)})
+		r.Upload = append(r.Upload, uploadXML{enc(u.Key), c.showID(u.ID), c.owner(), c.owner(), c.Storage, Stamp(u.Started)})
 	}
 	for _, p := range page.Prefixes {
 		r.CommonPrefixes = append(r.CommonPrefixes, prefixXML{enc(p)})
@@ -189,13 +203,14 @@ func (c *Call) ListParts() error {
 		Bucket               string
 		Key                  string
 		UploadId             string
+		Initiator, Owner     *OwnerXML `xml:",omitempty"`
 		StorageClass         string
 		PartNumberMarker     int
 		NextPartNumberMarker int
 		MaxParts             int
 		IsTruncated          bool
 		Part                 []partXML
-	}{EncodingType: kind, Bucket: c.Bucket, Key: enc(c.Key), UploadId: id, StorageClass: c.Storage, PartNumberMarker: after,
+	}{EncodingType: kind, Bucket: c.Bucket, Key: enc(c.Key), UploadId: id, Initiator: c.owner(), Owner: c.owner(), StorageClass: c.Storage, PartNumberMarker: after,
 		MaxParts: limit, IsTruncated: more}
 	for _, p := range parts {
 		r.NextPartNumberMarker = p.Number

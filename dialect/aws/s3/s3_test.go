@@ -419,6 +419,36 @@ func TestPoliciesOpenBuckets(t *testing.T) {
 	}
 }
 
+func TestConditionsOfPolicies(t *testing.T) {
+	g := newRig(t)
+	g.ok(t, "app", "PUT", "/box", "")
+	g.ok(t, "app", "PUT", "/box/good", "text", "x-amz-tagging: Class=good")
+	g.ok(t, "app", "PUT", "/box/bad", "text", "x-amz-tagging: Class=bad")
+	g.ok(t, "app", "PUT", "/box?policy", `{"Statement":[
+		{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::box/*","Condition":{"StringEquals":{"s3:ExistingObjectTag/Class":"good"}}},
+		{"Effect":"Allow","Principal":"*","Action":"s3:ListBucket","Resource":"arn:aws:s3:::box","Condition":{"StringLike":{"s3:prefix":"go*"},"NumericLessThanEquals":{"s3:max-keys":"5"}}},
+		{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::box/*"},
+		{"Effect":"Deny","NotPrincipal":{"AWS":"arn:aws:iam::1:root"},"Action":"s3:PutObject","Resource":"*","Condition":{"Null":{"s3:x-amz-server-side-encryption":"true"}}},
+		{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"*","Condition":{"StringEquals":{"s3:RequestObjectTag/Class":"bad"}}}]}`)
+	for _, c := range []struct {
+		method, url, want string
+		header            []string
+	}{
+		{"GET", "/box/good", "200", nil}, {"GET", "/box/bad", "403 AccessDenied", nil}, {"GET", "/box/none", "403 AccessDenied", nil},
+		{"GET", "/box?prefix=good&max-keys=5", "200", nil}, {"GET", "/box?prefix=good", "403 AccessDenied", nil}, {"GET", "/box?prefix=b&max-keys=1", "403 AccessDenied", nil},
+		{"PUT", "/box/new", "403 AccessDenied", nil}, {"PUT", "/box/new", "200", []string{"x-amz-server-side-encryption: AES256"}},
+		{"PUT", "/box/new", "403 AccessDenied", []string{"x-amz-server-side-encryption: AES256", "x-amz-tagging: Class=bad"}},
+		{"PUT", "/box/new", "200", []string{"x-amz-server-side-encryption: AES256", "x-amz-tagging: Class=good"}},
+	} {
+		if got := code(g.do(t, "", c.method, c.url, "", c.header...)); got != c.want {
+			t.Errorf("%s %s %v: %s, want %s", c.method, c.url, c.header, got, c.want)
+		}
+	}
+	if got := code(g.do(t, "app", "PUT", "/box?policy", `{"Statement":[{"Effect":"Allow","NotPrincipal":"x","Action":"s3:*","Resource":"*"}]}`)); got != "400 MalformedPolicy" {
+		t.Error(got)
+	}
+}
+
 // A bucket's access rule says who may list and write, and nothing of reading: that an object's own rule says.
 // Only who may list is told that a key is not there, and what a policy denies no rule opens.
 func TestRulesOfBucketsAndObjectsAreApart(t *testing.T) {

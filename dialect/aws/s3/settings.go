@@ -3,10 +3,13 @@ package s3
 import (
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/sluicehq/sluice/dialect/aws/websocket/policy"
 	"github.com/sluicehq/sluice/object"
@@ -315,6 +318,13 @@ func anonymous(doc []byte) (*policy.Document, error) {
 		if list, ok := who.([]any); ok && len(list) == 1 {
 			who = list[0]
 		}
+		var effect string
+		if json.Unmarshal(s["Effect"], &effect); len(s["NotPrincipal"]) > 0 { // everybody but some, whom we do not know
+			if effect != "Deny" {
+				return nil, errors.New("a statement that allows cannot have NotPrincipal")
+			}
+			who = "*"
+		}
 		if who == "*" {
 			kept = append(kept, s)
 		}
@@ -375,16 +385,57 @@ func public(c *rest.Call, b *object.Bucket, key string, need rest.Right) (bool, 
 	if need != rest.Owner && need != rest.Lister && key == c.Key && c.Query.Has("versionId") {
 		action += "Version"
 	}
-	ip := c.R.RemoteAddr
-	if i := strings.LastIndexByte(ip, ':'); i >= 0 {
-		ip = strings.Trim(ip[:i], "[]")
+	about, err := conditions(c, b, key, doc)
+	if err != nil {
+		return false, err
 	}
-	said := p.Decide(policy.Request{Action: action, Resource: resource,
-		Context: map[string]string{"aws:sourceip": ip, "aws:referer": c.R.Referer(), "aws:useragent": c.R.UserAgent()}})
+	said := p.Decide(policy.Request{Action: action, Resource: resource, Context: about})
 	if said == policy.Deny {
 		return false, rest.Denied("Access Denied")
 	}
 	return said == policy.Allow, nil
+}
+
+// conditions is what the conditions of a policy may ask about a request. Whether it came over TLS is not among
+// it: what asks for that would close buckets to all who work on a machine of their own.
+func conditions(c *rest.Call, b *object.Bucket, key string, doc []byte) (map[string]string, error) {
+	ip, _, err := net.SplitHostPort(c.R.RemoteAddr)
+	if err != nil {
+		ip = c.R.RemoteAddr
+	}
+	about := map[string]string{"aws:sourceip": ip, "aws:currenttime": c.Began.UTC().Format(time.RFC3339)}
+	set := func(name, value string) {
+		if value != "" {
+			about[name] = value
+		}
+	}
+	set("aws:referer", c.R.Referer())
+	set("aws:useragent", c.R.UserAgent())
+	for name := range c.R.Header {
+		if name = lower(name); strings.HasPrefix(name, c.Prefix) {
+			set("s3:"+name, strings.TrimPrefix(c.R.Header.Get(name), "/"))
+		}
+	}
+	for _, name := range []string{"prefix", "delimiter", "max-keys", "versionId"} {
+		if c.Query.Has(name) {
+			about["s3:"+lower(name)] = c.Query.Get(name)
+		}
+	}
+	tagged := func(kind, set string) {
+		tags, _ := url.ParseQuery(set) // what is no tag is none
+		for name, v := range tags {
+			about[kind+"/"+lower(name)] = v[0]
+		}
+	}
+	tagged("s3:requestobjecttag", c.Header("tagging"))
+	if key != "" && strings.Contains(lower(string(doc)), "existingobjecttag/") {
+		o, err := c.Objects.Head(c.Ctx, b.Name, key)
+		if why := object.ReasonOf(err); err != nil && why != object.NoSuchKey {
+			return nil, err
+		}
+		tagged("s3:existingobjecttag", o.Docs[docTags])
+	}
+	return about, nil
 }
 
 func policyStatus(c *rest.Call) error {

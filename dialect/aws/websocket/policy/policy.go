@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -69,6 +70,30 @@ func (v *values) UnmarshalJSON(b []byte) error {
 	return err
 }
 
+// wants are the values of a condition, which may be written as truth values and numbers, too.
+type wants []string
+
+// UnmarshalJSON reads all forms.
+func (w *wants) UnmarshalJSON(b []byte) error {
+	var list []json.RawMessage
+	if json.Unmarshal(b, &list) != nil {
+		list = []json.RawMessage{b}
+	}
+	for _, raw := range list {
+		text := string(raw)
+		switch text[0] {
+		case '{', '[', 'n':
+			return errors.New("policy: the value of a condition is neither a text nor a list of them")
+		case '"':
+			if err := json.Unmarshal(raw, &text); err != nil {
+				return err
+			}
+		}
+		*w = append(*w, text)
+	}
+	return nil
+}
+
 // Parse reads a policy document. What it cannot decide about is an error: a condition with an operator
 // that it does not know, say.
 func Parse(b []byte) (*Document, error) {
@@ -84,7 +109,7 @@ func Parse(b []byte) (*Document, error) {
 		NotAction   values
 		Resource    values
 		NotResource values
-		Condition   map[string]map[string]values
+		Condition   map[string]map[string]wants
 	}
 	var list []rawStatement
 	if json.Unmarshal(raw.Statement, &list) != nil {
@@ -155,17 +180,9 @@ func newCondition(op string, vals []string) (condition, error) {
 	case "Null":
 		c.holds, c.null = test(strings.EqualFold), true
 	case "NumericEquals", "NumericNotEquals", "NumericLessThan", "NumericLessThanEquals", "NumericGreaterThan", "NumericGreaterThanEquals":
-		c.holds = test(func(value, want string) bool {
-			a, err1 := strconv.ParseFloat(value, 64)
-			b, err2 := strconv.ParseFloat(want, 64)
-			return err1 == nil && err2 == nil && compares(name, cmp.Compare(a, b))
-		})
+		return c, ordered(&c, name, vals, func(s string) (float64, error) { return strconv.ParseFloat(s, 64) }, cmp.Compare[float64])
 	case "DateEquals", "DateNotEquals", "DateLessThan", "DateLessThanEquals", "DateGreaterThan", "DateGreaterThanEquals":
-		c.holds = test(func(value, want string) bool {
-			a, err1 := date(value)
-			b, err2 := date(want)
-			return err1 == nil && err2 == nil && compares(name, a.Compare(b))
-		})
+		return c, ordered(&c, name, vals, date, time.Time.Compare)
 	case "IpAddress", "NotIpAddress":
 		nets := make([]netip.Prefix, len(vals))
 		for i, v := range vals {
@@ -193,10 +210,24 @@ func newCondition(op string, vals []string) (condition, error) {
 	return c, nil
 }
 
-// compares reports whether an operator that ends with Equals, LessThan and so on takes the result of a
-// comparison. Whether it is a Not is the condition's to know.
-func compares(op string, result int) bool {
-	return result == 0 && strings.HasSuffix(op, "Equals") || result < 0 && strings.Contains(op, "LessThan") || result > 0 && strings.Contains(op, "GreaterThan")
+// ordered makes the test of an operator on values that have an order.
+func ordered[T any](c *condition, op string, vals []string, read func(string) (T, error), compare func(a, b T) int) error {
+	wants := make([]T, len(vals))
+	for i, v := range vals {
+		var err error
+		if wants[i], err = read(v); err != nil {
+			return fmt.Errorf("policy: %s: %w", op, err)
+		}
+	}
+	c.negative = strings.Contains(op, "Not")
+	c.holds = func(value string) bool {
+		v, err := read(value)
+		return err == nil && slices.ContainsFunc(wants, func(want T) bool {
+			n := compare(v, want)
+			return n == 0 && strings.HasSuffix(op, "Equals") || n < 0 && strings.Contains(op, "LessThan") || n > 0 && strings.Contains(op, "GreaterThan")
+		})
+	}
+	return nil
 }
 
 // date reads a time, or the seconds since 1970.

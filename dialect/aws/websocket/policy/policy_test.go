@@ -13,7 +13,7 @@ func ask(t *testing.T, doc string) Decision {
 	if err != nil {
 		t.Fatalf("%s: %v", doc, err)
 	}
-	return p.Decide(Request{Action: "execute-api:Invoke", Resource: arn, Context: map[string]string{"aws:sourceip": "192.0.2.7", "aws:useragent": "curl/8"}})
+	return p.Decide(Request{Action: "execute-api:Invoke", Resource: arn, Context: map[string]string{"aws:sourceip": "192.0.2.7", "aws:useragent": "curl/8", "s3:max-keys": "10", "aws:currenttime": "2026-01-31T12:00:00Z"}})
 }
 
 func statements(list ...string) string {
@@ -52,6 +52,20 @@ func TestDecisions(t *testing.T) {
 		{"a key that is not known", statements(one("Allow", `,"Condition":{"StringEquals":{"aws:Nope":"x"}}`)), Silent},
 		{"a key that is not known, if it exists", statements(one("Allow", `,"Condition":{"StringEqualsIfExists":{"aws:Nope":"x"}}`)), Allow},
 		{"a key that is not known is not equal", statements(one("Allow", `,"Condition":{"StringNotEquals":{"aws:Nope":"x"}}`)), Allow},
+		{"no value", statements(one("Allow", `,"Condition":{"Null":{"aws:Nope":"true"}}`)), Allow},
+		{"no value where there is one", statements(one("Allow", `,"Condition":{"Null":{"aws:UserAgent":"true"}}`)), Silent},
+		{"some value", statements(one("Allow", `,"Condition":{"Null":{"aws:UserAgent":"false"}}`)), Allow},
+		{"some value where there is none", statements(one("Allow", `,"Condition":{"Null":{"aws:Nope":false}}`)), Silent},
+		{"any of the values", statements(one("Allow", `,"Condition":{"ForAnyValue:StringLike":{"aws:UserAgent":["x","curl*"]}}`)), Allow},
+		{"any of no values", statements(one("Allow", `,"Condition":{"ForAnyValue:StringLike":{"aws:Nope":"*"}}`)), Silent},
+		{"all of no values", statements(one("Allow", `,"Condition":{"ForAllValues:StringLike":{"aws:Nope":"x"}}`)), Allow},
+		{"a number", statements(one("Allow", `,"Condition":{"NumericLessThanEquals":{"s3:max-keys":10}}`)), Allow},
+		{"a larger number", statements(one("Allow", `,"Condition":{"NumericGreaterThan":{"s3:max-keys":["10","11"]}}`)), Silent},
+		{"another number", statements(one("Allow", `,"Condition":{"NumericNotEquals":{"s3:max-keys":"10.0"}}`)), Silent},
+		{"no number", statements(one("Allow", `,"Condition":{"NumericEquals":{"aws:UserAgent":"10"}}`)), Silent},
+		{"before a date", statements(one("Deny", `,"Condition":{"DateLessThan":{"aws:CurrentTime":"2026-02-01"}}`)), Deny},
+		{"after a second", statements(one("Deny", `,"Condition":{"DateGreaterThan":{"aws:CurrentTime":"1"}}`)), Deny},
+		{"after a date", statements(one("Allow", `,"Condition":{"DateGreaterThanEquals":{"aws:CurrentTime":"2026-02-01T00:00:00Z"}}`)), Silent},
 		{"all conditions have to hold", statements(one("Allow", `,"Condition":{"StringEquals":{"aws:UserAgent":"curl/8"},"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}`)), Silent},
 	} {
 		if got := ask(t, tc.doc); got != tc.want {
@@ -67,6 +81,8 @@ func TestPoliciesThatAreNone(t *testing.T) {
 		statements(`{"Effect":"Allow","Action":7,"Resource":"*"}`),
 		statements(one("Allow", `,"Condition":{"DateGreaterThan":{"aws:CurrentTime":"x"}}`)),
 		statements(one("Allow", `,"Condition":{"IpAddress":{"aws:SourceIp":"everywhere"}}`)),
+		statements(one("Allow", `,"Condition":{"NumericEquals":{"s3:max-keys":"many"}}`)),
+		statements(one("Allow", `,"Condition":{"BinaryEquals":{"key":"x"}}`)),
 	} {
 		if p, err := Parse([]byte(doc)); err == nil {
 			t.Errorf("%s is taken: %+v", doc, p)
