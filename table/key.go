@@ -355,7 +355,7 @@ func PartOf(first Value, n int) (int, error) {
 func (s space) decode(b []byte) (Key, error) { return s.cut(string(b), &slab{}) }
 
 // cut is decode into memory from a slab.
-func (s space) cut(b string, mem *slab) (Key, error) {
+func (s *space) cut(b string, mem *slab) (Key, error) {
 	skip := len(s.prefix)
 	if s.hash {
 		skip += 2
@@ -364,7 +364,7 @@ func (s space) cut(b string, mem *slab) (Key, error) {
 		return nil, errCorrupt
 	}
 	rest := b[skip:]
-	k := take(&mem.values, len(s.cols), mem.rows*len(s.cols))
+	k := take(&mem.values, len(s.cols), min(mem.rows*len(s.cols), mostThings))
 	var err error
 	for i := range k {
 		if i == s.own && s.scatter != nil {

@@ -135,11 +135,11 @@ func (t *Spec) scan(r kv.Reader, rg Range, now int64) (page Page, err error) {
 	}
 	it := r.Scan(lo, hi, kv.ScanOpts{Reverse: rg.Reverse, Limit: rg.MaxRows + 1})
 	defer it.Close()
-	mem := &slab{rows: min(rg.MaxRows, 64)}
-	var raw []byte // key and row as one string: one piece of memory a row
+	mem := &slab{}
+	var st stored
 	for n := 0; it.Next(); n++ {
-		raw = append(append(raw[:0], it.Key()...), it.Value()...)
-		both, split := string(raw), len(it.Key())
+		mem.rows = max(1, min(rg.MaxRows-n, max(n, 4), 64)) // a short page does not take a long one's memory
+		both, split := mem.text(it.Key(), it.Value()), len(it.Key())
 		key, err := space.cut(both[:split], mem)
 		if err != nil {
 			return page, err
@@ -149,7 +149,7 @@ func (t *Spec) scan(r kv.Reader, rg Range, now int64) (page Page, err error) {
 			break
 		}
 		page.Seen += len(both)
-		st := &stored{Row: Row{Key: key}}
+		st = stored{Row: Row{Key: key}}
 		if err := st.decode(both[split:], mem); err != nil {
 			return page, err
 		}
@@ -157,7 +157,10 @@ func (t *Spec) scan(r kv.Reader, rg Range, now int64) (page Page, err error) {
 		if rg.Index != "" {
 			live = t.liveEntry
 		}
-		if row := live(st, now); row != nil {
+		if row := live(&st, now); row != nil {
+			if len(page.Rows) == cap(page.Rows) {
+				page.Rows = slices.Grow(page.Rows, max(8, len(page.Rows)))
+			}
 			page.Rows = append(page.Rows, *row)
 		}
 	}

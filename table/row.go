@@ -166,7 +166,7 @@ func decodeRow(b []byte) (*stored, error) {
 
 // decode fills an empty row, which takes its memory from a slab.
 func (r *stored) decode(b string, mem *slab) error {
-	d := &decoder{s: b}
+	d := decoder{s: b, mem: mem}
 	if d.byte() != 1 {
 		return errCorrupt
 	}
@@ -185,7 +185,7 @@ func (r *stored) decode(b string, mem *slab) error {
 	}
 	// The counts below are bounded by what is left to read, so that no lie can ask for much memory.
 	if n := d.count(4); n > 0 {
-		r.Columns = take(&mem.columns, n, mem.rows*n)
+		r.Columns = take(&mem.columns, n, min(mem.rows*n, mostThings))
 	}
 	for i := range r.Columns {
 		c := &r.Columns[i]
@@ -195,7 +195,7 @@ func (r *stored) decode(b string, mem *slab) error {
 			d.bad = true
 			break
 		}
-		c.Cells = take(&mem.cells, n, max(mem.rows, 1)*(len(r.Columns)-i))
+		c.Cells = take(&mem.cells, n, min(max(mem.rows, 1)*(len(r.Columns)-i), mostThings))
 		for j := range c.Cells {
 			c.Cells[j].Time = d.varint()
 			c.Cells[j].Value = d.value(0)
@@ -214,12 +214,43 @@ type slab struct {
 	values  []Value
 	columns []Column
 	cells   []Cell
+	strings *strings.Builder
+	bytes   []byte
+}
+
+// How large a piece may become, in things and in bytes, unless one row needs more.
+const (
+	mostThings = 1024
+	mostBytes  = 32 << 10
+)
+
+// text is a and b as one string.
+func (m *slab) text(a, b []byte) string {
+	n := len(a) + len(b)
+	if m.strings == nil || m.strings.Cap()-m.strings.Len() < n {
+		m.strings = &strings.Builder{}
+		m.strings.Grow(max(n, min(m.rows*n, mostBytes)))
+	}
+	at := m.strings.Len()
+	m.strings.Write(a)
+	m.strings.Write(b)
+	return m.strings.String()[at:]
+}
+
+// copy is s as bytes that nobody else has.
+func (m *slab) copy(s string) []byte {
+	if s == "" {
+		return []byte{}
+	}
+	b := take(&m.bytes, len(s), min(m.rows*len(s), mostBytes))
+	copy(b, s)
+	return b
 }
 
 // take cuts n from a piece of memory; when it is used up, the next has room for more, if that is more.
 func take[T any](piece *[]T, n, more int) []T {
 	if len(*piece) < n {
-		*piece = make([]T, max(n, min(more, 1024)))
+		*piece = make([]T, max(n, more))
 	}
 	list := (*piece)[:n:n]
 	*piece = (*piece)[n:]
@@ -230,6 +261,7 @@ func take[T any](piece *[]T, n, more int) []T {
 type decoder struct {
 	s   string
 	bad bool
+	mem *slab
 }
 
 func (d *decoder) take(n int) string {
@@ -243,10 +275,13 @@ func (d *decoder) take(n int) string {
 }
 
 func (d *decoder) byte() byte {
-	if s := d.take(1); s != "" {
-		return s[0]
+	if d.s == "" {
+		d.bad = true
+		return 0
 	}
-	return 0
+	c := d.s[0]
+	d.s = d.s[1:]
+	return c
 }
 
 func (d *decoder) fixed() uint64 {
@@ -257,6 +292,11 @@ func (d *decoder) fixed() uint64 {
 }
 
 func (d *decoder) uvarint() uint64 {
+	if d.s != "" && d.s[0] < 0x80 {
+		n := d.s[0]
+		d.s = d.s[1:]
+		return uint64(n)
+	}
 	var n uint64
 	for shift := 0; shift < 64; shift += 7 {
 		c := d.byte()
@@ -332,7 +372,7 @@ func (d *decoder) value(depth int) Value {
 	case valString:
 		return Value{Type: String, Str: d.str()}
 	case valBinary:
-		return Value{Type: Binary, Bytes: []byte(d.str())}
+		return Value{Type: Binary, Bytes: d.mem.copy(d.str())}
 	case valList:
 		return Value{Type: List, List: d.list(depth)}
 	case valStringSet:

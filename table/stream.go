@@ -71,7 +71,7 @@ func (t *Spec) decodeRecord(key, val []byte) (Record, error) {
 		return Record{}, errCorrupt
 	}
 	r := Record{Seq: binary.BigEndian.Uint64(key[7:])}
-	d := &decoder{s: string(val)}
+	d := &decoder{s: string(val), mem: &slab{}}
 	if d.byte() != 1 {
 		return r, errCorrupt
 	}
