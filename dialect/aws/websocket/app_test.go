@@ -206,6 +206,27 @@ func TestQuotasAreOnByDefault(t *testing.T) {
 	}
 }
 
+func TestSettingsChangeTheQuotas(t *testing.T) {
+	big := Settings{MaxFrame: 1 << 20, MaxMessage: 2 << 20, Timeout: 2 * time.Second, MaxPings: 5, MaxLife: time.Hour, ConnectRate: 3, RequestRate: 4, MaxAuthorizer: 100}
+	s := deploy(t, &rooms{invoke: answers(`{"principalId":"p","policyDocument":{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}},"context":{"a":"12"}}`)}, Options{Strict: true, Settings: big},
+		chat(withAuthorizer("auth"), func(a *apispec.API) { a.Current.Integrations[0].TimeoutMS = 29000 }))
+	p := s.Endpoints()[0].Policy
+	// A connection's queue has room for its longest message, and an integration gets no more time than there is.
+	if p.MaxFrame != 1<<20 || p.MaxMessage != 2<<20 || p.MaxPush != 2<<20 || p.MaxQueue != 2<<20 || p.MaxPings != 5 || p.MaxLife != time.Hour || p.OpenTimeout != 17*time.Second {
+		t.Errorf("%+v", p)
+	}
+	if c, r := s.apis.connects, s.apis.requests; c.rate != 3 || r.rate != 4 || r.burst != 4 {
+		t.Errorf("%+v %+v", c, r)
+	}
+	if r := s.connect(handshake()); r.Refuse == nil || r.Refuse.Status != 500 {
+		t.Errorf("an answer of 101 bytes: %s", shown(r.Refuse))
+	}
+	off := deploy(t, &rooms{}, Options{Strict: true, Settings: Settings{MaxLife: -1, ConnectRate: -1, RequestRate: -1, MaxPings: -1}}, chat())
+	if p := off.Endpoints()[0].Policy; p.MaxLife != 0 || p.MaxPings != 0 || off.apis.connects != nil || off.apis.requests != nil {
+		t.Errorf("%+v", p)
+	}
+}
+
 func BenchmarkMessage(b *testing.B) {
 	s := deploy(b, &rooms{invoke: answers(`{"statusCode":200}`)}, Options{}, chat())
 	b.ReportAllocs()
