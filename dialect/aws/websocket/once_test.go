@@ -47,7 +47,9 @@ func TestAMessageIsTriedOnce(t *testing.T) {
 }
 
 func TestRouteResponsesOfTheGatewaysRoutesMeanNothing(t *testing.T) {
-	respond := func(r *apispec.Route, _ *apispec.API) { r.ResponseSelection, r.Responses = "$default", []string{"$default"} }
+	respond := func(r *apispec.Route, _ *apispec.API) {
+		r.ResponseSelection, r.Responses = "$default", []string{"$default"}
+	}
 	s := deploy(t, &rooms{invoke: ok}, Options{}, chat(onRoute("$connect", respond), onRoute("$disconnect", respond)))
 	if r := s.connect(handshake()); r.Refuse != nil || r.Send != nil {
 		t.Errorf("%+v", r)
