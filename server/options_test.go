@@ -110,7 +110,7 @@ func TestQuotasOfAPIsAreForDeploysOnly(t *testing.T) {
 		err := deploySockets(ctx, t, s)
 		for _, want := range []string{
 			"template.yaml:3: API Api: Maximum number of Routes for this API has been reached. Please contact AWS if you need additional Routes. (it has 2, 1 are the most)",
-			"Timeout should be between 50 ms and 5000 ms",
+			"API Api, integration of $default, other: Timeout should be between 50 ms and 5000 ms",
 		} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%v\nwant %s", err, want)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice"
@@ -42,7 +43,7 @@ func (q Quotas) Check(app *sluice.App) error {
 		for _, in := range a.Current.Integrations {
 			if longest := q.Longest(a.Protocol); in.TimeoutMS != 0 && !Fits(float64(in.TimeoutMS), longest) {
 				errs = append(errs, &sluice.Error{
-					Code: sluice.Invalid, At: app.Endpoints[i].At, Msg: fmt.Sprintf("API %s: integration %s: %s", name, in.ID, BadTimeout(longest)),
+					Code: sluice.Invalid, At: app.Endpoints[i].At, Msg: fmt.Sprintf("API %s, integration of %s: %s", name, a.Current.callers(in.ID), BadTimeout(longest)),
 					Hint: "of WebSocket APIs the server's setting aws.websocket.timeout allows more",
 				})
 			}
@@ -68,6 +69,20 @@ func (q Quotas) Check(app *sluice.App) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// callers names the routes of an integration.
+func (s *Snapshot) callers(integration string) string {
+	var keys []string
+	for _, r := range s.Routes {
+		if r.Integration == integration {
+			keys = append(keys, r.Key)
+		}
+	}
+	if keys == nil {
+		return "no route"
+	}
+	return strings.Join(keys, ", ")
 }
 
 // Longest is the longest timeout that an integration may ask for.
