@@ -19,7 +19,7 @@ import (
 )
 
 // serve runs the real binary on an empty data folder, and returns it and where it listens.
-func serve(t *testing.T) (binary, admin, public string) {
+func serve(t *testing.T, args ...string) (binary, admin, public string) {
 	t.Helper()
 	binary = filepath.Join(t.TempDir(), "sluice")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/sluice")
@@ -27,7 +27,7 @@ func serve(t *testing.T) (binary, admin, public string) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build sluice: %v\n%s", err, out)
 	}
-	cmd := exec.Command(binary, "serve", "--json", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	cmd := exec.Command(binary, append([]string{"serve", "--json", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	stdout, err := cmd.StdoutPipe()
