@@ -263,7 +263,6 @@ def paths(env):
         front.append(os.path.join(base, 'lib', 'python%d.%d' % sys.version_info[:2], 'site-packages'))
     own = [p for p in sys.path if p not in ('', HERE)]
     sys.path[:] = list(dict.fromkeys(front + own))
-    sys.path_importer_cache.clear()
     sys.pycache_prefix = os.path.join(HERE, 'pycache')  # the code's folder stays as it was deployed
     sys.dont_write_bytecode = sys.version_info < (3, 8)  # which knows no prefix
 
@@ -279,7 +278,7 @@ def start(load):
     sys.argv[:] = [os.path.join(load['root'], load['handler'].rpartition('.')[0] + '.py')]
     paths(env)
     if load.get('egress'):
-        private('egress.py').install(load['egress'])
+        egress.install(load['egress'])
     dialect.setup(load)
     try:
         handler = find(load['handler'])
@@ -413,7 +412,7 @@ def instance():
 
 
 pid = 0
-dialect = private(sys.argv[1])
+dialect, egress = private(sys.argv[1]), private('egress.py')  # before any fork, whose memory it then is not
 if __name__ == '__main__':
     if sys.argv[2:] == ['--fork']:
         private('zygote.py').serve(FD)  # returns in each fork
