@@ -80,7 +80,7 @@ func ended(ctx context.Context, t *testing.T, s *Server, say []byte) ws.StatusCo
 }
 
 func TestQuotasOfTheSettingsFileTakeEffect(t *testing.T) {
-	small := settings(t, "aws: {websocket: {max-message: 1KB, idle: 300ms}}")
+	small := settings(t, "aws: {websocket: {max-message: 1KB, idle: 2s}}")
 	runWith(t, small, t.TempDir(), func(ctx context.Context, s *Server) {
 		if err := deploySockets(ctx, t, s); err != nil {
 			t.Fatal(err)

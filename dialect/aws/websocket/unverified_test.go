@@ -70,10 +70,11 @@ func TestReasonsOfEndsUnverified(t *testing.T) {
 }
 
 func TestPingsOfClientsKeepConnectionsAliveUnverified(t *testing.T) {
-	l := goLive(t, newBackend(), Options{Settings: Settings{Idle: 400 * time.Millisecond, Ping: -1}}, nil)
+	t.Parallel()
+	l := goLive(t, newBackend(), Options{Settings: Settings{Idle: 2 * time.Second, Ping: -1}}, nil)
 	b, _ := l.dial(t)
-	for range 8 {
-		time.Sleep(100 * time.Millisecond) // what is tested is time
+	for range 7 {
+		time.Sleep(400 * time.Millisecond) // what is tested is time
 		b.send(ws.OpPing, "")
 		if f := b.frame(); f.Header.OpCode != ws.OpPong {
 			t.Fatalf("%v %q", f.Header.OpCode, f.Payload)
