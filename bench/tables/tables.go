@@ -1,5 +1,5 @@
-// Package tables compares the room of tables with the engine alone, and its DynamoDB with a server that
-// does nothing and with dynalite.
+// Package tables compares the room of tables with the engine alone, and its DynamoDB and its
+// Tablestore with a server that does nothing and with dynalite.
 package tables
 
 import (
@@ -95,18 +95,16 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 		return err
 	}
 
-	null, err := w.Serve("tables/null")
-	if err != nil {
-		return nil, err
+	served := map[string]*wire{}
+	for _, name := range []string{"null", "dynamodb", "tablestore"} {
+		p, err := w.Serve("tables/" + name)
+		if err != nil {
+			return nil, err
+		}
+		closers = append(closers, p.Kill)
+		served[name] = newWire("sluice", p.Addr)
 	}
-	closers = append(closers, null.Kill)
-	dynamo, err := w.Serve("tables/dynamodb")
-	if err != nil {
-		return nil, err
-	}
-	closers = append(closers, dynamo.Kill)
-	us, nothing := &wire{name: "sluice", base: "http://" + dynamo.Addr}, &wire{name: "empty net/http", base: "http://" + null.Addr}
-	peer := &wire{name: "dynalite in memory"}
+	us, ots, peer := served["dynamodb"], served["tablestore"], newWire("dynalite in memory", "")
 	peerStop, versions := peer.start(ctx, w)
 	closers = append(closers, peerStop)
 	skip := ""
@@ -118,6 +116,8 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 			x.err = x.prepare()
 		}
 	}
+	ots.err = ots.prepareTablestore(ctx)
+	nothing, nothingOTS := newWire("empty net/http", served["null"].addr).as(us), newWire("empty net/http", served["null"].addr).as(ots)
 	const perS = "per s"
 	return &measure.Bench{
 		Versions: versions,
@@ -130,35 +130,41 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 			{Name: "get, 8 readers", Unit: perS, Ours: side("sluice", 8, get), Reference: side("raw Pebble", 8, rawGet)},
 			{Name: "range of all rows (G10)", Unit: "rows/s", Goal: 0.3, Ours: measure.Side{Name: "sluice", Take: func() (float64, error) { return r.walk(spec) }},
 				Reference: measure.Side{Name: "raw Pebble", Take: func() (float64, error) { return walkRaw(raw) }}},
-			{Name: "DynamoDB PutItem × 64 (G5)", Unit: perS, Goal: 0.40, Ours: us.puts(), Reference: nothing.puts()},
-			{Name: "DynamoDB PutItem × 64 beside dynalite (G5)", Unit: perS, Goal: 1.4, Ours: us.puts(), Reference: peer.puts(), Skip: skip},
-			{Name: "DynamoDB GetItem × 64 (G6)", Unit: perS, Goal: 0.70, Ours: us.gets(), Reference: nothing.gets()},
-			{Name: "DynamoDB GetItem × 64 beside dynalite (G6)", Unit: perS, Goal: 1.8, Ours: us.gets(), Reference: peer.gets(), Skip: skip},
-			{Name: "DynamoDB Query of 100 beside dynalite (G7)", Unit: perS, Goal: 2, Ours: us.queries(), Reference: peer.queries(), Skip: skip},
-		},
-		Curves: []measure.Curve{
-			{Name: "one get", Of: "rows", Unit: "µs", At: []int{10_000, 100_000, 400_000}, Take: func(n int) (float64, error) {
-				spec, err := r.of(n)
-				if err != nil {
-					return 0, err
+			{Name: "DynamoDB PutItem × 64 (G5)", Unit: perS, Goal: 0.40, Ours: us.rate(writers, puts), Reference: nothing.rate(writers, puts)},
+			{Name: "DynamoDB PutItem × 64 beside dynalite (G5)", Unit: perS, Goal: 1.4, Ours: us.rate(writers, puts), Reference: peer.rate(writers, puts), Skip: skip},
+			{Name: "DynamoDB PutItem × 64, p99", Unit: "ms", Cost: true, Ours: us.p99(writers, puts), Reference: nothing.p99(writers, puts)},
+			{Name: "DynamoDB GetItem × 64 (G6)", Unit: perS, Goal: 0.70, Ours: us.rate(writers, gets), Reference: nothing.rate(writers, gets)},
+			{Name: "DynamoDB GetItem × 64 beside dynalite (G6)", Unit: perS, Goal: 1.8, Ours: us.rate(writers, gets), Reference: peer.rate(writers, gets), Skip: skip},
+			{Name: "DynamoDB GetItem × 64, p99", Unit: "ms", Cost: true, Ours: us.p99(writers, gets), Reference: nothing.p99(writers, gets)},
+			{Name: "DynamoDB Query of 100 beside dynalite (G7)", Unit: perS, Goal: 2, Ours: us.rate(4, queries), Reference: peer.rate(4, queries), Skip: skip},
+			{Name: "DynamoDB PutItem, one after the other, p50 beyond raw Pebble's (G9)", Unit: "ms", Cost: true, Goal: 0.25, Ours: measure.Side{Name: "sluice", Take: func() (float64, error) {
+				raws, err := times(1, func(rnd *rand.Rand) error { return raw.Set(rawKey(rnd.Int64N(rows)), value, engine.Sync) })
+				if err != nil || us.err != nil {
+					return 0, errors.Join(err, us.err)
 				}
-				rate, err := perSecond(1, func(*rand.Rand) error {
-					_, err := tables.Get(ctx, spec, keyOf(rand.Int64N(int64(n))))
-					return err
-				})
-				return 1e6 / rate, err
-			}},
-			{Name: "one put of 64 at once", Of: "rows", Unit: "µs", At: []int{10_000, 100_000, 400_000}, Take: func(n int) (float64, error) {
-				spec, err := r.of(n)
-				if err != nil {
-					return 0, err
-				}
-				rate, err := perSecond(writers, put(spec, int64(n)))
-				return 1e6 / rate, err
-			}},
+				took, err := times(1, us.one(puts))
+				return measure.Percentile(took, 50) - measure.Percentile(raws, 50), err
+			}}},
+			{Name: "Tablestore PutRow × 64", Unit: perS, Ours: ots.rate(writers, puts), Reference: nothingOTS.rate(writers, puts)},
+			{Name: "Tablestore GetRow × 64", Unit: perS, Ours: ots.rate(writers, gets), Reference: nothingOTS.rate(writers, gets)},
 		},
+		Curves: r.curves(10_000, 100_000, 1_000_000),
 	}, nil
 }
+
+// Rows is how the room grows to so many rows that filling it takes minutes.
+var Rows = measure.Area{Name: "rows", Open: func(ctx context.Context, w *measure.Workshop) (*measure.Bench, error) {
+	store, err := pebble.Open(filepath.Join(w.Temp, "rows"), pebble.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, err
+	}
+	tables, err := table.Open(ctx, store, table.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	r := &room{ctx: ctx, Tables: tables, filled: map[int]*table.Spec{}}
+	return &measure.Bench{Curves: r.curves(10_000, 100_000, 1_000_000, 10_000_000), Close: func() { store.Close() }}, nil
+}}
 
 // room is the room of tables in this process.
 type room struct {
@@ -227,6 +233,29 @@ func (r *room) add(spec *table.Spec, at int64) error {
 		return &next, nil
 	}})
 	return err
+}
+
+// curves are what reading and writing a row cost in tables of so many.
+func (r *room) curves(at ...int) []measure.Curve {
+	curve := func(name string, workers int, do func(*rand.Rand, *table.Spec, int64) error) measure.Curve {
+		return measure.Curve{Name: name, Of: "rows", Unit: "µs", At: at, Take: func(n int) (float64, error) {
+			spec, err := r.of(n)
+			if err != nil {
+				return 0, err
+			}
+			rate, err := perSecond(workers, func(rnd *rand.Rand) error { return do(rnd, spec, int64(n)) })
+			return 1e6 / rate, err
+		}}
+	}
+	return []measure.Curve{
+		curve("one get", 1, func(rnd *rand.Rand, spec *table.Spec, n int64) error {
+			_, err := r.Get(r.ctx, spec, keyOf(rnd.Int64N(n)))
+			return err
+		}),
+		curve("one put of 64 at once", writers, func(rnd *rand.Rand, spec *table.Spec, n int64) error {
+			return r.put(spec, rnd.Int64N(n), rnd.Int64())
+		}),
+	}
 }
 
 // walk reads all rows in pages and says how many a second.
@@ -305,6 +334,22 @@ func perSecond(workers int, do func(*rand.Rand) error) (float64, error) {
 	return float64(sum), nil
 }
 
+// times are how long operations take, in ms, while so many workers do them for a second.
+func times(workers int, do func(*rand.Rand) error) ([]float64, error) {
+	var mu sync.Mutex
+	var all []float64
+	_, err := perSecond(workers, func(rnd *rand.Rand) error {
+		t := time.Now()
+		err := do(rnd)
+		ms := float64(time.Since(t)) / 1e6
+		mu.Lock()
+		all = append(all, ms)
+		mu.Unlock()
+		return err
+	})
+	return all, err
+}
+
 // ServeNull reads requests and answers {}.
 func ServeNull() error {
 	return serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -316,20 +361,25 @@ func ServeNull() error {
 
 // ServeDynamoDB is the protocol on the room on disk; no signature is wrong, for dynalite checks none.
 func ServeDynamoDB() error {
-	dir, err := os.MkdirTemp("", "tables-*")
+	tables, err := onDisk()
 	if err != nil {
 		return err
+	}
+	return serve(dynamodb.New(dynamodb.Options{Tables: tables, Log: slog.New(slog.DiscardHandler)}))
+}
+
+// onDisk is a room for a server that ends with its process.
+func onDisk() (*table.Tables, error) {
+	dir, err := os.MkdirTemp("", "tables-*")
+	if err != nil {
+		return nil, err
 	}
 	quiet := slog.New(slog.DiscardHandler)
 	store, err := pebble.Open(dir, pebble.Options{Log: quiet})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	tables, err := table.Open(context.Background(), store, table.Options{Log: quiet})
-	if err != nil {
-		return err
-	}
-	return serve(dynamodb.New(dynamodb.Options{Tables: tables, Log: quiet}))
+	return table.Open(context.Background(), store, table.Options{Log: quiet})
 }
 
 func serve(h http.Handler) error {

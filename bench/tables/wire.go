@@ -1,12 +1,9 @@
 package tables
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"os/exec"
 	"path/filepath"
 	"time"
@@ -14,10 +11,59 @@ import (
 	"github.com/sluicehq/sluice/bench/measure"
 )
 
-// wire is a server of DynamoDB's protocol.
+// wireRows is how many rows the tables of servers have.
+const wireRows = 2000
+
+// wire is a server with the requests that it is asked.
 type wire struct {
-	name, base string
-	err        error // why it cannot be had
+	name, addr      string
+	err             error // why it cannot be had
+	put, get, query [][]byte
+	lines           chan *line // connections that nobody uses now
+}
+
+func newWire(name, addr string) *wire {
+	return &wire{name: name, addr: addr, lines: make(chan *line, writers)}
+}
+
+// as is the server that gets the requests of another one.
+func (x *wire) as(o *wire) *wire {
+	x.put, x.get, x.query, x.err = o.put, o.get, o.query, o.err
+	return x
+}
+
+// ask sends a request over a connection that is free, or a new one.
+func (x *wire) ask(req []byte) error {
+	for {
+		l, err := x.line()
+		if err != nil {
+			return err
+		}
+		answered, err := l.ask(req)
+		if err != nil {
+			l.conn.Close()
+			if l.used && !answered {
+				continue // Node ends connections that have been idle for 5 s
+			}
+			return fmt.Errorf("%s %w", x.name, err)
+		}
+		l.used = true
+		select {
+		case x.lines <- l:
+		default:
+			l.conn.Close()
+		}
+		return nil
+	}
+}
+
+func (x *wire) line() (*line, error) {
+	select {
+	case l := <-x.lines:
+		return l, nil
+	default:
+		return dial(x.addr)
+	}
 }
 
 // start installs and starts dynalite, whose tables are in memory.
@@ -38,52 +84,36 @@ func (x *wire) start(ctx context.Context, w *measure.Workshop) (stop func(), ver
 		x.err = err
 		return stop, nil
 	}
-	x.base = fmt.Sprintf("http://127.0.0.1:%d", port)
-	x.err = measure.Answers(x.base, 20*time.Second)
+	x.addr = fmt.Sprintf("127.0.0.1:%d", port)
+	x.err = measure.Answers("http://"+x.addr, 20*time.Second)
 	return p.Kill, measure.NpmVersions(npm, "dynalite")
 }
 
-var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: writers}, Timeout: 20 * time.Second}
-
-// call sends one operation with a signature that nobody checks.
-func (x *wire) call(operation, body string) error {
-	r, err := http.NewRequest("POST", x.base, bytes.NewReader([]byte(body)))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	r.Header.Set("X-Amz-Target", "DynamoDB_20120810."+operation)
-	r.Header.Set("X-Amz-Date", "20260101T000000Z")
-	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=x")
-	resp, err := client.Do(r)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		said, _ := io.ReadAll(resp.Body)
-		return fmt.Errorf("%s: %s answered %s: %s", x.name, operation, resp.Status, said)
-	}
-	_, err = io.Copy(io.Discard, resp.Body)
-	return err
+// dynamo is a request with a signature that nobody checks.
+func dynamo(operation, body string) []byte {
+	return request("/", body, "Content-Type", "application/x-amz-json-1.0", "X-Amz-Target", "DynamoDB_20120810."+operation, "X-Amz-Date", "20260101T000000Z",
+		"Authorization", "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=x")
 }
 
-// prepare makes the tables and their rows: single ones, and a hundred under one key.
+// prepare makes a table, its rows and the requests: single rows, and a hundred under one key.
 func (x *wire) prepare() error {
-	if err := x.call("CreateTable", `{"TableName":"bench","AttributeDefinitions":[{"AttributeName":"p","AttributeType":"S"},{"AttributeName":"c","AttributeType":"N"}],"KeySchema":[{"AttributeName":"p","KeyType":"HASH"},{"AttributeName":"c","KeyType":"RANGE"}],"BillingMode":"PAY_PER_REQUEST"}`); err != nil {
+	if err := x.ask(dynamo("CreateTable", `{"TableName":"bench","AttributeDefinitions":[{"AttributeName":"p","AttributeType":"S"},{"AttributeName":"c","AttributeType":"N"}],"KeySchema":[{"AttributeName":"p","KeyType":"HASH"},{"AttributeName":"c","KeyType":"RANGE"}],"BillingMode":"PAY_PER_REQUEST"}`)); err != nil {
 		return err
 	}
 	time.Sleep(time.Second) // until it is active
-	for i := range 2000 {
-		if err := x.call("PutItem", item(fmt.Sprint("r", i), 0)); err != nil {
+	for i := range wireRows {
+		x.put = append(x.put, dynamo("PutItem", item(fmt.Sprint("r", i), 0)))
+		x.get = append(x.get, dynamo("GetItem", fmt.Sprintf(`{"TableName":"bench","Key":{"p":{"S":"r%d"},"c":{"N":"0"}}}`, i)))
+		if err := x.ask(x.put[i]); err != nil {
 			return err
 		}
 	}
 	for i := range 100 {
-		if err := x.call("PutItem", item("q", i)); err != nil {
+		if err := x.ask(dynamo("PutItem", item("q", i))); err != nil {
 			return err
 		}
 	}
+	x.query = [][]byte{dynamo("Query", `{"TableName":"bench","KeyConditionExpression":"p = :p","ExpressionAttributeValues":{":p":{"S":"q"}}}`)}
 	return nil
 }
 
@@ -91,27 +121,33 @@ func item(p string, c int) string {
 	return fmt.Sprintf(`{"TableName":"bench","Item":{"p":{"S":%q},"c":{"N":"%d"},"v":{"S":"%s"},"n":{"N":"1"}}}`, p, c, value)
 }
 
-func (x *wire) side(workers int, do func(*rand.Rand) error) measure.Side {
+// rate is how many of some requests so many workers get answered in a second.
+func (x *wire) rate(workers int, of func(*wire) [][]byte) measure.Side {
 	return measure.Side{Name: x.name, Take: func() (float64, error) {
 		if x.err != nil {
 			return 0, x.err
 		}
-		return perSecond(workers, do)
+		return perSecond(workers, x.one(of))
 	}}
 }
 
-func (x *wire) puts() measure.Side {
-	return x.side(writers, func(rnd *rand.Rand) error { return x.call("PutItem", item(fmt.Sprint("r", rnd.IntN(2000)), 0)) })
+// p99 is how long, in ms, all but one of a hundred of them take at most.
+func (x *wire) p99(workers int, of func(*wire) [][]byte) measure.Side {
+	return measure.Side{Name: x.name, Take: func() (float64, error) {
+		if x.err != nil {
+			return 0, x.err
+		}
+		took, err := times(workers, x.one(of))
+		return measure.Percentile(took, 99), err
+	}}
 }
 
-func (x *wire) gets() measure.Side {
-	return x.side(writers, func(rnd *rand.Rand) error {
-		return x.call("GetItem", fmt.Sprintf(`{"TableName":"bench","Key":{"p":{"S":"r%d"},"c":{"N":"0"}}}`, rnd.IntN(2000)))
-	})
+// one asks one of the requests.
+func (x *wire) one(of func(*wire) [][]byte) func(*rand.Rand) error {
+	list := of(x)
+	return func(rnd *rand.Rand) error { return x.ask(list[rnd.IntN(len(list))]) }
 }
 
-func (x *wire) queries() measure.Side {
-	return x.side(4, func(*rand.Rand) error {
-		return x.call("Query", `{"TableName":"bench","KeyConditionExpression":"p = :p","ExpressionAttributeValues":{":p":{"S":"q"}}}`)
-	})
-}
+func puts(x *wire) [][]byte    { return x.put }
+func gets(x *wire) [][]byte    { return x.get }
+func queries(x *wire) [][]byte { return x.query }
