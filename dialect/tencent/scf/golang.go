@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/internal/gorpc"
 )
 
 // Go1 starts functions of runtime Go1 (section 2.5): programs that serve calls by net/rpc on a port of
@@ -106,24 +107,16 @@ func startGo(ctx context.Context, v *function.Version, s function.Spawner, logs 
 			if err != nil {
 				return false
 			}
-			g.conn = &countedConn{Conn: conn}
-			g.client = rpc.NewClient(g.conn)
+			g.client = gorpc.NewClient(conn)
 		}
-		ping := g.client.Go("Function.Ping", &pingRequest{}, &pingResponse{}, make(chan *rpc.Call, 1))
-		select {
-		case <-ping.Done:
-		case <-g.proc.Exited():
-			return false
-		case <-ctx.Done():
-			return false
-		case <-time.After(initTimeout(&v.Spec)):
-			return false
-		}
-		if ping.Error != nil {
+		ctx, cancel := context.WithTimeout(ctx, initTimeout(&v.Spec))
+		defer cancel()
+		err := g.client.Call(ctx, "Function.Ping", &pingRequest{}, &pingResponse{})
+		if err != nil {
 			g.client.Close()
 			g.client = nil
 		}
-		return ping.Error == nil
+		return err == nil
 	})
 	if err != nil {
 		g.close()
@@ -140,20 +133,7 @@ func startGo(ctx context.Context, v *function.Version, s function.Spawner, logs 
 // golang is an instance whose program serves net/rpc. It takes one call at a time.
 type golang struct {
 	*program
-	client *rpc.Client
-	conn   *countedConn
-}
-
-// countedConn is a connection that knows whether anything is sent. One call at a time writes.
-type countedConn struct {
-	net.Conn
-	writes int
-}
-
-// Write sends b.
-func (c *countedConn) Write(b []byte) (int, error) {
-	c.writes++
-	return c.Conn.Write(b)
+	client *gorpc.Client
 }
 
 func (g *golang) close() {
@@ -169,25 +149,20 @@ func (g *golang) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Res
 	}
 	began := time.Now()
 	var out invokeResponse
-	before := g.conn.writes
-	call := g.client.Go("Function.Invoke", g.request(ctx, inv), &out, make(chan *rpc.Call, 1))
-	sent := g.conn.writes != before
-	select {
-	case <-call.Done:
-	case <-ctx.Done():
-		return g.finish(g.over(ctx), began), nil
-	}
+	err := g.client.Call(ctx, "Function.Invoke", g.request(ctx, inv), &out)
 	var said rpc.ServerError
 	switch {
-	case call.Error != nil && !sent: // the connection had ended before
+	case errors.Is(err, gorpc.ErrNotSent): // the connection had ended before
 		g.kill()
 		return sluice.Result{}, function.ErrInstanceGone
-	case errors.As(call.Error, &said):
+	case errors.As(err, &said):
 		return g.finish(sluice.Result{Failure: &sluice.Failure{Kind: sluice.Handled, Message: said.Error()}}, began), nil
-	case call.Error != nil:
+	case err != nil && ctx.Err() != nil:
+		return g.finish(g.over(ctx), began), nil
+	case err != nil:
 		if !g.exitedSoon() {
 			g.kill() // what it says is no use any more
-			return g.finish(sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Message: "the connection to the program broke: " + call.Error.Error()}}, began), nil
+			return g.finish(sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Message: "the connection to the program broke: " + err.Error()}}, began), nil
 		}
 		g.wg.Wait()
 		return g.finish(sluice.Result{Failure: g.exit()}, began), nil
