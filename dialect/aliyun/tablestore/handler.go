@@ -71,6 +71,7 @@ func Claims(r *http.Request) bool {
 type handler struct {
 	Options
 	owners sync.Map // instance name to the sluice.AppName that owns it; never changes once known
+	extras sync.Map // table ID to its knownExtra
 	mains  sync.Map // indexName to the name of the index's table, where it was last
 
 	transactions transactions

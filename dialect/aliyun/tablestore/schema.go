@@ -52,6 +52,22 @@ func extraOf(spec *table.Spec) extra {
 	return e
 }
 
+// knownExtra is the extra of a version of a table.
+type knownExtra struct {
+	version uint64
+	extra
+}
+
+// extraOf is what the function reads, remembered, for every write asks for it. Nobody may change what is in it.
+func (h *handler) extraOf(spec *table.Spec) extra {
+	if k, ok := h.extras.Load(spec.ID); ok && k.(knownExtra).version == spec.Version {
+		return k.(knownExtra).extra
+	}
+	e := extraOf(spec)
+	h.extras.Store(spec.ID, knownExtra{spec.Version, e})
+	return e
+}
+
 func (e extra) store(spec *table.Spec) {
 	spec.Extra, _ = json.Marshal(e) // numbers and strings only: it cannot fail
 }

@@ -36,18 +36,18 @@ const (
 
 // canonicalHeaders lists all x-ots headers but the signatures, sorted, one a line.
 func canonicalHeaders(h http.Header) string {
-	var names []string
+	names := make([]string, 0, 8)
 	for name := range h {
 		if strings.HasPrefix(name, headPrefix) && name != headSign && name != headSignV4 {
 			names = append(names, strings.ToLower(name))
 		}
 	}
 	slices.Sort(names)
-	var s strings.Builder
+	b := make([]byte, 0, 256)
 	for _, name := range names {
-		s.WriteString(name + ":" + strings.TrimSpace(h.Get(name)) + "\n")
+		b = append(append(append(append(b, name...), ':'), strings.TrimSpace(h.Get(name))...), '\n')
 	}
-	return s.String()
+	return string(b)
 }
 
 // stringToSign is what a client signs (V2).

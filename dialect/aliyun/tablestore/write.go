@@ -30,7 +30,7 @@ func (c *call) writeRow(ctx context.Context, operation string, kind int32, req *
 	if err != nil {
 		return nil, err
 	}
-	extra := extraOf(spec)
+	extra := c.extraOf(spec)
 	ch, err := c.newChange(spec, &extra, kind, &batchWriteRow{Row: req.Row, Condition: req.Condition, Return: req.Return})
 	if err != nil {
 		return nil, err
@@ -171,7 +171,7 @@ func (c *call) planBatch(ctx context.Context, t *batchWriteTable) (batchPlan, er
 	}
 	var extra extra
 	if err == nil {
-		extra = extraOf(spec)
+		extra = c.extraOf(spec)
 	}
 	seen := map[string]*change{}
 	for i := range t.Rows {
