@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"hash/crc64"
 	"io"
-	"maps"
 	"strings"
 	"unicode/utf8"
 
@@ -271,15 +270,15 @@ func (s *Store) Copy(ctx context.Context, bucket string, in CopyInput) (Object, 
 	if !in.Replace {
 		in.Header, in.Meta = src.Header, src.Meta
 	}
-	docs := maps.Clone(src.Docs)
-	maps.DeleteFunc(docs, func(name, value string) bool {
-		return in.Inherit == nil && in.Replace || in.Inherit != nil && !in.Inherit(name, value)
-	})
-	if docs == nil {
-		docs = map[string]string{}
+	if in.Docs == nil {
+		in.Docs = map[string]string{}
 	}
-	maps.Copy(docs, in.Docs)
-	in.Docs = docs
+	for name, value := range src.Docs {
+		inherits := in.Inherit == nil && !in.Replace || in.Inherit != nil && in.Inherit(name, value)
+		if _, own := in.Docs[name]; inherits && !own {
+			in.Docs[name] = value
+		}
+	}
 	if in.FromBucket == bucket && in.FromKey == in.Key && body == nil {
 		if b, err := s.Bucket(ctx, bucket); err != nil || b.Versions == "" {
 			if err == nil {

@@ -121,7 +121,15 @@ func (c *Call) FaultOf(err error) *Fault {
 			f.With("Key", e.Key).With("VersionId", e.Version)
 		case object.IsMark:
 			f.With("Method", c.R.Method).With("ResourceType", "DeleteMarker")
-			f.Header = append(f.Header, Field{c.Prefix + "delete-marker", "true"}, Field{c.Prefix + "version-id", e.Version})
+			f.Header = append(f.Header, Field{c.Prefix + "delete-marker", "true"}, Field{c.Prefix + "version-id", e.Version}, Field{"Allow", http.MethodDelete})
+		case object.KeyExists, object.ConditionFailed:
+			for _, name := range []string{"If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+				for _, prefix := range []string{"", c.Prefix + "copy-source-"} {
+					if c.Exact && len(f.Fields) == 0 && c.R.Header.Get(prefix+name) != "" {
+						f.With("Condition", prefix+name)
+					}
+				}
+			}
 		case object.NoSuchUpload:
 			f.With("UploadId", c.Query.Get("uploadId"))
 		case object.BadPart, object.PartTooSmall:

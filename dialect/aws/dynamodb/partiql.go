@@ -167,7 +167,7 @@ func (s *prepared) read() (op string, w *writer, err error) {
 	if s.index != "" {
 		x := s.d.index(s.index)
 		if x == nil {
-			return "", nil, invalid("The table does not have the specified index: " + s.index)
+			return "", nil, invalid("The table does not have the specified index")
 		}
 		cols, hashes = x.Key, x.hashes
 	}

@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"hash"
 	"io"
+	"strings"
 
 	"github.com/sluicehq/sluice/object"
 	"github.com/sluicehq/sluice/object/rest"
@@ -69,8 +70,13 @@ func sumOf(key []byte) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// seal has bytes encrypted with the client's key on their way to where they are kept.
+// seal has bytes encrypted with the client's key on their way to where they are kept. A copy has the checksum
+// that it asks for worked out.
 func seal(c *rest.Call, in *object.PutInput) error {
+	name := checksum + lower(c.Header("checksum-algorithm"))
+	if sum := algorithms[strings.TrimPrefix(name, checksum)]; sum != nil && c.Header("copy-source") != "" {
+		in.Body = &counted{in.Body, sum(), func(text string) { in.Docs[name] = text }}
+	}
 	key, sum, err := customerKey(c, sseCustomer)
 	if key == nil || err != nil {
 		return err
@@ -123,6 +129,22 @@ func (s *summed) Read(p []byte) (int, error) {
 	s.sum.Write(p[:n])
 	if err == io.EOF && !bytes.Equal(s.sum.Sum(nil), s.want) {
 		err = &object.Error{Reason: object.BadDigest}
+	}
+	return n, err
+}
+
+// counted tells the checksum of what is read at its end.
+type counted struct {
+	r    io.Reader
+	sum  hash.Hash
+	tell func(sum string)
+}
+
+func (k *counted) Read(p []byte) (int, error) {
+	n, err := k.r.Read(p)
+	k.sum.Write(p[:n])
+	if err == io.EOF {
+		k.tell(base64.StdEncoding.EncodeToString(k.sum.Sum(nil)))
 	}
 	return n, err
 }

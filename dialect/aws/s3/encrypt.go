@@ -98,8 +98,7 @@ func inherit(c *rest.Call, name, value string, _ bool) bool {
 	case name == docTags:
 		return c.Header("tagging-directive") != "REPLACE"
 	case len(name) > len(checksum) && name[:len(checksum)] == checksum:
-		asked := c.Header("checksum-algorithm")
-		return !composite(value) && (asked == "" || checksum+lower(asked) == name)
+		return !composite(value) && c.Header("checksum-algorithm") == "" // else what is asked for is worked out
 	}
 	return false
 }

@@ -28,7 +28,7 @@ func (h *Handler) words() rest.Front {
 		NewID: newID, Identify: h.identify, Region: region, Again: again, ACL: cannedACL, Type: contentType, Public: public,
 		Input: input, Complete: complete, Stored: stored, Described: described, Explain: explain,
 		Inherit: inherit, Sums: sums, Create: create, Closed: closed, Versioned: versioned, Removable: removable, Signer: h.signer,
-		Framed: framed, Seal: seal, Opened: opened,
+		Framed: framed, Seal: seal, Opened: opened, Words: faults,
 		Start: func(c *rest.Call) {
 			c.Set("x-amz-id-2", hostID(c.ID))
 		},
@@ -75,7 +75,7 @@ var bucketOps = map[string]rest.Operation{
 	"GET versioning":           {Run: (*rest.Call).GetVersioning},
 	"GET versions":             {Run: (*rest.Call).ListVersions, Need: rest.Lister},
 	"GET website":              {Run: (*rest.Call).GetWebsite},
-	"HEAD":                     {Run: (*rest.Call).HeadBucket, Need: rest.Lister},
+	"HEAD":                     {Run: headBucket, Need: rest.Lister},
 	"DELETE":                   {Run: deleteBucket},
 	"DELETE cors":              {Run: (*rest.Call).DeleteCORS},
 	"DELETE encryption":        {Run: encryption.Delete},
@@ -116,6 +116,12 @@ var subResources = []string{
 	"lifecycle", "location", "logging", "metrics", "notification", "object-lock", "ownershipControls", "policy", "policyStatus",
 	"publicAccessBlock", "replication", "requestPayment", "restore", "retention", "select", "tagging", "torrent", "uploadId", "uploads",
 	"versioning", "versions", "website",
+}
+
+// faults are the reasons that S3 words its own way.
+var faults = map[object.Reason]rest.Fault{
+	object.KeyExists:       {Status: 412, Code: "PreconditionFailed", Message: "At least one of the pre-conditions you specified did not hold"},
+	object.ConditionFailed: {Status: 412, Code: "PreconditionFailed", Message: "At least one of the pre-conditions you specified did not hold"},
 }
 
 func newID() string {
@@ -208,9 +214,16 @@ func condition(c *rest.Call) (cond object.Condition, err error) {
 	return cond, nil
 }
 
-// putObject is PutObject; a copy onto itself has to change something.
+// headBucket is HeadBucket, which S3 answers with the kind of a document that it does not send.
+func headBucket(c *rest.Call) error {
+	c.Set("Content-Type", "application/xml")
+	return c.HeadBucket()
+}
+
+// putObject is PutObject; a copy onto itself has to change something, or to say what it may leave as it is.
 func putObject(c *rest.Call) error {
-	if from := strings.TrimPrefix(c.Header("copy-source"), "/"); from != "" && !strings.EqualFold(c.Header("metadata-directive"), "REPLACE") &&
+	says := c.Header("storage-class") + c.Header("website-redirect-location") + c.Header(sseAlgorithm) + c.Header(sseCustomer+"algorithm")
+	if from := strings.TrimPrefix(c.Header("copy-source"), "/"); from != "" && says == "" && !strings.EqualFold(c.Header("metadata-directive"), "REPLACE") &&
 		(from == c.Bucket+"/"+c.Key || from == c.Bucket+"/"+rest.Escape(c.Key, true)) {
 		return rest.Refuse(400, "InvalidRequest", "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}

@@ -67,6 +67,9 @@ func versioned(c *rest.Call, how string) error {
 
 func putLock(c *rest.Call) error {
 	var in lockXML
+	if c.R.ContentLength == 0 {
+		return rest.Refuse(400, "MissingRequestBodyError", "Request Body is empty")
+	}
 	if err := c.Body(&in); err != nil {
 		return err
 	}

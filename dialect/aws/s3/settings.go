@@ -155,15 +155,31 @@ type taggingXML struct {
 
 type tagXML struct{ Key, Value string }
 
+// Most tags of an object, and of a bucket.
+const (
+	maxTags       = 10
+	maxBucketTags = 50
+)
+
 // check refuses tags that S3 refuses, of at most limit.
 func (t *taggingXML) check(limit int) error {
 	if len(t.TagSet.Tag) > limit {
 		return rest.Refuse(400, "BadRequest", "Object tags cannot be greater than 10")
 	}
+	refuse := func(why string) error { return rest.Refuse(400, "InvalidTag", why) }
 	seen := map[string]bool{}
 	for _, x := range t.TagSet.Tag {
-		if x.Key == "" || len([]rune(x.Key)) > 128 || len([]rune(x.Value)) > 256 || seen[x.Key] {
-			return rest.Refuse(400, "InvalidTag", "The TagKey or TagValue you have provided is invalid, or there are two with the same key.")
+		switch {
+		case x.Key == "" || len([]rune(x.Key)) > 128:
+			return refuse("The TagKey you have provided is invalid")
+		case len([]rune(x.Value)) > 256:
+			return refuse("The TagValue you have provided is invalid")
+		case seen[x.Key]:
+			return refuse("Cannot provide multiple Tags with the same key")
+		case strings.HasPrefix(x.Key, "aws:") && limit > maxTags:
+			return refuse("System tags cannot be added/updated by requester")
+		case strings.HasPrefix(x.Key, "aws:"):
+			return refuse("Your TagKey cannot be prefixed with aws:")
 		}
 		seen[x.Key] = true
 	}
@@ -190,7 +206,7 @@ func parseTags(text string) (string, error) {
 			t.TagSet.Tag = append(t.TagSet.Tag, tagXML{name, value})
 		}
 	}
-	return t.encode(), t.check(10)
+	return t.encode(), t.check(maxTags)
 }
 
 func putBucketTags(c *rest.Call) error {
@@ -198,8 +214,11 @@ func putBucketTags(c *rest.Call) error {
 	if err := c.Body(&in); err != nil {
 		return err
 	}
-	if err := in.check(50); err != nil {
+	if err := in.check(maxBucketTags); err != nil {
 		return err
+	}
+	if len(in.TagSet.Tag) == 0 {
+		return c.Done(c.SetDoc(tags.Name, nil), http.StatusNoContent)
 	}
 	doc, err := xml.Marshal(in)
 	if err == nil {
@@ -213,7 +232,7 @@ func putTags(c *rest.Call) error {
 	if err := c.Body(&in); err != nil {
 		return err
 	}
-	if err := in.check(10); err != nil {
+	if err := in.check(maxTags); err != nil {
 		return err
 	}
 	return c.Done(setTags(c, in.encode()), http.StatusOK)

@@ -318,3 +318,53 @@ func TestEncryptionIsToldAgain(t *testing.T) {
 		}
 	}
 }
+
+func TestTagsOfAWSCannotBeSet(t *testing.T) {
+	g := newRig(t)
+	g.ok(t, "app", "PUT", "/box", "")
+	tags := func(pairs ...string) string {
+		var b strings.Builder
+		for i := 0; i < len(pairs); i += 2 {
+			b.WriteString("<Tag><Key>" + pairs[i] + "</Key><Value>" + pairs[i+1] + "</Value></Tag>")
+		}
+		return "<Tagging><TagSet>" + b.String() + "</TagSet></Tagging>"
+	}
+	g.ok(t, "app", "PUT", "/box/k", "x")
+	for what, w := range map[string]*httptest.ResponseRecorder{
+		"Your TagKey cannot be prefixed with aws:":         g.do(t, "app", "PUT", "/box/k", "x", "x-amz-tagging: aws:a=b"),
+		"Your TagKey cannot be prefixed with aws:</":       g.do(t, "app", "PUT", "/box/k?tagging", tags("aws:a", "b")),
+		"System tags cannot be added/updated by requester": g.do(t, "app", "PUT", "/box?tagging", tags("aws:a", "b")),
+		"Cannot provide multiple Tags with the same key":   g.do(t, "app", "PUT", "/box?tagging", tags("a", "b", "a", "c")),
+	} {
+		if code(w) != "400 InvalidTag" || !strings.Contains(w.Body.String(), what) {
+			t.Errorf("%s: %s", what, w.Body)
+		}
+	}
+	g.ok(t, "app", "PUT", "/box?tagging", tags("a", "b"))
+	g.ok(t, "app", "PUT", "/box?tagging", tags())
+	if got := code(g.do(t, "app", "GET", "/box?tagging", "")); got != "404 NoSuchTagSet" {
+		t.Errorf("after no tags: %s", got)
+	}
+}
+
+func TestCopiesHaveTheChecksumsThatTheyAskFor(t *testing.T) {
+	g := newRig(t)
+	g.ok(t, "app", "PUT", "/box", "")
+	g.ok(t, "app", "PUT", "/box/k", "some value")
+	g.ok(t, "app", "PUT", "/box/copy", "", "x-amz-copy-source: /box/k", "x-amz-checksum-algorithm: SHA256")
+	const want = "qz0H8xacy9DtbEtF3iFRn5+TjHLSQSSZiquUnOg7tRs="
+	if got := told(g.ok(t, "app", "HEAD", "/box/copy", "", "x-amz-checksum-mode: ENABLED")).Get("x-amz-checksum-sha256"); got != want {
+		t.Errorf("%q", got)
+	}
+	g.ok(t, "app", "PUT", "/box/again", "", "x-amz-copy-source: /box/copy")
+	if got := told(g.ok(t, "app", "HEAD", "/box/again", "", "x-amz-checksum-mode: ENABLED")).Get("x-amz-checksum-sha256"); got != want {
+		t.Errorf("a copy of it: %q", got)
+	}
+	if got := code(g.do(t, "app", "PUT", "/box/k", "", "x-amz-copy-source: /box/k")); got != "400 InvalidRequest" {
+		t.Errorf("onto itself: %s", got)
+	}
+	g.ok(t, "app", "PUT", "/box/k", "", "x-amz-copy-source: /box/k", "x-amz-storage-class: STANDARD")
+	if w := g.do(t, "app", "PUT", "/box/k", "x", "If-None-Match: *"); code(w) != "412 PreconditionFailed" || !strings.Contains(w.Body.String(), "<Condition>If-None-Match<") {
+		t.Errorf("a condition that does not hold: %s", w.Body)
+	}
+}
