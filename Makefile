@@ -55,6 +55,7 @@ web:
 	cd apps/barrage/pages && npm ci --no-audit --no-fund && npm run build
 
 # bench takes about 20 minutes; bench-gateway, -functions, -push, -endtoend, -tables and -startup are its areas.
+# bench-rows, ten million rows, is left out of it.
 bench: build
 	cd bench && $(GO) run .
 
