@@ -190,7 +190,7 @@ func missing(app sluice.AppName, name sluice.FunctionName) error {
 
 // Invoke runs one call. A Result means that the function was reached, or that it failed to start by
 // its own fault (Failure says which). An error means that nothing ran: Missing, Throttled (the queue
-// is full or would take more than a second, or the call waited for min(timeout, 10 s), for a first instance
+// is full or would take more than a second and a fifth of the timeout, or the call waited for min(timeout, 10 s), for a first instance
 // as long as that may take to start besides), Unavailable (nothing here runs its runtime) or the end of ctx. Once a call runs it runs
 // to its end, even when ctx ends and the caller has left; its payload must not be changed until then.
 func (f *Functions) Invoke(ctx context.Context, inv sluice.Invocation) (sluice.Result, error) {

@@ -21,7 +21,7 @@ var errRetired = errors.New("retired")
 
 const (
 	maxQueueWait = 10 * time.Second // and never longer than the function's timeout, but for a first start
-	maxExpected  = time.Second      // of waiting, with more no call is let into the queue
+	leastWait    = time.Second      // a call may be let into the queue to wait so long, or for a fifth of its timeout
 	firstStart   = time.Minute      // of a function that has no time of its own to get ready
 	stopGrace    = 10 * time.Second // for one instance to stop, a pre-stop hook without a time of its own included
 	keepWindow   = 60               // seconds over which the peak load keeps instances
@@ -35,6 +35,7 @@ type pool struct {
 
 	conc, most, least, queueMax int
 	wait                        time.Duration // for a queued call
+	bound                       time.Duration // of expected waiting: with more, no call is queued
 
 	ctx    context.Context // of starts; ends when the pool is retired
 	cancel context.CancelFunc
@@ -104,6 +105,7 @@ func newPool(f *Functions, v *Version) *pool {
 	p.least = min(v.Spec.MinInstances, p.most)
 	p.queueMax = max(p.most*p.conc*8, f.o.QueueMin)
 	p.wait = min(p.timeout(), maxQueueWait)
+	p.bound = min(max(leastWait, p.timeout()/5), p.wait)
 	p.ctx, p.cancel = context.WithCancel(f.base)
 	for _, s := range f.o.Starters {
 		if s.Runs(v.Dialect, v.Spec.Runtime) {
@@ -150,7 +152,7 @@ func (p *pool) acquire(ctx context.Context) (*member, bool, error) {
 		p.mu.Unlock()
 		return nil, false, sluice.Errorf(sluice.Throttled, "function %q has %d calls waiting already", p.v.Spec.Name, p.queueMax)
 	}
-	if wait := p.expected(); wait > min(maxExpected, p.wait) {
+	if wait := p.expected(); wait > p.bound {
 		p.stats.Throttled++
 		p.mu.Unlock()
 		return nil, false, sluice.Errorf(sluice.Throttled, "function %q would let a call wait for %v", p.v.Spec.Name, wait.Round(time.Millisecond))
