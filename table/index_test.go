@@ -3,6 +3,7 @@ package table_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -376,4 +377,128 @@ func TestAnIndexLeavesOutValuesThatDoNotFit(t *testing.T) {
 	if got := all(t, tables, table.Range{Table: made, Index: "user"}); len(got) != 1 || got[0].Key[0].Str != "bella" {
 		t.Errorf("after writes the index has %+v", got)
 	}
+}
+
+func TestScatteredIndexFindsEveryRowBetweenBounds(t *testing.T) {
+	t.Parallel()
+	tables := open(t, memory.New(), nil)
+	spec := chat()
+	spec.Hash = true
+	spec.Indexes = []table.Index{{Name: "x", Key: []table.KeyColumn{{Name: "n", Type: table.Int}}, Hash: true, Scatter: true}}
+	made := create(t, tables, spec)
+	const rows = 2000 // so that hashes begin with every byte
+	for i := range rows {
+		apply(t, tables, add(made, table.Key{str("a"), num(int64(i))}, 7))
+	}
+	low, high := table.Key{num(7), {Type: table.Min}}, table.Key{num(7), {Type: table.Max}}
+	for name, rg := range map[string]table.Range{
+		"on":   {From: low, To: high},
+		"back": {From: high, To: low, Reverse: true},
+	} {
+		rg.Table, rg.Index = made, "x"
+		if got := all(t, tables, rg); len(got) != rows {
+			t.Errorf("%s there are %d rows of %d", name, len(got), rows)
+		}
+	}
+	if got := all(t, tables, table.Range{Table: made, Index: "x", From: high}); len(got) != 0 {
+		t.Errorf("behind all of them there are %d rows", len(got))
+	}
+}
+
+// A page's rows are cut from shared pieces of memory. Who reads pages, changes what he got and reads again
+// must not see, or write to, what others have.
+func TestPagesShareNothingThatTheirReadersWrite(t *testing.T) {
+	t.Parallel()
+	tables := open(t, memory.New(), nil)
+	blob := func(i int) table.Value {
+		return table.Value{Type: table.Binary, Bytes: fmt.Appendf(nil, "bytes %d", i%7)}
+	}
+	dec := func(i int) table.Value { return table.Value{Type: table.Decimal, Str: strconv.Itoa(i % 5)} }
+	spec := chat()
+	spec.Hash = true
+	for name, kind := range map[string]table.Type{"dec": table.Decimal, "text": table.String, "blob": table.Binary} {
+		spec.Indexes = append(spec.Indexes, table.Index{Name: name, Key: []table.KeyColumn{{Name: name, Type: kind}}, Hash: true, Scatter: true, All: true})
+	}
+	made := create(t, tables, spec)
+	const rows = 300
+	for i := range rows {
+		apply(t, tables, put(made, table.Key{str(strconv.Itoa(i % 3)), num(int64(i))},
+			cols(7, "blob", blob(i), "dec", dec(i), "text", str("text "+strconv.Itoa(i%11)))...))
+	}
+	check := func(row table.Row, key func(name string) table.Value) {
+		i := int(key("").Int)
+		for name, want := range map[string]table.Value{"dec": dec(i), "text": str("text " + strconv.Itoa(i%11)), "blob": blob(i)} {
+			got := key(name)
+			if c := row.Column(name); c != nil {
+				got = c.Cells[0].Value
+			}
+			if table.Compare(got, want) != 0 {
+				t.Errorf("row %d has %s %v, want %v", i, name, got, want)
+			}
+		}
+		for _, c := range row.Columns {
+			for j := range c.Cells {
+				clear(c.Cells[j].Value.Bytes)
+				c.Cells[j] = table.Cell{}
+			}
+		}
+		for j := range row.Key {
+			clear(row.Key[j].Bytes)
+			row.Key[j] = table.Value{}
+		}
+	}
+	var readers sync.WaitGroup
+	for _, index := range []string{"", "dec", "text", "blob", "dec", ""} {
+		readers.Go(func() {
+			for size := 1; size < rows; size *= 3 {
+				seen := 0
+				var from table.Key
+				for {
+					page, err := tables.Scan(t.Context(), table.Range{Table: made, Index: index, From: from, MaxRows: size})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					seen += len(page.Rows)
+					from = slices.Clone(page.Next)
+					for i := range from {
+						from[i].Bytes = slices.Clone(from[i].Bytes)
+					}
+					for _, row := range page.Rows {
+						own := row.Key
+						check(row, func(name string) table.Value {
+							if name == "" {
+								return own[len(own)-1]
+							}
+							return own[0]
+						})
+					}
+					if page.Next == nil {
+						break
+					}
+				}
+				if seen != rows {
+					t.Errorf("index %q by %d has %d rows of %d", index, size, seen, rows)
+				}
+			}
+			for i := range 11 {
+				key := map[string]table.Value{"": str(strconv.Itoa(i % 3)), "dec": dec(i), "text": str("text " + strconv.Itoa(i)), "blob": blob(i)}[index]
+				want := map[string]func(j int) bool{
+					"": func(j int) bool { return j%3 == i%3 }, "dec": func(j int) bool { return j%5 == i%5 },
+					"text": func(j int) bool { return j%11 == i }, "blob": func(j int) bool { return j%7 == i%7 },
+				}[index]
+				count := 0
+				for j := range rows {
+					if want(j) {
+						count++
+					}
+				}
+				got := all(t, tables, table.Range{Table: made, Index: index, From: table.Key{key, {Type: table.Min}}, To: table.Key{key, {Type: table.Max}}})
+				if len(got) != count {
+					t.Errorf("a query of %q for %v has %d rows, want %d", index, key, len(got), count)
+				}
+			}
+		})
+	}
+	readers.Wait()
 }

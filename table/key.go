@@ -272,7 +272,9 @@ func (s space) encode(k Key) ([]byte, error) {
 		start = len(b)
 	}
 	for i, v := range k {
-		if i == s.own && s.scatter != nil && v.Type != Min && v.Type != Max {
+		if i == s.own && s.scatter != nil && v.Type == Max {
+			b = append(b, "\xff\xff\xff"[:scattered]...) // behind every hash
+		} else if i == s.own && s.scatter != nil && v.Type != Min {
 			var key Key
 			for _, at := range s.scatter {
 				if at >= len(k) || k[at].Type == Min || k[at].Type == Max {
