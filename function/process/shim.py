@@ -25,7 +25,7 @@ MORE = 1  # flag: CHUNKs of the same id follow
 HEAD = struct.Struct('<IBBHI')
 PIECE, LINE, META = 1 << 20, 64 << 10, 60000
 HERE = os.path.dirname(os.path.abspath(__file__))
-parse = json.JSONDecoder().raw_decode
+scan = json.JSONDecoder().scan_once  # without json.loads's three layers around it
 
 
 def private(name):
@@ -56,10 +56,10 @@ class Call:
         """The body as json.loads reads it, in half the time when it is plain UTF-8 with nothing around it."""
         try:
             text = self.body.decode()
-            value, end = parse(text)
+            value, end = scan(text, 0)
             if end == len(text):
                 return value
-        except ValueError:
+        except (ValueError, StopIteration):
             pass
         return json.loads(self.body or b'{}')
 
@@ -83,7 +83,7 @@ def write(data):
 
 
 def frame(kind, flags, id, meta, body):
-    return b''.join((HEAD.pack(len(meta) + len(body), kind, flags, len(meta), id), meta, body))
+    return HEAD.pack(len(meta) + len(body), kind, flags, len(meta), id) + meta + body if meta else HEAD.pack(len(body), kind, flags, 0, id) + body
 
 
 def answer(kind, id, meta=b'', body=b''):
@@ -115,6 +115,7 @@ def failure(kind, err):
 # --- logs ------------------------------------------------------------------------------------------
 
 spec = None                # LOAD's body
+strayed = False            # this is a fork of a handler's
 running = None             # the call that logs belong to, when there is at most one
 mine = threading.local()   # its call, when there may be more
 
@@ -316,7 +317,7 @@ def run(call, work, *args):
         leave_for(err)
     except BaseException as err:
         out = (ERROR, call.id) + failure('handled', err)
-    if os.getpid() != pid:
+    if strayed:
         os._exit(0)  # a fork of the handler's that came back here
     for s in streams:
         if s.parts:
@@ -354,19 +355,29 @@ def dispatch(call):
         threading.Thread(target=worker, args=(call,), daemon=True).start()
 
 
+def fill(data, n):
+    """What has been read, and more, until it has n bytes."""
+    while len(data) < n:
+        more = os.read(FD, max(64 << 10, n - len(data)))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
 def serve():
-    """Reads frames until there is nobody to write them."""
-    read = io.open(FD, 'rb', buffering=64 << 10, closefd=False).read
+    """Reads frames until there is nobody to write them, which is an EOFError, or an order to stop."""
     parts = {}  # id -> (meta, bodies): INVOKEs whose CHUNKs are still coming
+    data = b''
     while True:
-        head = read(HEAD.size)
-        if len(head) < HEAD.size:
-            return
-        n, kind, flags, m, id = HEAD.unpack(head)
-        data = read(n)
-        if len(data) < n:
-            return
-        meta, body = parse(data[:m].decode())[0] if m else {}, data[m:]
+        if len(data) < HEAD.size:
+            data = fill(data, HEAD.size)
+        n, kind, flags, m, id = HEAD.unpack_from(data)
+        at, end = HEAD.size + m, HEAD.size + n
+        if len(data) < end:
+            data = fill(data, end)
+        meta, body = scan(data[HEAD.size:at].decode(), 0)[0] if m else {}, data[at:end]
+        data = data[end:]
         if kind == INVOKE:
             if flags & MORE:
                 parts[id] = (meta, [body])
@@ -391,27 +402,23 @@ def serve():
 
 
 def instance():
-    global pid
-    pid = os.getpid()
     os.set_inheritable(FD, False)
 
     def forked():
-        global lock
-        lock = threading.RLock()
+        global lock, strayed
+        lock, strayed = threading.RLock(), True
 
-    if hasattr(os, 'register_at_fork'):
-        os.register_at_fork(after_in_child=forked)
+    os.register_at_fork(after_in_child=forked)
     capture()
-    hello = {'v': 1, 'lang': 'python', 'rt': '%d.%d.%d' % sys.version_info[:3], 'pid': pid, 'exec': sys.executable}
+    hello = {'v': 1, 'lang': 'python', 'rt': '%d.%d.%d' % sys.version_info[:3], 'pid': os.getpid(), 'exec': sys.executable}
     answer(HELLO, 0, json.dumps(hello).encode())
     try:
         serve()
-    except OSError:
+    except (EOFError, OSError):
         pass  # fd 3 is gone
     leave(0)
 
 
-pid = 0
 dialect, egress = private(sys.argv[1]), private('egress.py')  # before any fork, whose memory it then is not
 if __name__ == '__main__':
     if sys.argv[2:] == ['--fork']:

@@ -53,8 +53,8 @@ class Record:
         return json.dumps(self.__dict__, default=lambda o: o.__dict__)
 
     def copy(self):
-        same = Record()
-        same.__dict__.update(self.__dict__)
+        same = Record.__new__(Record)
+        same.__dict__ = self.__dict__.copy()
         return same
 
 
