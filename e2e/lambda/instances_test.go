@@ -23,13 +23,26 @@ import (
 	"github.com/sluicehq/sluice/e2e/live"
 )
 
-// noting writes down that each call has begun, and answers a moment later with the process that it ran in.
-const noting = `const fs = require('fs');
+// noting are functions that write down that each call has begun, and answer a moment later with the process
+// that it ran in.
+var noting = []struct {
+	runtime    types.Runtime
+	file, code string
+}{
+	{types.RuntimeNodejs20x, "index.js", `const fs = require('fs');
 exports.handler = async ({ n }) => {
   fs.appendFileSync(process.env.NOTES, n + '\n');
   await new Promise((done) => setTimeout(done, Math.random() * 4));
   return { n, pid: process.pid };
-};`
+};`},
+	{types.RuntimePython311, "index.py", `import os, random, time
+def handler(event, context):
+    with open(os.environ['NOTES'], 'a') as f:
+        f.write('%d\n' % event['n'])
+    time.sleep(random.random() / 250)
+    return {'n': event['n'], 'pid': os.getpid()}
+`},
+}
 
 func TestInstancesThatAreKilledLoseNoCallAndRepeatNone(t *testing.T) { killInstances(t, 300) }
 
@@ -43,21 +56,22 @@ func TestSoakTenThousandKilledInstances(t *testing.T) {
 // killInstances calls a function while its instances are killed at random. Each call is answered once, with
 // its own answer or with its instance's end; what was answered has run once, what was not at most once.
 func killInstances(t *testing.T, kills int) {
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	w, err := z.Create("index.js")
-	if err != nil {
-		t.Fatal(err)
-	}
-	io.WriteString(w, noting)
-	z.Close()
 	notes := filepath.Join(t.TempDir(), "notes")
 	s := live.Launch(t, "", "serve")
 	c := client(t, s)
-	name := aws.String("noting")
-	if _, err := c.CreateFunction(t.Context(), &lambda.CreateFunctionInput{FunctionName: name, Role: aws.String("arn:aws:iam::000000000000:role/any"), Runtime: types.RuntimeNodejs20x, Handler: aws.String("index.handler"),
-		Code: &types.FunctionCode{ZipFile: b.Bytes()}, Timeout: aws.Int32(20), Environment: &types.Environment{Variables: map[string]string{"NOTES": notes}}}); err != nil {
-		t.Fatal(err)
+	for _, f := range noting {
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
+		w, err := z.Create(f.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(w, f.code)
+		z.Close()
+		if _, err := c.CreateFunction(t.Context(), &lambda.CreateFunctionInput{FunctionName: functionName(f.runtime), Role: aws.String("arn:aws:iam::000000000000:role/any"), Runtime: f.runtime, Handler: aws.String("index.handler"),
+			Code: &types.FunctionCode{ZipFile: b.Bytes()}, Timeout: aws.Int32(20), Environment: &types.Environment{Variables: map[string]string{"NOTES": notes}}}); err != nil {
+			t.Fatal(err)
+		}
 	}
 
 	const callers = 6
@@ -68,6 +82,7 @@ func killInstances(t *testing.T, kills int) {
 	over := make(chan struct{})
 	var wg sync.WaitGroup
 	for caller := range callers {
+		name := functionName(noting[caller%len(noting)].runtime)
 		wg.Go(func() {
 			for {
 				select {
@@ -133,4 +148,9 @@ func killInstances(t *testing.T, kills int) {
 		t.Errorf("%d of %d calls have an answer", len(answered), next.Load())
 	}
 	t.Logf("%d calls, %d instances killed, %d calls ended by that", len(answered), killed, crashed.Load())
+}
+
+// functionName is a runtime's name without what a function's name may not have.
+func functionName(r types.Runtime) *string {
+	return aws.String(strings.ReplaceAll(string(r), ".", "-"))
 }
