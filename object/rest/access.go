@@ -31,6 +31,8 @@ func (c *Call) allow(need Right) error {
 		return nil
 	case c.Owns(c.B):
 		return nil
+	case need == Owner && c.B != nil && c.mayRule():
+		return nil
 	case need == Owner && c.Public != nil && c.B != nil:
 		if ok, err := c.Public(c, c.B, c.Key, need); ok || err != nil {
 			return err
@@ -59,7 +61,7 @@ func (c *Call) Open(b *object.Bucket, key string, need Right) error {
 			return err
 		}
 	}
-	acl, whose := b.ACL, "bucket"
+	acl, whose, list := b.ACL, "bucket", c.BucketGrants(b)
 	if key != "" && !(need == Writer && c.Apart) {
 		id := ""
 		if b == c.B && key == c.Key {
@@ -72,20 +74,32 @@ func (c *Call) Open(b *object.Bucket, key string, need Right) error {
 		case err != nil && c.Apart:
 			return c.Open(b, "", Lister)
 		case o.ACL != "":
-			acl, whose = o.ACL, "object"
+			acl, whose, list = o.ACL, "object", readGrants(o.Docs[docGrants])
 		case c.Apart:
-			acl, whose = object.Private, "object"
+			acl, whose, list = object.Private, "object", nil
 		}
 	}
-	closed := false
-	if c.Closed != nil {
-		_, closed = c.Closed(b)
+	permission := "READ"
+	if need == Writer {
+		permission = "WRITE"
+	}
+	closed := c.ignores(b)
+	if c.granted(list, permission, closed) {
+		return nil
 	}
 	reads := acl == object.PublicRead || acl == object.SignedRead && c.Who != nil
 	if public || !closed && (acl == object.PublicReadWrite || reads && need != Writer) {
 		return nil
 	}
 	return Denied("You have no right to access this object because of " + whose + " acl.")
+}
+
+// ignores reports whether what access rules of a bucket open to everybody does not count.
+func (c *Call) ignores(b *object.Bucket) (closed bool) {
+	if c.Closed != nil {
+		_, closed = c.Closed(b)
+	}
+	return closed
 }
 
 // acl checks an access rule in a header; of an object "default" is that it has none of its own.
@@ -129,14 +143,9 @@ func (c *Call) PutBucketACL() error {
 	}
 	acl, err := c.acl("acl", value, false)
 	if err == nil {
-		err = c.SetBucketACL(acl)
+		err = c.setBucketRule(rule{acl: acl})
 	}
 	return c.Done(err, 200)
-}
-
-// SetBucketACL changes a bucket's access rule.
-func (c *Call) SetBucketACL(acl string) error {
-	return c.Alter(func(b *object.Bucket) { b.ACL = acl })
 }
 
 // PutObjectACL takes an object's access rule from the header.
@@ -147,16 +156,7 @@ func (c *Call) PutObjectACL() error {
 	}
 	acl, err := c.acl(c.ObjectACL, value, true)
 	if err == nil {
-		err = c.SetObjectACL(acl)
+		err = c.setObjectRule(rule{acl: acl})
 	}
 	return c.Done(err, 200)
-}
-
-// SetObjectACL changes an object's access rule.
-func (c *Call) SetObjectACL(acl string) error {
-	_, err := c.AlterObject(func(o *object.Object) error {
-		o.ACL = acl
-		return nil
-	})
-	return err
 }

@@ -64,7 +64,7 @@ func (c *Call) HasBody() bool {
 
 // CreateBucket makes a bucket.
 func (c *Call) CreateBucket() error {
-	acl, err := c.acl("acl", c.Header("acl"), false)
+	r, err := c.ruleOf("acl", false)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,10 @@ func (c *Call) CreateBucket() error {
 			return err
 		}
 	}
-	made := object.Bucket{Name: c.Bucket, App: c.Who.App, ACL: acl, Region: c.Region(c, config.LocationConstraint), Docs: map[string][]byte{}}
+	made := object.Bucket{Name: c.Bucket, App: c.Who.App, ACL: r.acl, Region: c.Region(c, config.LocationConstraint), Docs: map[string][]byte{}}
+	if r.grants != "" {
+		made.Docs[c.Name+"."+docGrants] = []byte(r.grants)
+	}
 	if c.Create != nil {
 		if err := c.Create(c, &made); err != nil {
 			return err
@@ -89,8 +92,8 @@ func (c *Call) CreateBucket() error {
 		if c.Again != nil {
 			err = c.Again(c)
 		}
-		if err == nil && acl != "" && acl != b.ACL {
-			err = c.SetBucketACL(acl)
+		if err == nil && r.acl != "" {
+			err = c.setBucketRule(r)
 		}
 	}
 	if err != nil {

@@ -131,11 +131,16 @@ func (c *Call) copyPart(id string, number int, in object.PutInput) error {
 		return err
 	}
 	c.tag(p.ETag, p.CRC64) // ali-oss reads it here, not in the body
-	return c.Answer(struct {
+	out := struct {
 		XMLName      xml.Name `xml:"CopyPartResult"`
 		LastModified string
 		ETag         string
-	}{LastModified: Stamp(p.Modified), ETag: c.ETag(p.ETag)})
+		Sums         []Element
+	}{LastModified: Stamp(p.Modified), ETag: c.ETag(p.ETag)}
+	if c.Sums != nil {
+		out.Sums = c.Sums(c, &object.Object{Docs: p.Docs})
+	}
+	return c.Answer(out)
 }
 
 // CompleteUpload makes the object of the parts.

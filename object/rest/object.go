@@ -40,9 +40,12 @@ func (c *Call) input() (object.PutInput, error) {
 	if n > 8<<10 {
 		return in, Refuse(400, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size.")
 	}
-	var err error
-	if in.ACL, err = c.acl(c.ObjectACL, c.Header(c.ObjectACL), true); err != nil {
+	r, err := c.ruleOf(c.ObjectACL, true)
+	if err != nil {
 		return in, err
+	}
+	if in.ACL = r.acl; r.grants != "" {
+		in.Docs[docGrants] = r.grants
 	}
 	if in.MD5, err = digest(h); err != nil {
 		return in, err

@@ -81,6 +81,9 @@ type Front struct {
 	Kind func(o *object.Object) string
 	// ACL reads an access rule's name; nil takes the room's names.
 	ACL func(value string) (acl string, ok bool)
+	// Grantee refuses who cannot be granted anything; nil: of lists of grants only what they open to everybody is
+	// kept.
+	Grantee func(g Grant) error
 	// Closed says whether a bucket takes no access rules for others than its owner, and whether those that there
 	// are do not count.
 	Closed func(b *object.Bucket) (refuses, ignores bool)
@@ -100,8 +103,8 @@ type Front struct {
 	Described func(c *Call, o *object.Object)
 	// Inherit says which of the source's Docs a copy has; nil: see object.CopyInput.
 	Inherit func(c *Call, name, value string, replace bool) bool
-	// Sums are the elements that tell an object's checksums in the answers to copies and completed uploads; it
-	// may set headers, too.
+	// Sums are the elements that tell an object's checksums, or a part's, in the answers to copies and completed
+	// uploads; it may set headers, too.
 	Sums func(c *Call, o *object.Object) []Element
 	// Create reads what the cloud alone says of a bucket that is made.
 	Create func(c *Call, b *object.Bucket) error

@@ -80,6 +80,9 @@ func getAttributes(c *rest.Call) error {
 			out.ETag = o.ETag
 		case "Checksum":
 			if list := sums(c, &o.Object); len(list) > 0 {
+				for i := range list { // of how many parts it is, ObjectParts says
+					list[i].Value, _, _ = strings.Cut(list[i].Value, "-")
+				}
 				out.Checksum = &group{list}
 			}
 		case "StorageClass":

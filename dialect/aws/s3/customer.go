@@ -248,7 +248,7 @@ func (u *unsealed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// checkPart holds the key of a part against that of its upload, and tells how that is encrypted.
+// checkPart holds the key and the checksum of a part against those of its upload, and tells how that is encrypted.
 func checkPart(c *rest.Call) error {
 	u, _, _, err := c.Objects.ListParts(c.Ctx, c.Bucket, c.Key, lower(c.Query.Get("uploadId")), 0, 1)
 	if err != nil {
@@ -264,5 +264,5 @@ func checkPart(c *rest.Call) error {
 		return errOtherKey
 	}
 	tellEncryption(c, u.Docs)
-	return nil
+	return checkPartSum(c, u.Docs[docSum])
 }

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"encoding/xml"
+	"net/http"
 
 	"github.com/sluicehq/sluice/object"
 	"github.com/sluicehq/sluice/object/rest"
@@ -103,7 +104,8 @@ func inherit(c *rest.Call, name, value string, _ bool) bool {
 	return false
 }
 
-// sums are an object's checksums as the answers to copies and completed uploads have them.
+// sums are an object's checksums as the answers to copies and completed uploads have them; of a part that was
+// copied, too, whose kind nobody asks for.
 func sums(c *rest.Call, o *object.Object) (list []rest.Element) {
 	tellEncryption(c, o.Docs)
 	for _, name := range checksumNames {
@@ -111,7 +113,7 @@ func sums(c *rest.Call, o *object.Object) (list []rest.Element) {
 			list = append(list, rest.Element{XMLName: xml.Name{Local: "Checksum" + name}, Value: v})
 		}
 	}
-	if len(list) > 0 {
+	if part := c.Sub == "uploadId" && c.R.Method == http.MethodPut; len(list) > 0 && !part {
 		list = append(list, rest.Element{XMLName: xml.Name{Local: "ChecksumType"}, Value: checksumType(o)})
 	}
 	return list

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
@@ -15,7 +16,11 @@ import (
 	"github.com/sluicehq/sluice/object/rest"
 )
 
-const namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
+const (
+	namespace   = "http://s3.amazonaws.com/doc/2006-03-01/"
+	groups      = "http://acs.amazonaws.com"
+	logDelivery = groups + "/groups/s3/LogDelivery" // who writes access logs
+)
 
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
@@ -23,11 +28,11 @@ var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 func (h *Handler) words() rest.Front {
 	return rest.Front{
 		Objects: h.Objects, Log: h.Log, Name: "s3", Prefix: "x-amz-", Server: "AmazonS3", Namespace: namespace, Storage: "STANDARD",
-		Home: DefaultRegion, ObjectACL: "acl", Clamp: true, Slashes: true, MaxKeys: 1000, MinPart: 5 << 20, Rules: true, Versions: true, Apart: true, Exact: true, Groups: "http://acs.amazonaws.com", Parts: true, Names: bucketName,
+		Home: DefaultRegion, ObjectACL: "acl", Clamp: true, Slashes: true, MaxKeys: 1000, MinPart: 5 << 20, Rules: true, Versions: true, Apart: true, Exact: true, Groups: groups, Parts: true, Names: bucketName,
 		Service: serviceOps, Buckets: bucketOps, Keys: objectOps, Subs: subResources,
 		NewID: newID, Identify: h.identify, Region: region, Again: again, ACL: cannedACL, Type: contentType, Public: public,
 		Input: input, Complete: complete, Stored: stored, Described: described, Explain: explain,
-		Inherit: inherit, Sums: sums, Create: create, Closed: closed, Versioned: versioned, Removable: removable, Signer: h.signer,
+		Inherit: inherit, Sums: sums, Create: create, Grantee: grantee, Closed: closed, Versioned: versioned, Removable: removable, Signer: h.signer,
 		Framed: framed, Seal: seal, Opened: opened, Words: faults,
 		Start: func(c *rest.Call) {
 			c.Set("x-amz-id-2", hostID(c.ID))
@@ -51,13 +56,14 @@ var bucketOps = map[string]rest.Operation{
 	"PUT tagging":              {Run: putBucketTags},
 	"PUT versioning":           {Run: (*rest.Call).PutVersioning},
 	"PUT lifecycle":            {Run: putLifecycle},
+	"PUT logging":              {Run: putLogging},
 	"PUT object-lock":          {Run: putLock},
 	"POST":                     {Run: (*rest.Call).PostForm, Need: rest.Anyone},
 	"PUT website":              {Run: (*rest.Call).PutWebsite},
 	"GET":                      {Run: (*rest.Call).ListObjects, Need: rest.Lister},
 	"GET accelerate":           {Run: accelerate.Get},
 	"GET acl":                  {Run: (*rest.Call).GetGrants},
-	"GET cors":                 {Run: (*rest.Call).GetCORS},
+	"GET cors":                 {Run: getCORS},
 	"GET encryption":           {Run: encryption.Get},
 	"GET lifecycle":            {Run: lifecycle.Get},
 	"GET location":             {Run: getLocation},
@@ -135,15 +141,30 @@ func hostID(request string) string {
 	return base64.StdEncoding.EncodeToString([]byte("sluice " + request))
 }
 
-// region is that of a bucket to be made: it is named, or the request is signed for it.
-func region(c *rest.Call, constraint string) string {
-	switch {
-	case constraint == "EU":
-		return "eu-west-1"
-	case constraint != "":
-		return constraint
+// regionName is how AWS names its regions.
+var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
+
+// region is what a request says of where its bucket shall be; see place.
+func region(_ *rest.Call, constraint string) string { return constraint }
+
+// place is the region of a bucket to be made. The endpoint of the default region makes buckets everywhere and
+// its own without a word; those of others, told by the signature, only their own, by name.
+func place(c *rest.Call, constraint string) (string, error) {
+	want, endpoint := constraint, cmp.Or(c.Who.Region, DefaultRegion)
+	if want == "EU" {
+		want = "eu-west-1"
 	}
-	return c.Who.Region
+	switch {
+	case endpoint != DefaultRegion && want != endpoint:
+		return "", rest.Refuse(400, "IllegalLocationConstraintException", "The "+cmp.Or(constraint, "unspecified")+
+			" location constraint is incompatible for the region specific endpoint this request was sent to.")
+	case endpoint != DefaultRegion:
+	case want == "":
+		return DefaultRegion, nil
+	case want == DefaultRegion || !regionName.MatchString(want):
+		return "", rest.Refuse(400, "InvalidLocationConstraint", "The specified location-constraint is not valid").With("LocationConstraint", constraint)
+	}
+	return want, nil
 }
 
 // again answers who makes a bucket of theirs once more.
@@ -165,6 +186,22 @@ func cannedACL(value string) (string, bool) {
 		return object.Private, true
 	}
 	return "", false
+}
+
+// canonical is how ids of users look: AWS's own, and ours, which are names of apps.
+var canonical = regexp.MustCompile(`^([0-9a-f]{64}|[a-z0-9][a-z0-9-]*)$`)
+
+// grantee refuses grants to who is nobody.
+func grantee(g rest.Grant) error {
+	switch {
+	case g.Email != "":
+		return rest.Refuse(400, "UnresolvableGrantByEmailAddress", "The e-mail address you provided does not match any account on record.")
+	case g.ID != "" && !canonical.MatchString(g.ID):
+		return rest.Invalid("CanonicalUser/ID", g.ID, "Invalid id")
+	case g.ID == "" && g.URI != groups+"/groups/global/AllUsers" && g.URI != groups+"/groups/global/AuthenticatedUsers" && g.URI != logDelivery:
+		return rest.Invalid("Group/URI", g.URI, "Invalid group uri")
+	}
+	return nil
 }
 
 func contentType(string) string { return "binary/octet-stream" }

@@ -41,8 +41,11 @@ func badState(message string) error { return rest.Refuse(409, "InvalidBucketStat
 
 func lockMode(mode string) bool { return mode == "GOVERNANCE" || mode == "COMPLIANCE" }
 
-// create reads what a request says of a bucket besides its name, region and access rule.
-func create(c *rest.Call, b *object.Bucket) error {
+// create reads what a request says of a bucket besides its name and access rule.
+func create(c *rest.Call, b *object.Bucket) (err error) {
+	if b.Region, err = place(c, b.Region); err != nil {
+		return err
+	}
 	if strings.EqualFold(c.Header("bucket-object-lock-enabled"), "true") {
 		b.Versions = object.VersionsOn
 		b.Docs["s3."+lock.Name] = []byte(empty("ObjectLockConfiguration", "<ObjectLockEnabled>Enabled</ObjectLockEnabled>"))
@@ -272,6 +275,9 @@ func getHold(c *rest.Call) error {
 // removable refuses to remove a version that is locked, or an object of which something else is asked.
 func removable(c *rest.Call, o *object.Object, version string, cond rest.Removal) error {
 	if o == nil {
+		if cond.ETag != "" {
+			return &object.Error{Reason: object.NoSuchKey, Bucket: c.Bucket, Key: c.Key}
+		}
 		return nil
 	}
 	if version != "" && (o.Docs[docLegalHold] == "ON" || retained(c, o)) {

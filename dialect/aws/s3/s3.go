@@ -20,6 +20,8 @@ import (
 // DefaultRegion is that of buckets which tell none.
 const DefaultRegion = "us-east-1"
 
+const account = "000000000000" // everybody's, as policies know it
+
 // Options are what a Handler works with. Objects and Keys are needed.
 type Options struct {
 	Objects *object.Store

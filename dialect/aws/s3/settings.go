@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,6 +69,15 @@ var (
 	replication  = &rest.Setting{Name: "replication", Missing: missing("ReplicationConfigurationNotFoundError", "The replication configuration was not found")}
 	tags         = &rest.Setting{Name: "tagging", Missing: missing("NoSuchTagSet", "The TagSet does not exist")}
 )
+
+// getCORS words a missing setting as S3 does.
+func getCORS(c *rest.Call) error {
+	err := c.GetCORS()
+	if f := new(rest.Fault); errors.As(err, &f) && f.Code == "NoSuchCORSConfiguration" {
+		f.Message = "The CORS configuration does not exist"
+	}
+	return err
+}
 
 func putPayer(c *rest.Call) error {
 	var in struct {
@@ -310,7 +320,10 @@ func closed(b *object.Bucket) (refuses, ignores bool) {
 }
 
 // anonymous is what a policy says of everybody; nil when nothing.
-func anonymous(doc []byte) (*policy.Document, error) {
+func anonymous(doc []byte) (*policy.Document, error) { return said(doc, "AWS", "*") }
+
+// said is what a policy says of one kind of principal by name, or of everybody; nil when nothing.
+func said(doc []byte, kind, name string) (*policy.Document, error) {
 	var raw struct{ Statement json.RawMessage }
 	if err := json.Unmarshal(doc, &raw); err != nil {
 		return nil, err
@@ -328,14 +341,14 @@ func anonymous(doc []byte) (*policy.Document, error) {
 	}
 	var kept []map[string]json.RawMessage
 	for _, s := range list {
-		var named struct{ AWS any }
+		var named map[string]any
 		var who any
 		json.Unmarshal(s["Principal"], &who) // of another form it is nobody we know
-		if json.Unmarshal(s["Principal"], &named) == nil {
-			who = named.AWS
+		if json.Unmarshal(s["Principal"], &named) == nil && who != nil {
+			who = named[kind]
 		}
-		if list, ok := who.([]any); ok && len(list) == 1 {
-			who = list[0]
+		if list, ok := who.([]any); ok && slices.Contains(list, any(name)) {
+			who = name
 		}
 		var effect string
 		if json.Unmarshal(s["Effect"], &effect); len(s["NotPrincipal"]) > 0 { // everybody but some, whom we do not know
@@ -344,7 +357,7 @@ func anonymous(doc []byte) (*policy.Document, error) {
 			}
 			who = "*"
 		}
-		if who == "*" {
+		if who == "*" || who == name {
 			kept = append(kept, s)
 		}
 	}

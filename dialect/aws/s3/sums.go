@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"hash/crc64"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -60,6 +61,33 @@ func sumsOfUpload(c *rest.Call, docs map[string]string) error {
 	c.Set(c.Prefix+docSum, name)
 	c.Set(c.Prefix+docSumType, kind)
 	return nil
+}
+
+// checkPartSum refuses a part with another checksum than its upload's. A part that is copied gets that one.
+func checkPartSum(c *rest.Call, want string) error {
+	if c.Header("copy-source") != "" {
+		if want != "" {
+			c.R.Header.Set(c.Prefix+docSum, want)
+		}
+		return nil
+	}
+	if want == "" {
+		return nil
+	}
+	other, trailers := "", strings.Split(strings.ReplaceAll(strings.ToLower(c.R.Header.Get("X-Amz-Trailer")), " ", ""), ",")
+	for name := range algorithms {
+		if !slices.Contains(trailers, checksum+name) && c.Header("checksum-"+name) == "" {
+			continue
+		}
+		if name == want {
+			return nil
+		}
+		other = name
+	}
+	if other == "" {
+		return nil
+	}
+	return rest.Refuse(400, "InvalidRequest", "Checksum Type mismatch occurred, expected checksum Type: "+want+", actual checksum Type: "+other)
 }
 
 // complete makes the object's checksum of those of the parts, and compares what the request promises of them.
