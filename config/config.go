@@ -45,9 +45,11 @@ type Config struct {
 
 // AWS is what can be set of the AWS dialect (aws.md).
 type AWS struct {
-	Strict    bool         // quotas that sluice leaves off are AWS's (1.12). Default false
-	WebSocket AWSWebSocket // of WebSocket APIs
-	API       AWSAPI       // of the description of APIs
+	Auth        string       // verify, relaxed: whether signatures have to be right (8.1). Default verify
+	Passthrough []string     // hosts of AWS that sluice does not serve and functions may ask (8.4). Default none
+	Strict      bool         // quotas that sluice leaves off are AWS's (1.12). Default false
+	WebSocket   AWSWebSocket // of WebSocket APIs
+	API         AWSAPI       // of the description of APIs
 }
 
 // AWSWebSocket is the quotas and ways of AWS's WebSocket APIs. The zero value of a field is its default,
@@ -109,6 +111,7 @@ func Default() Config {
 		Node:     1,
 		Drain:    3 * time.Second,
 		WSURLFix: "auto",
+		AWS:      AWS{Auth: "verify"},
 	}
 }
 
@@ -244,6 +247,15 @@ func (c *Config) Validate() error {
 	}
 	if c.WSURLFix != "auto" && c.WSURLFix != "off" {
 		errs = append(errs, fmt.Errorf("ws-url-fix %q: want auto or off", c.WSURLFix))
+	}
+	if a := c.AWS.Auth; a != "verify" && a != "relaxed" {
+		errs = append(errs, fmt.Errorf("aws.auth %q: want verify or relaxed", a))
+	} else if a == "relaxed" {
+		for _, addr := range append([]string{c.Admin}, c.Listen...) {
+			if host, _, err := net.SplitHostPort(addr); err == nil && !loopback(host) {
+				errs = append(errs, fmt.Errorf("aws.auth relaxed: %q is reachable from other machines, where signatures have to be verified", addr))
+			}
+		}
 	}
 	if c.Node == 0 {
 		errs = append(errs, errors.New("node: want a number from 1 to 65535"))

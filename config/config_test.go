@@ -115,6 +115,21 @@ tencent.cos.hosts: [a.example.com=a-1, b.example.com=b-1]
 	}
 }
 
+func TestRelaxedSignaturesAreForLoopbackOnly(t *testing.T) {
+	for _, c := range []struct{ auth, listen, want string }{
+		{"relaxed", "127.0.0.1:8080", ""},
+		{"verify", "0.0.0.0:8080", ""},
+		{"relaxed", "0.0.0.0:8080", `"0.0.0.0:8080" is reachable from other machines`},
+		{"lax", "127.0.0.1:8080", `aws.auth "lax": want verify or relaxed`},
+	} {
+		s := Default()
+		s.AWS.Auth, s.Listen = c.auth, []string{c.listen}
+		if err := s.Validate(); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s on %s: %v, want %q", c.auth, c.listen, err, c.want)
+		}
+	}
+}
+
 func TestMistakesInSettingsOfCloudsAreNamed(t *testing.T) {
 	for text, want := range map[string]string{
 		"aws:\n  websocket:\n    iddle: 1m\n":             `:3: unknown setting "aws.websocket.iddle": did you mean "aws.websocket.idle"?`,

@@ -28,6 +28,8 @@ type Rooms struct {
 	Log       *slog.Logger
 	// Logs takes what dialects write into functions' logs; nil: nobody does.
 	Logs function.LogSink
+	// Recent is what a function has logged lately, oldest first; nil: nobody keeps it.
+	Recent func(app sluice.AppName, fn sluice.FunctionName) []sluice.LogLine
 	// Apps deploys what clients describe to a cloud's API; nil: they cannot.
 	Apps Apps
 	// Admin is the address of the admin listener, "http://127.0.0.1:4566": the clouds' APIs are there.

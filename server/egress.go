@@ -25,11 +25,16 @@ func (s *Server) openEgress() error {
 	if err != nil {
 		return err
 	}
+	apps := recovering(s.hosts, s.log)
 	e, err := egress.Open(egress.Options{
 		Dir:     s.path("ca"),
 		Vendors: s.vendors(),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !s.serveCloud(w, r) {
+			switch {
+			case s.serveCloud(w, r):
+			case s.hosts.owns(r.Host): // an app's own name in a vendor's domain
+				apps.ServeHTTP(w, r)
+			default:
 				http.Error(w, "sluice does not serve "+r.Host, http.StatusBadGateway)
 			}
 		}),

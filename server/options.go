@@ -1,6 +1,9 @@
 package server
 
 import (
+	"os"
+
+	"github.com/sluicehq/sluice/access"
 	"github.com/sluicehq/sluice/config"
 	"github.com/sluicehq/sluice/dialect/aliyun"
 	"github.com/sluicehq/sluice/dialect/all"
@@ -16,6 +19,11 @@ func cloudOptions(c config.Config) all.Options {
 	return all.Options{
 		AWS: aws.Options{
 			Strict:  c.AWS.Strict,
+			Relaxed: c.AWS.Auth == "relaxed",
+			Beyond: aws.Beyond{
+				Hosts:       c.AWS.Passthrough,
+				Credentials: access.Credentials{ID: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY"), Token: os.Getenv("AWS_SESSION_TOKEN")},
+			},
 			Sockets: websocket.Settings(c.AWS.WebSocket), // field by field: what is added here is added there
 			Quotas: apispec.Quotas{
 				Routes: api.Routes, Integrations: api.Integrations, Stages: api.Stages, Authorizers: api.Authorizers,

@@ -19,6 +19,7 @@ import (
 	"github.com/sluicehq/sluice/object"
 	"github.com/sluicehq/sluice/object/disk"
 	"github.com/sluicehq/sluice/table"
+	"github.com/sluicehq/sluice/telemetry"
 )
 
 // openRooms opens the stores and the rooms, and hangs the dialects on them.
@@ -79,8 +80,11 @@ func (s *Server) openFunctions() error {
 		Store:     s.store,
 		Log:       s.log,
 		Logs:      logSink{s},
-		Admin:     "http://" + reach(s.admin.Addr()),
-		Public:    s.publicHost,
+		Recent: func(app sluice.AppName, fn sluice.FunctionName) []sluice.LogLine {
+			return s.logs.Recent(telemetry.Filter{App: app, Function: fn})
+		},
+		Admin:  "http://" + reach(s.admin.Addr()),
+		Public: s.publicHost,
 
 		Dir:        s.path("runtimes"),
 		FixSockets: s.cfg.WSURLFix != "off",

@@ -7,10 +7,13 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -39,6 +42,8 @@ type Options struct {
 	Strict  bool               // quotas that are off by default are AWS's (aws.md 1.12)
 	Sockets websocket.Settings // of WebSocket APIs
 	Quotas  apispec.Quotas     // of the description of APIs
+	Relaxed bool               // signatures are read and not checked: for machines that nobody else reaches (8.1)
+	Beyond  Beyond             // what sluice does not serve (8.4)
 }
 
 // cloud is what the parts share.
@@ -52,6 +57,7 @@ type cloud struct {
 	execute *sigv4.Verifier // of calls to APIs
 	urls    *sigv4.Verifier // of calls to function URLs
 	apis    []api
+	through bool                    // some of what sluice does not serve is AWS's
 	modules map[string]*modules.Set // by the beginning of a runtime's name
 }
 
@@ -67,19 +73,23 @@ func New(r dialect.Rooms, o Options) (dialect.Dialect, error) {
 		r.Log = slog.New(slog.DiscardHandler)
 	}
 	r.Log = r.Log.With("dialect", Name)
-	c := &cloud{r: r, lambda: lambda.NewLambda(r.Functions, r.Logs, r.Log),
-		execute: sigv4.New(r.Keys, "execute-api"), urls: sigv4.New(r.Keys, "lambda")}
-	c.tables = dynamodb.New(dynamodb.Options{Tables: r.Tables, Keys: sigv4.New(r.Keys, "dynamodb"), Log: r.Log})
+	var keys lambda.Keys = r.Keys
+	if o.Relaxed {
+		keys = relaxed{r.Keys}
+	}
+	c := &cloud{r: r, through: len(o.Beyond.Hosts) > 0, lambda: lambda.NewLambda(r.Functions, r.Logs, r.Log),
+		execute: sigv4.New(keys, "execute-api"), urls: sigv4.New(keys, "lambda")}
+	c.tables = dynamodb.New(dynamodb.Options{Tables: r.Tables, Keys: sigv4.New(keys, "dynamodb"), Log: r.Log})
 	c.sockets = websocket.New(websocket.Options{Functions: caller{c}, Services: caller{c}, Sockets: r.Sockets, Verifier: c.execute, Log: r.Log, Logs: r.Logs,
 		Strict: o.Strict, Settings: o.Sockets})
-	c.buckets = s3.New(s3.Options{Objects: r.Objects, Keys: r.Keys, Log: r.Log})
+	c.buckets = s3.New(s3.Options{Objects: r.Objects, Keys: keys, Log: r.Log})
 	if r.Dir != "" {
 		c.modules = map[string]*modules.Set{
 			"nodejs": {Language: modules.Node, Dir: filepath.Join(r.Dir, "aws-node"), Base: nodeModules, More: nodeSDK, Log: r.Log},
 			"python": {Language: modules.Python, Dir: filepath.Join(r.Dir, "aws-python"), Base: []string{"boto3", "botocore"}, Log: r.Log},
 		}
 	}
-	calls := lambda.Options{Lambda: c.lambda, Keys: r.Keys, Objects: r.Objects, Streams: c.tables, Log: r.Log}
+	calls := lambda.Options{Lambda: c.lambda, Keys: keys, Objects: r.Objects, Streams: c.tables, Log: r.Log}
 	if r.Dir != "" && r.Apps != nil {
 		calls.Apps, calls.Dir = r.Apps, r.Dir
 	}
@@ -99,17 +109,22 @@ func New(r dialect.Rooms, o Options) (dialect.Dialect, error) {
 			return g.Wait()
 		}
 	}
-	plane := control.Options{Dir: filepath.Join(r.Dir, "aws-apis"), Keys: r.Keys, Objects: r.Objects, Quotas: o.Quotas, Log: r.Log}
+	plane := control.Options{Dir: filepath.Join(r.Dir, "aws-apis"), Keys: keys, Objects: r.Objects, Quotas: o.Quotas, Log: r.Log}
 	if r.Dir != "" && r.Apps != nil {
 		plane.Apps = r.Apps
+	}
+	if r.Recent != nil {
+		plane.Logs = logs{r}
 	}
 	c.apis = []api{
 		{dynamodb.Claims, c.tables},
 		{lambda.Claims, lambda.New(calls)},
 		{c.sockets.Claims, c.sockets},
 		{control.Claims, control.New(plane)},
-		{c.buckets.Claims, c.buckets}, // last: a path may be anything there
+		{c.buckets.Claims, c.buckets}, // a path may be anything there
 	}
+	rest := newBeyond(o.Beyond, r.Keys, r.Logs, r.Log)
+	c.apis = append(c.apis, api{rest.claims, rest})
 	return dialect.Dialect{
 		Name:        Name,
 		Reader:      templates{sam.New(sam.Options{}), sls.New(sam.Options{}), o.Quotas},
@@ -124,7 +139,7 @@ func New(r dialect.Rooms, o Options) (dialect.Dialect, error) {
 		},
 		Notify: notify,
 		Run:    run,
-		Hosts:  []string{"*.amazonaws.com", "*.on.aws"},
+		Hosts:  hosts,
 	}, nil
 }
 
@@ -168,6 +183,29 @@ func (c *cloud) serve(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(map[string]string{"message": "sluice does not serve " + r.Host + " of AWS"})
 }
 
+// logs are what functions have written lately, as groups of CloudWatch Logs.
+type logs struct{ r dialect.Rooms }
+
+// Groups are those of an app's functions.
+func (l logs) Groups(app sluice.AppName) []control.LogGroup {
+	var out []control.LogGroup
+	for _, s := range l.r.Functions.List(app) {
+		v, ok := l.r.Functions.Version(s.App, s.Name)
+		if !ok || v.Dialect != Name {
+			continue
+		}
+		name := lambda.PhysicalName(&v.Spec)
+		group := lambda.LogGroup(name)
+		out = append(out, control.LogGroup{Name: group, ARN: "arn:aws:logs:" + cmp.Or(v.Env["AWS_REGION"], lambda.DefaultRegion) + ":000000000000:log-group:" + group,
+			App: s.App, Function: s.Name, Stream: func(at time.Time) string { return lambda.LogStream(s.App, name, at) }})
+	}
+	slices.SortFunc(out, func(a, b control.LogGroup) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// Lines are those of one function.
+func (l logs) Lines(g control.LogGroup) []sluice.LogLine { return l.r.Recent(g.App, g.Function) }
+
 // caller calls functions and services for the gateways of APIs.
 type caller struct{ c *cloud }
 
@@ -199,7 +237,7 @@ func (k caller) Call(ctx context.Context, _ sluice.AppName, service, action stri
 // environment is what a function finds in its environment.
 func (c *cloud) environment(ctx context.Context, app *sluice.App, f *sluice.Function) (map[string]string, error) {
 	env := lambda.Environment(c.r.Keys, app, f)
-	for name, v := range endpoints(c.r.Admin) {
+	for name, v := range c.endpoints() {
 		if f.Env[name] == "" {
 			env[name] = v
 		}
@@ -218,6 +256,37 @@ func (c *cloud) environment(ctx context.Context, app *sluice.App, f *sluice.Func
 		}
 	}
 	return env, nil
+}
+
+// served are the services that sluice serves, as variables of SDKs name them.
+var served = []string{"APIGATEWAYV2", "CLOUDFORMATION", "CLOUDWATCH_LOGS", "DYNAMODB", "DYNAMODB_STREAMS", "LAMBDA", "S3", "STS"}
+
+// endpoints are where SDKs of functions find the cloud's APIs. When AWS may be asked for what sluice does
+// not serve, they find the rest by its own names.
+func (c *cloud) endpoints() map[string]string {
+	if !c.through {
+		return endpoints(c.r.Admin)
+	}
+	env := map[string]string{}
+	for _, s := range served {
+		env["AWS_ENDPOINT_URL_"+s] = c.r.Admin
+	}
+	return env
+}
+
+// relaxed are keys that nobody has to have: unknown ones are the operator's (aws.md 8.1).
+type relaxed struct{ *access.Keys }
+
+// Relaxed lets signatures be wrong.
+func (relaxed) Relaxed() bool { return true }
+
+// Lookup finds the secret of a key, and none for one that is not ours.
+func (k relaxed) Lookup(ctx context.Context, id, token string) (string, access.Principal, error) {
+	secret, who, err := k.Keys.Lookup(ctx, id, token)
+	if errors.Is(err, access.ErrUnknownKey) || errors.Is(err, access.ErrBadToken) {
+		return "", access.Principal{}, nil
+	}
+	return secret, who, err
 }
 
 // endpoints are where SDKs find the cloud's APIs (aws.md 8.2).

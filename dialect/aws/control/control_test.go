@@ -62,6 +62,7 @@ type world struct {
 	apps     *deployed
 	operator access.Credentials
 	app      access.Credentials
+	other    access.Credentials // of another app
 }
 
 func newWorld(t *testing.T) *world {
@@ -79,6 +80,9 @@ func newWorld(t *testing.T) *world {
 	if w.app, err = keys.AppKey(t.Context(), "chat"); err != nil {
 		t.Fatal(err)
 	}
+	if w.other, err = keys.AppKey(t.Context(), "shop"); err != nil {
+		t.Fatal(err)
+	}
 	w.control = New(Options{Apps: w.apps, Dir: t.TempDir(), Keys: keys})
 	return w
 }
@@ -86,7 +90,21 @@ func newWorld(t *testing.T) *world {
 // as sends a signed request.
 func (w *world) as(c access.Credentials, service, method, path, body string) *httptest.ResponseRecorder {
 	w.Helper()
+	return w.send(c, service, "", method, path, body)
+}
+
+// target sends a signed request of a service whose operations are named in a header.
+func (w *world) target(c access.Credentials, service, op, body string) *httptest.ResponseRecorder {
+	w.Helper()
+	return w.send(c, service, op, "POST", "/", body)
+}
+
+func (w *world) send(c access.Credentials, service, op, method, path, body string) *httptest.ResponseRecorder {
+	w.Helper()
 	r := httptest.NewRequestWithContext(w.Context(), method, "http://"+service+".eu-west-1.amazonaws.com"+path, strings.NewReader(body))
+	if op != "" {
+		r.Header.Set("X-Amz-Target", op)
+	}
 	sigv4.Sign(r, []byte(body), c, "eu-west-1", service, time.Now())
 	if !Claims(r) {
 		w.Errorf("%s %s is not claimed", method, path)
@@ -258,7 +276,7 @@ func TestErrorsOfTheControlPlane(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := w.spec(strings.TrimPrefix(base, "/v2/apis/"))
-			out := (&world{t, w.control, w.apps, w.operator, w.app}).do(c.status, c.method, c.path, c.body)
+			out := (&world{t, w.control, w.apps, w.operator, w.app, w.other}).do(c.status, c.method, c.path, c.body)
 			if out.text("type") != c.kind || out.text("message") == "" {
 				t.Errorf("%v, want %s", out, c.kind)
 			}

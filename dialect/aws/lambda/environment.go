@@ -27,7 +27,6 @@ const DefaultRegion = "us-east-1"
 func Environment(keys Keys, app *sluice.App, f *sluice.Function) map[string]string {
 	name, region := PhysicalName(f), cmp.Or(app.Region, DefaultRegion)
 	c := keys.Temporary("ASIA", access.Principal{App: app.Name, Function: f.Name}, deployLife)
-	stream := md5.Sum([]byte(string(app.Name) + "/" + name))
 	env := map[string]string{
 		"_HANDLER":                        f.Handler,
 		"AWS_REGION":                      region,
@@ -36,8 +35,8 @@ func Environment(keys Keys, app *sluice.App, f *sluice.Function) map[string]stri
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(f.MemoryMB),
 		"AWS_LAMBDA_FUNCTION_VERSION":     Latest,
 		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
-		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + name,
-		"AWS_LAMBDA_LOG_STREAM_NAME":      time.Now().UTC().Format("2006/01/02/") + "[" + Latest + "]" + hex.EncodeToString(stream[:]),
+		"AWS_LAMBDA_LOG_GROUP_NAME":       LogGroup(name),
+		"AWS_LAMBDA_LOG_STREAM_NAME":      LogStream(app.Name, name, time.Now()),
 		"AWS_ACCESS_KEY_ID":               c.ID,
 		"AWS_SECRET_ACCESS_KEY":           c.Secret,
 		"AWS_SESSION_TOKEN":               c.Token,
@@ -57,6 +56,15 @@ func Environment(keys Keys, app *sluice.App, f *sluice.Function) map[string]stri
 	}
 	layers(env, f)
 	return env
+}
+
+// LogGroup is the log group of a function, by its name on the cloud.
+func LogGroup(name string) string { return "/aws/lambda/" + name }
+
+// LogStream is the stream that a function logs to at a time: it has one a day.
+func LogStream(app sluice.AppName, name string, at time.Time) string {
+	sum := md5.Sum([]byte(string(app) + "/" + name))
+	return at.UTC().Format("2006/01/02/") + "[" + Latest + "]" + hex.EncodeToString(sum[:])
 }
 
 // layers names the folders in which programs find what the function's layers bring, which the cloud has

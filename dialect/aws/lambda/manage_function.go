@@ -235,7 +235,7 @@ func logging(v json.RawMessage, name string) json.RawMessage {
 		ApplicationLogLevel string `json:",omitempty"`
 		SystemLogLevel      string `json:",omitempty"`
 		LogGroup            string
-	}{LogFormat: "Text", LogGroup: "/aws/lambda/" + name}
+	}{LogFormat: "Text", LogGroup: LogGroup(name)}
 	json.Unmarshal(v, &s)   // what cannot be read is the default
 	b, _ := json.Marshal(s) // texts always marshal
 	return b
