@@ -17,6 +17,26 @@ const (
 
 const duplicates = "Provided list of item keys contains duplicates"
 
+// checkBatch refuses what batches word otherwise than all other broken constraints: an empty RequestItems,
+// and too many keys of one table.
+func checkBatch(op string) func(*Handler, *node) error {
+	return func(_ *Handler, req *node) error {
+		asked := req.get("RequestItems")
+		if asked == nil {
+			return nil
+		}
+		if len(asked.list) == 0 {
+			return invalid("The requestItems parameter is required for " + op)
+		}
+		for i, name := range asked.keys {
+			if keys := asked.list[i].get("Keys"); keys != nil && len(keys.list) > maxGets {
+				return invalid("1 validation error detected: Value at 'RequestItems." + name + ".member.Keys' failed to satisfy constraint: Member must have length less than or equal to 100")
+			}
+		}
+		return nil
+	}
+}
+
 // gets is what a BatchGetItem asks of one table.
 type gets struct {
 	req        *node

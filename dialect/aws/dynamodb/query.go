@@ -225,13 +225,14 @@ func (r *read) keyTests(tests []expr.KeyTest) (want keyRange, err error) {
 // longKeyTests is keyTests for an index whose partition or sort key has several attributes: those of the sort
 // key may be tested from the first one on, all but the last for equality.
 func (r *read) longKeyTests(tests []expr.KeyTest, of func(name string) *expr.KeyTest) (want keyRange, err error) {
-	used := 0
+	used, next := 0, ""
 	for i, c := range r.cols {
 		t := of(c.Name)
 		if t == nil {
 			if i < r.hash {
 				return want, invalid("Query key condition not supported: every HASH key attribute must have an equality condition; missing: " + c.Name)
 			}
+			next = "; missing: " + c.Name
 			break
 		}
 		used++
@@ -252,7 +253,7 @@ func (r *read) longKeyTests(tests []expr.KeyTest, of func(name string) *expr.Key
 		break
 	}
 	if used < len(tests) {
-		return want, invalid("Query key condition not supported: RANGE key attributes must be given in their order, and all but the last one with an equality condition")
+		return want, invalid("Query key condition not supported: RANGE key attributes must be given in their order, and all but the last one with an equality condition" + next)
 	}
 	return want, nil
 }

@@ -13,13 +13,16 @@ import (
 // maxTags is how many tags a table may have.
 const maxTags = 50
 
-// checkResource checks the ARN that an operation on tags names: what does not look like one, nobody may
-// touch.
+// checkResource checks the ARN that an operation on tags names: what is none is a mistake, and what is one
+// of nothing here, nobody may touch.
 func checkResource(op string) func(*Handler, *node) error {
 	return func(h *Handler, req *node) error {
 		n := req.get("ResourceArn")
 		if n == nil {
 			return invalid("Invalid TableArn")
+		}
+		if n.str != "" && !strings.Contains(n.str, ":") {
+			return badResource(n.str)
 		}
 		parts := strings.SplitN(n.str, ":", 6)
 		if len(parts) == 6 && !slices.Contains(parts, "") && strings.Contains(parts[5], "/") && (parts[4] == h.opt.Account || len(parts[4]) != 12) {
@@ -38,9 +41,13 @@ func resourceName(req *node) (string, error) {
 	arn := req.text("ResourceArn")
 	name, ok := cutTableARN(arn)
 	if !ok {
-		return "", invalid("Invalid TableArn: Invalid ResourceArn provided as input " + arn)
+		return "", badResource(arn)
 	}
 	return name, nil
+}
+
+func badResource(arn string) error {
+	return invalid("Invalid TableArn: Invalid ResourceArn provided as input " + arn)
 }
 
 // tagResource answers TagResource.

@@ -81,6 +81,8 @@ func canonical(neg bool, digits string, exp int) (string, *Error) {
 	n := len(digits)
 	if digits = strings.TrimLeft(digits, "0"); digits != "" {
 		exp -= n - len(digits)
+	} else {
+		exp -= n - 1 // AWS looks at the last zero: 0.0e126 is in its range, 0e126 is not
 	}
 	digits = strings.TrimRight(digits, "0")
 	n = len(digits)
