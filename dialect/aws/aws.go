@@ -89,9 +89,10 @@ func New(r dialect.Rooms, o Options) (dialect.Dialect, error) {
 			"python": {Language: modules.Python, Dir: filepath.Join(r.Dir, "aws-python"), Base: []string{"boto3", "botocore"}, Log: r.Log},
 		}
 	}
+	stacks := filepath.Join(r.Dir, "aws-apis")
 	calls := lambda.Options{Lambda: c.lambda, Keys: keys, Objects: r.Objects, Streams: c.tables, Log: r.Log}
 	if r.Dir != "" && r.Apps != nil {
-		calls.Apps, calls.Dir = r.Apps, r.Dir
+		calls.Apps, calls.Dir, calls.Stacks = r.Apps, r.Dir, stacks
 	}
 	var run func(context.Context) error
 	var notify object.Notify
@@ -109,7 +110,7 @@ func New(r dialect.Rooms, o Options) (dialect.Dialect, error) {
 			return g.Wait()
 		}
 	}
-	plane := control.Options{Dir: filepath.Join(r.Dir, "aws-apis"), Keys: keys, Objects: r.Objects, Quotas: o.Quotas, Log: r.Log}
+	plane := control.Options{Dir: stacks, Keys: keys, Objects: r.Objects, Quotas: o.Quotas, Log: r.Log}
 	if r.Dir != "" && r.Apps != nil {
 		plane.Apps = r.Apps
 	}

@@ -32,6 +32,7 @@ type Options struct {
 	// Apps, with Dir, is what functions that clients describe are deployed with; nil: they cannot be.
 	Apps    Apps
 	Dir     string           // for their code packages, absolute
+	Stacks  string           // the folder of apps that are CloudFormation's stacks, whose functions may be changed too
 	Objects Objects          // that code may come from; nil: it cannot
 	Streams Streams          // of tables; nil: no event source mappings can be made
 	Log     *slog.Logger     // nil discards

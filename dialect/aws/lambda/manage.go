@@ -195,10 +195,10 @@ func within(n int, name string, lo, hi int) error {
 	return nil
 }
 
-// deployed is a function together with the app that it is all of.
+// deployed is a function together with the app that it may be changed in.
 type deployed struct {
 	*Function
-	app *sluice.App // nil when a template describes the function: it can only be read
+	app *sluice.App // nil when a template in a folder describes the function: it can only be read
 }
 
 // madeSpec is App.Spec of the app of a function that the control plane has made.
@@ -209,6 +209,12 @@ func isMade(app *sluice.App) bool {
 	return app.Dialect == dialect && string(app.Spec) == string(madeSpec) && len(app.Functions) == 1
 }
 
+// alterable reports whether the functions of an app may be changed here: those that were made here and, until
+// the next deploy, those of stacks. Templates in folders are the truth about theirs.
+func (a *API) alterable(app *sluice.App) bool {
+	return isMade(app) || app.Dialect == dialect && a.o.Stacks != "" && app.Dir == a.o.Stacks && len(app.Functions) > 0
+}
+
 // catalog is every function that a principal may manage, by name.
 func (a *API) catalog(ctx context.Context, who access.Principal) ([]deployed, error) {
 	apps, err := a.o.Apps.List(ctx)
@@ -217,7 +223,7 @@ func (a *API) catalog(ctx context.Context, who access.Principal) ([]deployed, er
 	}
 	made := map[sluice.AppName]*sluice.App{}
 	for _, app := range apps {
-		if isMade(app) {
+		if a.alterable(app) {
 			made[app.Name] = app
 		}
 	}
@@ -245,7 +251,7 @@ func (a *API) function(ctx context.Context, q *query, named string) (f deployed,
 		return f, "", err
 	}
 	f.Function = found
-	if i := slices.IndexFunc(apps, func(app *sluice.App) bool { return app.Name == found.App && isMade(app) }); i >= 0 {
+	if i := slices.IndexFunc(apps, func(app *sluice.App) bool { return app.Name == found.App && a.alterable(app) }); i >= 0 {
 		f.app = apps[i]
 	}
 	return f, qualifier, nil
@@ -262,29 +268,35 @@ func (a *API) change(ctx context.Context, q *query, named string, fn func(f *slu
 		return nil, faultf(http.StatusForbidden, "AccessDeniedException", "function %s belongs to app %s, which has been deployed from a template: change that and deploy it again", f.Name, f.App)
 	}
 	app := *f.app
+	at := slices.IndexFunc(app.Functions, func(s sluice.Function) bool { return s.Name == f.Spec.Name })
+	if at < 0 {
+		return nil, missingf("Function not found: %s", f.ARN)
+	}
 	var spec sluice.Function
-	b, _ := json.Marshal(app.Functions[0]) // came from JSON
+	b, _ := json.Marshal(app.Functions[at]) // came from JSON
 	if err := json.Unmarshal(b, &spec); err != nil {
 		return nil, err
 	}
 	e := extraOf(&spec)
+	e.Arch, spec.Physical = cmp.Or(e.Arch, "x86_64"), PhysicalName(&spec) // as templates may leave them
 	if err := fn(&spec, e, qualifier); err != nil {
 		return nil, err
 	}
 	e.Revision = NewRequestID()
 	spec.Extra = e.Marshal()
-	app.Functions = []sluice.Function{spec}
+	app.Functions = slices.Clone(app.Functions)
+	app.Functions[at] = spec
 	if err := a.deploy(ctx, &app); err != nil {
 		return nil, err
 	}
-	return a.o.Lambda.Find(f.App, string(spec.Name))
+	return a.o.Lambda.Find(f.App, f.Name)
 }
 
 // deploy puts a function's app into service.
 func (a *API) deploy(ctx context.Context, app *sluice.App) error {
 	err := a.o.Apps.Deploy(ctx, app)
 	if sluice.KindOf(err) == sluice.Conflict {
-		err = faultf(http.StatusConflict, "ResourceConflictException", "The operation cannot be performed at this time. An update is in progress for resource: %s", ARN(app.Region, string(app.Functions[0].Name)))
+		err = faultf(http.StatusConflict, "ResourceConflictException", "The operation cannot be performed at this time. An update is in progress for resource: %s", ARN(app.Region, PhysicalName(&app.Functions[0])))
 	}
 	a.sweep(ctx)
 	return err

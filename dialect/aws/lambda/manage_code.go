@@ -151,7 +151,7 @@ func (a *API) dropUnused(ctx context.Context) error {
 	}
 	used := map[string]bool{}
 	for _, app := range apps {
-		if !isMade(app) {
+		if !a.alterable(app) {
 			continue
 		}
 		kept, err := a.o.Apps.History(ctx, app.Name)

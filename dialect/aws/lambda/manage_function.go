@@ -331,7 +331,7 @@ func (a *API) getFunction(ctx context.Context, q *query) (any, error) {
 		return nil, err
 	}
 	answer := map[string]any{"Configuration": a.configure(f.Function, qualifier), "Code": map[string]string{"RepositoryType": "S3"}}
-	if f.app != nil {
+	if f.app != nil && f.Extra.Sum != "" { // what a stack brought is not kept as it came
 		answer["Code"] = map[string]string{"RepositoryType": "S3", "Location": a.location(q, f.Extra.Sum)}
 	}
 	if len(f.Extra.Tags) > 0 {
@@ -433,6 +433,8 @@ func (a *API) deleteFunction(ctx context.Context, q *query) (any, error) {
 		return nil, err
 	case f.app == nil:
 		return nil, faultf(http.StatusForbidden, "AccessDeniedException", "function %s belongs to app %s, which has been deployed from a template: remove that", f.Name, f.App)
+	case qualifier == "" && !isMade(f.app):
+		return nil, faultf(http.StatusForbidden, "AccessDeniedException", "function %s belongs to stack %s: delete that", f.Name, cmp.Or(f.app.Title, string(f.App)))
 	case qualifier == Latest:
 		return nil, invalidf("$LATEST version cannot be deleted without deleting the function.")
 	case qualifier != "":

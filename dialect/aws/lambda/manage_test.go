@@ -491,3 +491,31 @@ func TestEventSourceMappings(t *testing.T) {
 	}
 	w.refused(404, "ResourceNotFoundException", "GET", at+"/"+id, nil)
 }
+
+func TestFunctionsOfAStackAreChangedUntilItsNextDeploy(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Stacks = "/stacks" })
+	fn := func(name string) sluice.Function {
+		return sluice.Function{Name: sluice.FunctionName(name), Physical: "shop-" + name + "-X1", Runtime: "provided.al2023", Handler: "h", Code: "/code/" + name, MemoryMB: 128, Timeout: 3 * time.Second, Env: map[string]string{"A": "1"}}
+	}
+	for name, dir := range map[sluice.AppName]string{"shop": "/stacks", "folder": "/home/me/app"} {
+		if err := w.apps.Deploy(w.Context(), &sluice.App{Name: name, Title: "Shop", Dialect: dialect, Dir: dir, Functions: []sluice.Function{fn("Sell" + string(name)), fn("Buy" + string(name))}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := "/2015-03-31/functions/shop-Buyshop-X1"
+	if got := w.ok(200, "PUT", at+"/code", map[string]any{"ZipFile": pack("bootstrap")}); got["FunctionName"] != "shop-Buyshop-X1" || got["CodeSize"] == 0.0 {
+		t.Error(got)
+	}
+	w.ok(200, "PUT", at+"/configuration", map[string]any{"Environment": map[string]any{"Variables": map[string]string{"A": "2"}}})
+	now := w.apps.kept["shop"][0]
+	if len(now.Functions) != 2 || now.Functions[0].Code != "/code/Sellshop" || now.Functions[0].Env["A"] != "1" || filepath.Dir(now.Functions[1].Code) != filepath.Join(w.dir, "lambda") || now.Functions[1].Env["A"] != "2" {
+		t.Errorf("%+v", now.Functions)
+	}
+	if _, err := os.Stat(now.Functions[1].Code); err != nil {
+		t.Error(err)
+	}
+	if text := w.refused(403, "AccessDeniedException", "DELETE", at, nil); !strings.Contains(text, "stack Shop") {
+		t.Error(text)
+	}
+	w.refused(403, "AccessDeniedException", "PUT", "/2015-03-31/functions/shop-Buyfolder-X1/code", map[string]any{"ZipFile": pack("bootstrap")})
+}
