@@ -34,6 +34,50 @@ func readUnits(size int, consistent bool) float64 {
 	return units
 }
 
+// onDemandPartitions is how many partitions AWS gives a new table that is billed by request.
+const onDemandPartitions = 4
+
+// partSizes is how many bytes one page has read of each partition between its first and its last. Every one
+// that was looked into costs at least as much as the smallest read.
+type partSizes struct {
+	first, last int
+	bytes       []int
+}
+
+// partitions are those that a range of r leads through: for queries one, for scans those of the segment.
+func (r *read) partitions(rg table.Range) *partSizes {
+	if !r.walk || !r.d.desc.onDemandMode() {
+		return &partSizes{bytes: make([]int, 1)}
+	}
+	s := &partSizes{last: onDemandPartitions - 1, bytes: make([]int, onDemandPartitions)}
+	if rg.Parts > 0 {
+		s.first, s.last = rg.Part*onDemandPartitions/rg.Parts, ((rg.Part+1)*onDemandPartitions-1)/rg.Parts
+	}
+	if rg.From != nil {
+		s.first = s.of(rg.From[0])
+	}
+	return s
+}
+
+// of is the partition of a partition key.
+func (s *partSizes) of(key table.Value) int {
+	part, _ := table.PartOf(key, len(s.bytes)) // what is stored, and what a walk went on from, can be a key
+	return part
+}
+
+func (s *partSizes) add(key table.Value, size int) { s.bytes[s.of(key)] += size }
+
+// end says that nothing was looked into behind a key.
+func (s *partSizes) end(key table.Value) { s.last = s.of(key) }
+
+func (s *partSizes) units(consistent bool) float64 {
+	sum := 0.0
+	for _, n := range s.bytes[s.first : s.last+1] {
+		sum += readUnits(n, consistent)
+	}
+	return sum
+}
+
 func writeUnits(size int) float64 { return float64(max(1, (size+1023)/1024)) }
 
 // write adds what turning the item before into after costs; either may be nil.

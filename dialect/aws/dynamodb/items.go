@@ -156,7 +156,7 @@ func (d *described) checkIndexKeys(before, item attr.Item) error {
 	for _, x := range d.named {
 		for j, c := range x.Key {
 			v, ok := item[c.Name]
-			if !ok || d.isKey(c.Name) {
+			if !ok || d.isKey(c.Name) && !x.sortsBy(d, j, item) {
 				continue
 			}
 			if was, ok := before[c.Name]; ok && attr.Equal(was, v) {
@@ -180,6 +180,13 @@ func (d *described) checkIndexKeys(before, item attr.Item) error {
 		}
 	}
 	return nil
+}
+
+// sortsBy reports whether an index has an item, and the table's partition key, which may be longer, as the
+// j-th attribute of its key, in the sort key.
+func (x *indexed) sortsBy(d *described, j int, item attr.Item) bool {
+	return j >= x.hashes && x.Key[j].Name == d.hash.Name &&
+		!slices.ContainsFunc(x.Key, func(c table.KeyColumn) bool { _, ok := item[c.Name]; return !ok })
 }
 
 func typeName(t table.Type) string { return attr.TypeName(table.Value{Type: t}) }

@@ -210,3 +210,66 @@ func TestScopeIsAccountAndRegion(t *testing.T) {
 		t.Errorf("the room has %v, %v", specs, err)
 	}
 }
+
+func TestScansCostEachPartitionThatTheyLookInto(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.ok("CreateTable", simpleTable)
+	w.ok("CreateTable", strings.NewReplacer(`"Tab"`, `"Few"`, `"BillingMode":"PAY_PER_REQUEST"`, `"ProvisionedThroughput":{"ReadCapacityUnits":1,"WriteCapacityUnits":1}`).Replace(simpleTable))
+	units := func(table, more string) float64 {
+		t.Helper()
+		var p struct{ ConsumedCapacity struct{ CapacityUnits float64 } }
+		if err := json.Unmarshal([]byte(w.ok("Scan", `{"TableName":"`+table+`","ConsistentRead":true,"ReturnConsumedCapacity":"TOTAL"`+more+`}`)), &p); err != nil {
+			t.Fatal(err)
+		}
+		return p.ConsumedCapacity.CapacityUnits
+	}
+	if n := units("Tab", ""); n != 4 {
+		t.Errorf("a scan of nothing costs %v", n)
+	}
+	for i := range 100 {
+		for _, table := range []string{"Tab", "Few"} {
+			w.ok("PutItem", fmt.Sprintf(`{"TableName":%q,"Item":{"p":{"S":"%d"},"v":{"S":%q}}}`, table, i, strings.Repeat("x", 1000)))
+		}
+	}
+	if few, all := units("Few", ""), units("Tab", ""); few != 25 || all < few || all > few+3 {
+		t.Errorf("of one partition %v, of all %v", few, all)
+	}
+	if n := units("Tab", `,"Limit":1`); n != 1 {
+		t.Errorf("the first item costs %v", n)
+	}
+	for _, total := range []int{1, 2, 3, 4, 7, 1000} {
+		sum := 0.0
+		for i := range total {
+			sum += units("Tab", fmt.Sprintf(`,"Segment":%d,"TotalSegments":%d`, i, total))
+		}
+		if least := float64(max(25, total)); sum < least || sum > least+float64(total)+4 {
+			t.Errorf("%d segments cost %v", total, sum)
+		}
+	}
+	sum, pages := 0.0, 0
+	for from := ""; ; pages++ {
+		p := w.page("Scan", `{"TableName":"Tab","Limit":7`+from+`}`)
+		sum += units("Tab", `,"Limit":7`+from)
+		if p.LastEvaluatedKey == nil {
+			break
+		}
+		from = `,"ExclusiveStartKey":` + string(p.LastEvaluatedKey)
+	}
+	if least := float64(pages) * 2; sum < least || sum > least+4+float64(pages) {
+		t.Errorf("%d pages cost %v", pages, sum)
+	}
+}
+
+func TestAPartitionKeyThatSortsAnIndexIsNoLongerThanASortKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.ok("CreateTable", `{"TableName":"Tab","AttributeDefinitions":[{"AttributeName":"p","AttributeType":"S"},{"AttributeName":"g","AttributeType":"S"}],"KeySchema":[{"AttributeName":"p","KeyType":"HASH"}],"BillingMode":"PAY_PER_REQUEST","GlobalSecondaryIndexes":[{"IndexName":"ofG","KeySchema":[{"AttributeName":"g","KeyType":"HASH"},{"AttributeName":"p","KeyType":"RANGE"}],"Projection":{"ProjectionType":"ALL"}}]}`)
+	for length, want := range map[int]int{maxRange: 200, maxRange + 1: 400} {
+		status, out := w.do("PutItem", fmt.Sprintf(`{"TableName":"Tab","Item":{"p":{"S":%q},"g":{"S":"a"}}}`, strings.Repeat("x", length)))
+		if status != want {
+			t.Errorf("%d bytes: %d %s", length, status, out)
+		}
+	}
+	w.ok("PutItem", fmt.Sprintf(`{"TableName":"Tab","Item":{"p":{"S":%q}}}`, strings.Repeat("x", maxHash)))
+}

@@ -24,6 +24,7 @@ type read struct {
 	hash int               // how many of cols are the partition key
 	all  []table.KeyColumn // cols and, for an index, the table's key
 	one  bool              // at most one item is read, and then nothing can follow
+	walk bool              // of all partitions, or of a segment of them: a Scan
 }
 
 // openRead finds what a request reads.
@@ -209,7 +210,8 @@ func (r *read) page(ctx context.Context, h *Handler, rg table.Range) ([]byte, er
 	fetch, consistent := r.fetches(), r.req.bool("ConsistentRead", false)
 	counting := r.req.text("Select") == "COUNT"
 	var items []byte
-	scanned, found, size, filled := 0, 0, 0, 0
+	scanned, found, filled := 0, 0, 0
+	sizes := r.partitions(rg)
 	how, sort := consumption(r.req), ""
 	if r.d.sort != nil {
 		sort = r.d.sort.Name
@@ -232,7 +234,7 @@ walk:
 			scanned++
 			filled += attr.PageSize(item, sort)
 			if how != "" {
-				size += attr.ItemSize(item)
+				sizes.add(row.Key[0], attr.ItemSize(item))
 			}
 			if fetch {
 				whole, err := h.opt.Tables.Get(ctx, r.d.spec, r.d.keyOf(item))
@@ -278,7 +280,10 @@ walk:
 	}
 	if how != "" {
 		use := newUsage(r.d)
-		if units := readUnits(size, consistent); r.x == nil {
+		if last != nil {
+			sizes.end(last[0])
+		}
+		if units := sizes.units(consistent); r.x == nil {
 			use.table = units
 		} else {
 			use.table = fetched
@@ -322,6 +327,7 @@ func (h *Handler) scan(ctx context.Context, req *node) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.walk = true
 	rg := table.Range{Part: int(req.number("Segment", 0)), Parts: int(req.number("TotalSegments", 0))}
 	start, hasStart := r.startItem()
 	if hasStart && r.x != nil {

@@ -77,6 +77,16 @@ func reasonOf(err error) (r reason, ok bool) {
 	return reason{code: "ValidationError", message: f.message}, true
 }
 
+// untold is a refusal that is no reason, in the words of transactions: those for an empty key are their own.
+func untold(err error) error {
+	if f, _ := faultOf(err); strings.Contains(f.message, emptyKey) {
+		if what, ok := strings.CutPrefix(f.message, badValue("").message); ok {
+			return invalid("One or more parameter values are not valid. " + what)
+		}
+	}
+	return err
+}
+
 // transactGetItems answers TransactGetItems.
 func (h *Handler) transactGetItems(ctx context.Context, req *node) ([]byte, error) {
 	list := req.get("TransactItems").list
@@ -106,7 +116,7 @@ func (h *Handler) transactGetItems(ctx context.Context, req *node) ([]byte, erro
 		if err != nil {
 			var ok bool
 			if reasons[i], ok = reasonOf(err); !ok {
-				return nil, err
+				return nil, untold(err)
 			}
 		}
 		for _, other := range refs[:i] {
@@ -253,7 +263,7 @@ func (h *Handler) transactWriteItems(ctx context.Context, req *node) ([]byte, er
 		if ops[i], err = a.op(d); err != nil {
 			var ok bool
 			if reasons[i], ok = reasonOf(err); !ok {
-				return nil, err
+				return nil, untold(err)
 			}
 			break // what comes after it, nobody looks at
 		}
