@@ -218,7 +218,9 @@ func TestScansCostEachPartitionThatTheyLookInto(t *testing.T) {
 	w.ok("CreateTable", strings.NewReplacer(`"Tab"`, `"Few"`, `"BillingMode":"PAY_PER_REQUEST"`, `"ProvisionedThroughput":{"ReadCapacityUnits":1,"WriteCapacityUnits":1}`).Replace(simpleTable))
 	units := func(table, more string) float64 {
 		t.Helper()
-		var p struct{ ConsumedCapacity struct{ CapacityUnits float64 } }
+		var p struct {
+			ConsumedCapacity struct{ CapacityUnits float64 }
+		}
 		if err := json.Unmarshal([]byte(w.ok("Scan", `{"TableName":"`+table+`","ConsistentRead":true,"ReturnConsumedCapacity":"TOTAL"`+more+`}`)), &p); err != nil {
 			t.Fatal(err)
 		}
