@@ -19,6 +19,7 @@ const (
 	ByDelete         // alone
 	ByDeleteMany     // one of those that were deleted together
 	ByMark           // a deletion that left it as a version
+	ByExpiry         // by a rule of its bucket: see Rule
 )
 
 // Removed reports whether the object is gone after the act.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/sluicehq/sluice/kv"
@@ -21,6 +22,9 @@ type Store struct {
 	now    func() time.Time
 	notify Notify
 	pins   pins
+
+	mu    sync.Mutex // guards rules
+	rules map[string]func(doc []byte) []Rule
 }
 
 // Options are a Store's settings; the zero value is good.
@@ -38,7 +42,7 @@ func Open(ctx context.Context, store kv.Store, body Body, o Options) (*Store, er
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Store{kv: store, bodies: body, log: o.Log, now: o.Now, notify: o.Notify, pins: pins{readers: map[string]int{}, after: map[string]func(){}}}
+	s := &Store{kv: store, bodies: body, log: o.Log, now: o.Now, notify: o.Notify, rules: map[string]func([]byte) []Rule{}, pins: pins{readers: map[string]int{}, after: map[string]func(){}}}
 	// A store that cannot be read should be known now, not at the first request.
 	err := store.View(ctx, func(r kv.Reader) error {
 		_, _, err := r.Get(bucketKey(""))

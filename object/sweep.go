@@ -33,9 +33,9 @@ func (s *Store) Run(ctx context.Context) error {
 }
 
 // Sweep removes what nothing names any more: segments whose object is gone, uploads begun more than
-// seven days ago, and bodies older than an hour that no row names.
+// seven days ago, and bodies older than an hour that no row names. Before, it follows the rules of buckets.
 func (s *Store) Sweep(ctx context.Context) error {
-	return errors.Join(s.sweepDead(ctx), s.sweepUploads(ctx), s.sweepBodies(ctx))
+	return errors.Join(s.expire(ctx), s.sweepDead(ctx), s.sweepUploads(ctx), s.sweepBodies(ctx))
 }
 
 func (s *Store) sweepDead(ctx context.Context) error {

@@ -299,7 +299,11 @@ func (r *removal) run() (leftover, error) {
 	old, err := r.s.place(r.tx, r.b, cur, mark)
 	r.Ref.Version, r.Marker, r.Made = mark.VersionID(), true, true
 	if err == nil && cur != nil {
-		err = r.tell(ByMark, cur, cur)
+		act := ByMark
+		if r.act == ByExpiry {
+			act = ByExpiry
+		}
+		err = r.tell(act, cur, cur)
 	}
 	return old, err
 }

@@ -30,7 +30,7 @@ func (c *Call) allow(need Right) error {
 		}
 		return nil
 	case c.Owns(c.B):
-		return nil
+		return c.May(c.B, c.Key, need)
 	case need == Owner && c.B != nil && c.mayRule():
 		return nil
 	case need == Owner && c.Public != nil && c.B != nil:
@@ -49,6 +49,18 @@ func (c *Call) allow(need Right) error {
 // Owns reports whether a bucket is the caller's.
 func (c *Call) Owns(b *object.Bucket) bool {
 	return c.Who != nil && (c.Who.App == "" || c.Who.App == b.App)
+}
+
+// May says whether the caller may do something with a bucket or an object: owners may all that no rule denies.
+func (c *Call) May(b *object.Bucket, key string, need Right) error {
+	if !c.Owns(b) {
+		return c.Open(b, key, need)
+	}
+	if c.Public != nil {
+		_, err := c.Public(c, b, key, need)
+		return err
+	}
+	return nil
 }
 
 // Open says whether a rule lets everybody read or write an object. The object's own access rule goes before

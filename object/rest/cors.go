@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"encoding/xml"
 	"net/http"
 	"slices"
@@ -112,8 +113,9 @@ func (c *Call) allowOrigin() {
 	if !ok || err != nil {
 		return
 	}
-	if r := rules.match(origin, c.R.Method, nil); r != nil {
-		c.grant(r, origin, c.R.Method)
+	method := cmp.Or(c.R.Header.Get("Access-Control-Request-Method"), c.R.Method)
+	if r := rules.match(origin, method, nil); r != nil {
+		c.grant(r, origin, method)
 		if len(r.ExposeHeader) > 0 {
 			c.Set("Access-Control-Expose-Headers", strings.Join(r.ExposeHeader, ", "))
 		}

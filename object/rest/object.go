@@ -169,10 +169,7 @@ func (c *Call) source() (bucket, key, version string, err error) {
 	if err != nil {
 		return "", "", "", err
 	}
-	if !c.Owns(b) {
-		err = c.Open(b, key, Reader)
-	}
-	return bucket, key, version, err
+	return bucket, key, version, c.May(b, key, Reader)
 }
 
 // acceptSource refuses an object whose copy's conditions do not hold.

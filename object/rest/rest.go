@@ -117,7 +117,7 @@ type Front struct {
 	// Lenient reports whether a range that is not wholly within an object means all of it.
 	Lenient func(c *Call) bool
 	// Public reports whether everybody may do something by other rules than access rules; an error is that they
-	// may not, whatever those say.
+	// may not, whatever those say. It is asked of owners, too, for whom the error alone counts.
 	Public func(c *Call, b *object.Bucket, key string, need Right) (bool, error)
 	// Signer finds out who lets a form be: it sets Who of the call, and the form's Policy when it has one.
 	Signer func(c *Call, f *Form) error

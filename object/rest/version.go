@@ -129,8 +129,8 @@ func (c *Call) DeleteMany() error {
 			ref.Version = o.VersionId
 		}
 		err := c.checkKey(o.Key)
-		if err == nil && !c.Owns(c.B) { // the bucket's rule let the caller in, but an object's goes before it
-			err = c.Open(c.B, o.Key, Writer)
+		if err == nil { // the bucket's rule let the caller in, but an object's goes before it
+			err = c.May(c.B, o.Key, Writer)
 		}
 		if err != nil && c.Whole {
 			return err

@@ -11,6 +11,9 @@ import (
 // identify finds out who asks, and puts the request's body as it was meant in place of the one on the
 // wire.
 func (h *Handler) identify(c *rest.Call) error {
+	if err := h.expected(c); err != nil {
+		return err
+	}
 	auth, query := c.R.Header.Get("Authorization"), c.R.URL.Query()
 	if strings.HasPrefix(auth, "AWS ") || query.Has("AWSAccessKeyId") && !query.Has("X-Amz-Signature") {
 		if err := h.identifyV2(c, query); err != nil {
@@ -30,6 +33,26 @@ func (h *Handler) identify(c *rest.Call) error {
 		s = nil // nor are its chunks'
 	}
 	return frame(c, s)
+}
+
+// expected refuses a request that takes the bucket, or the source of its copy, for another account's.
+func (h *Handler) expected(c *rest.Call) error {
+	for header, name := range map[string]string{"expected-bucket-owner": c.Bucket, "source-expected-bucket-owner": sourceBucket(c)} {
+		want := c.Header(header)
+		if want == "" || want == account {
+			continue
+		}
+		b, err := h.Objects.Bucket(c.Ctx, name)
+		if err == nil && rest.OwnerOf(b).ID != want {
+			return rest.Denied("Access Denied")
+		}
+	}
+	return nil
+}
+
+func sourceBucket(c *rest.Call) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(c.Header("copy-source"), "/"), "/")
+	return name
 }
 
 // fault is what S3 calls the reasons to refuse a signature.

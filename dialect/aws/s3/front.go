@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/sluicehq/sluice/object"
 	"github.com/sluicehq/sluice/object/rest"
@@ -30,7 +31,7 @@ func (h *Handler) words() rest.Front {
 		Objects: h.Objects, Log: h.Log, Name: "s3", Prefix: "x-amz-", Server: "AmazonS3", Namespace: namespace, Storage: "STANDARD",
 		Home: DefaultRegion, ObjectACL: "acl", Clamp: true, Slashes: true, MaxKeys: 1000, MinPart: 5 << 20, Rules: true, Versions: true, Apart: true, Exact: true, Groups: groups, Parts: true, Names: bucketName,
 		Service: serviceOps, Buckets: bucketOps, Keys: objectOps, Subs: subResources,
-		NewID: newID, Identify: h.identify, Region: region, Again: again, ACL: cannedACL, Type: contentType, Public: public,
+		NewID: newID, Identify: h.identify, Region: region, Again: again, CheckKey: checkKey, ACL: cannedACL, Type: contentType, Public: public,
 		Input: input, Complete: complete, Stored: stored, Described: described, Explain: explain,
 		Inherit: inherit, Sums: sums, Create: create, Grantee: grantee, Closed: closed, Versioned: versioned, Removable: removable, Signer: h.signer,
 		Framed: framed, Seal: seal, Opened: opened, Words: faults,
@@ -46,10 +47,11 @@ var serviceOps = map[string]rest.Operation{
 
 var bucketOps = map[string]rest.Operation{
 	"PUT":                      {Run: (*rest.Call).CreateBucket, Need: rest.Creator},
-	"PUT acl":                  {Run: (*rest.Call).PutGrants},
+	"PUT accelerate":           {Run: accelerate.Put},
+	"PUT acl":                  {Run: putGrants},
 	"PUT cors":                 {Run: (*rest.Call).PutCORS},
 	"PUT encryption":           {Run: encryption.Put},
-	"PUT ownershipControls":    {Run: ownership.Put},
+	"PUT ownershipControls":    {Run: putOwnership},
 	"PUT policy":               {Run: putPolicy},
 	"PUT publicAccessBlock":    {Run: accessBlock.Put},
 	"PUT requestPayment":       {Run: putPayer},
@@ -57,6 +59,16 @@ var bucketOps = map[string]rest.Operation{
 	"PUT versioning":           {Run: (*rest.Call).PutVersioning},
 	"PUT lifecycle":            {Run: putLifecycle},
 	"PUT logging":              {Run: putLogging},
+	"PUT notification":         {Run: putNotification},
+	"PUT replication":          {Run: unserved},
+	"PUT analytics":            {Run: unserved},
+	"PUT intelligent-tiering":  {Run: unserved},
+	"PUT inventory":            {Run: unserved},
+	"PUT metrics":              {Run: unserved},
+	"GET analytics":            {Run: noConfigs("ListBucketAnalyticsConfigurationResult")},
+	"GET intelligent-tiering":  {Run: noConfigs("ListBucketIntelligentTieringConfigurationsOutput")},
+	"GET inventory":            {Run: noConfigs("ListInventoryConfigurationsResult")},
+	"GET metrics":              {Run: noConfigs("ListMetricsConfigurationsResult")},
 	"PUT object-lock":          {Run: putLock},
 	"POST":                     {Run: (*rest.Call).PostForm, Need: rest.Anyone},
 	"PUT website":              {Run: (*rest.Call).PutWebsite},
@@ -89,6 +101,7 @@ var bucketOps = map[string]rest.Operation{
 	"DELETE ownershipControls": {Run: ownership.Delete},
 	"DELETE policy":            {Run: bucketPolicy.Delete},
 	"DELETE publicAccessBlock": {Run: accessBlock.Delete},
+	"DELETE replication":       {Run: replication.Delete},
 	"DELETE tagging":           {Run: tags.Delete},
 	"DELETE website":           {Run: (*rest.Call).DeleteWebsite},
 	"POST delete":              {Run: (*rest.Call).DeleteMany, Need: rest.Writer},
@@ -96,7 +109,7 @@ var bucketOps = map[string]rest.Operation{
 
 var objectOps = map[string]rest.Operation{
 	"PUT":             {Run: putObject, Need: rest.Writer},
-	"PUT acl":         {Run: (*rest.Call).PutGrants},
+	"PUT acl":         {Run: putGrants},
 	"PUT tagging":     {Run: putTags},
 	"PUT retention":   {Run: putRetention},
 	"PUT legal-hold":  {Run: putHold},
@@ -207,6 +220,12 @@ func grantee(g rest.Grant) error {
 func contentType(string) string { return "binary/octet-stream" }
 
 func input(c *rest.Call, in *object.PutInput) error {
+	if err := refuseRule(c); err != nil {
+		return err
+	}
+	for name, v := range in.Meta {
+		in.Meta[name] = encodeMeta(v)
+	}
 	if c.Header("write-offset-bytes") != "" {
 		return rest.NotImplemented(c.Prefix + "write-offset-bytes")
 	}
@@ -234,6 +253,27 @@ func input(c *rest.Call, in *object.PutInput) error {
 	if c.Sub == "uploads" {
 		tellEncryption(c, in.Docs)
 		return sumsOfUpload(c, in.Docs)
+	}
+	return nil
+}
+
+// encodeMeta is how S3 keeps and tells a value of metadata that is not ASCII: each byte is taken for a character
+// of Latin-1, and the text is encoded by RFC 2047.
+func encodeMeta(v string) string {
+	if !strings.ContainsFunc(v, func(r rune) bool { return r > 0x7e }) {
+		return v
+	}
+	runes := make([]rune, len(v))
+	for i := range len(v) {
+		runes[i] = rune(v[i])
+	}
+	return "=?UTF-8?B?" + base64.StdEncoding.EncodeToString([]byte(string(runes))) + "?="
+}
+
+// checkKey refuses keys that are no text.
+func checkKey(key string) error {
+	if !utf8.ValidString(key) {
+		return rest.Refuse(400, "InvalidURI", "Couldn't parse the specified URI.")
 	}
 	return nil
 }
@@ -313,6 +353,7 @@ func stored(c *rest.Call, o *object.Object) {
 	if o != nil {
 		docs = o.Docs
 		tellEncryption(c, docs)
+		tellExpiration(c, o)
 	}
 	if c.R.Method == http.MethodGet || c.R.Method == http.MethodHead {
 		switch {

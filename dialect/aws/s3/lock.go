@@ -1,7 +1,9 @@
 package s3
 
 import (
+	"bytes"
 	"encoding/xml"
+	"io"
 	"maps"
 	"net/http"
 	"strconv"
@@ -56,6 +58,9 @@ func create(c *rest.Call, b *object.Bucket) (err error) {
 			return err
 		}
 		b.Docs[DocOwnership] = doc
+		if enforced(b) && b.ACL != "" {
+			return rest.Refuse(400, "InvalidBucketAclWithObjectOwnership", "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting")
+		}
 	}
 	return nil
 }
@@ -186,6 +191,12 @@ func retained(c *rest.Call, o *object.Object) bool {
 	return o.Docs[docLockMode] == "COMPLIANCE" || !strings.EqualFold(c.Header("bypass-governance-retention"), "true") || !c.Owns(c.B)
 }
 
+// held reports whether a version may not be removed, whoever asks.
+func held(now time.Time, o *object.Object) bool {
+	end, err := time.Parse(time.RFC3339, o.Docs[docLockUntil])
+	return o.Docs[docLegalHold] == "ON" || err == nil && end.After(now)
+}
+
 func putRetention(c *rest.Call) error {
 	var in retentionXML
 	if err := c.Body(&in); err != nil {
@@ -296,6 +307,51 @@ func removable(c *rest.Call, o *object.Object, version string, cond rest.Removal
 		return &object.Error{Reason: object.ConditionFailed}
 	}
 	return nil
+}
+
+// enforced reports whether access rules of the bucket and its objects are off.
+func enforced(b *object.Bucket) bool {
+	return strings.Contains(string(b.Docs[DocOwnership]), ">BucketOwnerEnforced<")
+}
+
+// refuseRule refuses an access rule where there are none, unless it says what holds anyway.
+func refuseRule(c *rest.Call) error {
+	if !enforced(c.B) {
+		return nil
+	}
+	given := strings.Replace(c.Header("acl"), "bucket-owner-full-control", "", 1)
+	for name := range c.R.Header {
+		if strings.HasPrefix(lower(name), c.Prefix+"grant-") {
+			given = name
+		}
+	}
+	if c.Sub == "acl" && c.R.ContentLength != 0 {
+		given = c.Sub
+	}
+	if given == "" {
+		return nil
+	}
+	return rest.Refuse(400, "AccessControlListNotSupported", "The bucket does not allow ACLs")
+}
+
+func putGrants(c *rest.Call) error {
+	if err := refuseRule(c); err != nil {
+		return err
+	}
+	return c.PutGrants()
+}
+
+// putOwnership keeps who owns objects; a bucket that everybody may use by its access rule cannot be without rules.
+func putOwnership(c *rest.Call) error {
+	body, err := io.ReadAll(io.LimitReader(c.R.Body, 64<<10))
+	if err != nil {
+		return err
+	}
+	c.R.Body = io.NopCloser(bytes.NewReader(body))
+	if enforced(&object.Bucket{Docs: map[string][]byte{DocOwnership: body}}) && c.B.ACL != object.Private {
+		return rest.Refuse(400, "InvalidBucketAclWithObjectOwnership", "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting")
+	}
+	return ownership.Put(c)
 }
 
 func checkOwnership(doc []byte) error {

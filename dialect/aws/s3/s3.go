@@ -54,6 +54,7 @@ func New(o Options) *Handler {
 		}
 	}
 	h.front = h.words()
+	o.Objects.Follow(DocLifecycle, lifecycleRules(o.Now))
 	return h
 }
 

@@ -200,7 +200,7 @@ func TestWrongSignaturesAreRefused(t *testing.T) {
 
 // TestVersion2 has the example of AWS's own documents.
 func TestVersion2(t *testing.T) {
-	h := New(Options{Keys: keyring{}})
+	h := newRig(t).Handler
 	r := httptest.NewRequest("GET", "/?prefix=photos&max-keys=50&marker=puppy", nil)
 	r.Host = "awsexamplebucket1.s3.us-west-1.amazonaws.com"
 	want := "GET\n\n\nTue, 27 Mar 2007 19:42:41 +0000\n/awsexamplebucket1/"
@@ -357,7 +357,7 @@ func TestErrorsAreSaidAsS3SaysThem(t *testing.T) {
 		{"PUT", "/Box_", "", "400 InvalidBucketName"},
 		{"POST", "/box", "", "412 PreconditionFailed"},
 		{"POST", "/box/k", "", "405 MethodNotAllowed"},
-		{"GET", "/box?analytics", "", "501 NotImplemented"},
+		{"PUT", "/box?analytics", "", "501 NotImplemented"},
 		{"PUT", "/box?cors", "<x", "400 MalformedXML"},
 		{"PUT", "/box?policy", "{", "400 MalformedPolicy"},
 		{"PUT", "/box?versioning", "<VersioningConfiguration><Status>On</Status></VersioningConfiguration>", "400 MalformedXML"},

@@ -1,18 +1,12 @@
 package s3
 
 import (
-	"encoding/json"
 	"encoding/xml"
 	"errors"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
-	"time"
 
-	"github.com/sluicehq/sluice/dialect/aws/websocket/policy"
 	"github.com/sluicehq/sluice/object"
 	"github.com/sluicehq/sluice/object/rest"
 )
@@ -56,7 +50,7 @@ const (
 // The settings that are only told again. Those that would have to be acted upon can be asked for, as
 // tools do, but not made.
 var (
-	accelerate   = &rest.Setting{Name: "accelerate", Default: empty("AccelerateConfiguration", "")}
+	accelerate   = &rest.Setting{Name: "accelerate", Check: checkAccelerate, Default: empty("AccelerateConfiguration", "")}
 	accessBlock  = &rest.Setting{Name: "publicAccessBlock", Missing: missing("NoSuchPublicAccessBlockConfiguration", "The public access block configuration was not found")}
 	bucketPolicy = &rest.Setting{Name: "policy", Kind: "application/json", Missing: missing("NoSuchBucketPolicy", "The bucket policy does not exist")}
 	encryption   = &rest.Setting{Name: "encryption", Check: checkEncryption, Missing: missing("ServerSideEncryptionConfigurationNotFoundError", "The server side encryption configuration was not found")}
@@ -77,6 +71,44 @@ func getCORS(c *rest.Call) error {
 		f.Message = "The CORS configuration does not exist"
 	}
 	return err
+}
+
+func checkAccelerate(doc []byte) error {
+	var in struct {
+		XMLName xml.Name `xml:"AccelerateConfiguration"`
+		Status  string
+	}
+	if xml.Unmarshal(doc, &in) != nil || in.Status != "Enabled" && in.Status != "Suspended" {
+		return rest.Malformed()
+	}
+	return nil
+}
+
+// putNotification takes a configuration without anything in it alone: whom a bucket tells of objects, templates say.
+func putNotification(c *rest.Call) error {
+	var in struct {
+		XMLName xml.Name   `xml:"NotificationConfiguration"`
+		Any     []struct{} `xml:",any"`
+	}
+	if err := c.Body(&in); err != nil {
+		return err
+	}
+	if len(in.Any) > 0 {
+		return unserved(c)
+	}
+	return c.Done(c.SetDoc(notification.Name, nil), http.StatusOK)
+}
+
+func unserved(c *rest.Call) error { return rest.NotImplemented(c.Sub) }
+
+// noConfigs answers for configurations of which a bucket may have several, by id: there are none.
+func noConfigs(root string) func(c *rest.Call) error {
+	return func(c *rest.Call) error {
+		if c.Query.Has("id") {
+			return rest.Refuse(404, "NoSuchConfiguration", "The specified configuration does not exist.")
+		}
+		return c.Send(http.StatusOK, "application/xml", []byte(empty(root, "<IsTruncated>false</IsTruncated>")))
+	}
 }
 
 func putPayer(c *rest.Call) error {
@@ -275,26 +307,6 @@ func getTags(c *rest.Call) error {
 	return c.Answer(out)
 }
 
-// putPolicy keeps a bucket's policy: what it lets everybody do is done (see public).
-func putPolicy(c *rest.Call) error {
-	doc, err := io.ReadAll(io.LimitReader(c.R.Body, 20<<10+1))
-	if err != nil {
-		return err
-	}
-	everybody, err := anonymous(doc)
-	if err == nil && everybody != nil && blocked(c.B).BlockPublicPolicy {
-		return rest.Denied("Access Denied: the bucket's public access block refuses public policies.")
-	}
-	if err != nil || len(doc) > 20<<10 {
-		message := "Policies must be valid JSON and the first byte must be '{'"
-		if err != nil && json.Valid(doc) {
-			message = err.Error()
-		}
-		return rest.Refuse(400, "MalformedPolicy", message)
-	}
-	return c.Done(c.SetDoc(bucketPolicy.Name, doc), http.StatusNoContent)
-}
-
 type accessBlockXML struct {
 	XMLName               xml.Name `xml:"PublicAccessBlockConfiguration"`
 	BlockPublicAcls       bool
@@ -316,170 +328,5 @@ func blocked(b *object.Bucket) (x accessBlockXML) {
 
 func closed(b *object.Bucket) (refuses, ignores bool) {
 	x := blocked(b)
-	return x.BlockPublicAcls, x.IgnorePublicAcls
-}
-
-// anonymous is what a policy says of everybody; nil when nothing.
-func anonymous(doc []byte) (*policy.Document, error) { return said(doc, "AWS", "*") }
-
-// said is what a policy says of one kind of principal by name, or of everybody; nil when nothing.
-func said(doc []byte, kind, name string) (*policy.Document, error) {
-	var raw struct{ Statement json.RawMessage }
-	if err := json.Unmarshal(doc, &raw); err != nil {
-		return nil, err
-	}
-	if _, err := policy.Parse(doc); err != nil {
-		return nil, err
-	}
-	var list []map[string]json.RawMessage
-	if json.Unmarshal(raw.Statement, &list) != nil {
-		var one map[string]json.RawMessage
-		if err := json.Unmarshal(raw.Statement, &one); err != nil {
-			return nil, err
-		}
-		list = append(list, one)
-	}
-	var kept []map[string]json.RawMessage
-	for _, s := range list {
-		var named map[string]any
-		var who any
-		json.Unmarshal(s["Principal"], &who) // of another form it is nobody we know
-		if json.Unmarshal(s["Principal"], &named) == nil && who != nil {
-			who = named[kind]
-		}
-		if list, ok := who.([]any); ok && slices.Contains(list, any(name)) {
-			who = name
-		}
-		var effect string
-		if json.Unmarshal(s["Effect"], &effect); len(s["NotPrincipal"]) > 0 { // everybody but some, whom we do not know
-			if effect != "Deny" {
-				return nil, errors.New("a statement that allows cannot have NotPrincipal")
-			}
-			who = "*"
-		}
-		if who == "*" || who == name {
-			kept = append(kept, s)
-		}
-	}
-	if len(kept) == 0 {
-		return nil, nil
-	}
-	text, err := json.Marshal(map[string]any{"Statement": kept})
-	if err != nil {
-		return nil, err
-	}
-	return policy.Parse(text)
-}
-
-// The actions of operations that are the owner's alone unless a policy lets others do them, too.
-var (
-	objectActions = map[string]string{
-		"GET acl": "s3:GetObjectAcl", "PUT acl": "s3:PutObjectAcl", "GET tagging": "s3:GetObjectTagging", "PUT tagging": "s3:PutObjectTagging",
-		"DELETE tagging": "s3:DeleteObjectTagging", "DELETE uploadId": "s3:AbortMultipartUpload", "GET uploadId": "s3:ListMultipartUploadParts",
-		"GET retention": "s3:GetObjectRetention", "GET legal-hold": "s3:GetObjectLegalHold",
-	}
-	bucketActions = map[string]string{
-		"GET uploads": "s3:ListBucketMultipartUploads", "GET location": "s3:GetBucketLocation", "GET tagging": "s3:GetBucketTagging",
-		"GET versioning": "s3:GetBucketVersioning", "GET cors": "s3:GetBucketCORS", "GET website": "s3:GetBucketWebsite",
-		"GET acl": "s3:GetBucketAcl", "GET policy": "s3:GetBucketPolicy", "GET policyStatus": "s3:GetBucketPolicyStatus",
-	}
-)
-
-// public reports whether the bucket's policy lets everybody do something; an error is that it denies it.
-func public(c *rest.Call, b *object.Bucket, key string, need rest.Right) (bool, error) {
-	doc := b.Docs[DocPolicy]
-	if doc == nil || blocked(b).RestrictPublicBuckets {
-		return false, nil
-	}
-	p, err := anonymous(doc)
-	if p == nil || err != nil {
-		return false, err
-	}
-	action, resource := "s3:GetObject", "arn:aws:s3:::"+b.Name+"/"+key
-	switch {
-	case need == rest.Owner && c.Key != "":
-		action = objectActions[c.R.Method+" "+c.Sub]
-	case need == rest.Owner:
-		action, resource = bucketActions[c.R.Method+" "+c.Sub], "arn:aws:s3:::"+b.Name
-	case need == rest.Lister:
-		action, resource = "s3:ListBucket", "arn:aws:s3:::"+b.Name
-		if c.Sub == "versions" {
-			action = "s3:ListBucketVersions"
-		}
-	case need == rest.Writer && (c.R.Method == http.MethodDelete || c.Sub == "delete"):
-		action = "s3:DeleteObject"
-	case need == rest.Writer:
-		action = "s3:PutObject"
-	}
-	if action == "" {
-		return false, nil
-	}
-	if need != rest.Owner && need != rest.Lister && key == c.Key && c.Query.Has("versionId") {
-		action += "Version"
-	}
-	about, err := conditions(c, b, key, doc)
-	if err != nil {
-		return false, err
-	}
-	said := p.Decide(policy.Request{Action: action, Resource: resource, Context: about})
-	if said == policy.Deny {
-		return false, rest.Denied("Access Denied")
-	}
-	return said == policy.Allow, nil
-}
-
-// conditions is what the conditions of a policy may ask about a request. Whether it came over TLS is not among
-// it: what asks for that would close buckets to all who work on a machine of their own.
-func conditions(c *rest.Call, b *object.Bucket, key string, doc []byte) (map[string]string, error) {
-	ip, _, err := net.SplitHostPort(c.R.RemoteAddr)
-	if err != nil {
-		ip = c.R.RemoteAddr
-	}
-	about := map[string]string{"aws:sourceip": ip, "aws:currenttime": c.Began.UTC().Format(time.RFC3339)}
-	set := func(name, value string) {
-		if value != "" {
-			about[name] = value
-		}
-	}
-	set("aws:referer", c.R.Referer())
-	set("aws:useragent", c.R.UserAgent())
-	for name := range c.R.Header {
-		if name = lower(name); strings.HasPrefix(name, c.Prefix) {
-			set("s3:"+name, strings.TrimPrefix(c.R.Header.Get(name), "/"))
-		}
-	}
-	for _, name := range []string{"prefix", "delimiter", "max-keys", "versionId"} {
-		if c.Query.Has(name) {
-			about["s3:"+lower(name)] = c.Query.Get(name)
-		}
-	}
-	tagged := func(kind, set string) {
-		tags, _ := url.ParseQuery(set) // what is no tag is none
-		for name, v := range tags {
-			about[kind+"/"+lower(name)] = v[0]
-		}
-	}
-	tagged("s3:requestobjecttag", c.Header("tagging"))
-	if key != "" && strings.Contains(lower(string(doc)), "existingobjecttag/") {
-		o, err := c.Objects.Head(c.Ctx, b.Name, key)
-		if why := object.ReasonOf(err); err != nil && why != object.NoSuchKey {
-			return nil, err
-		}
-		tagged("s3:existingobjecttag", o.Docs[docTags])
-	}
-	return about, nil
-}
-
-func policyStatus(c *rest.Call) error {
-	if c.Doc(c.B, bucketPolicy.Name) == nil {
-		return bucketPolicy.Get(c) // which says that there is none
-	}
-	p, err := anonymous(c.Doc(c.B, bucketPolicy.Name))
-	if err != nil {
-		return err
-	}
-	return c.Answer(struct {
-		XMLName  xml.Name `xml:"PolicyStatus"`
-		IsPublic bool
-	}{IsPublic: p != nil})
+	return x.BlockPublicAcls, x.IgnorePublicAcls || enforced(b)
 }

@@ -97,6 +97,11 @@ func complete(c *rest.Call, in *object.CompleteInput, named []rest.CompletePart)
 		return err
 	}
 	in.Docs = func(of map[string]string, parts []object.Part) (map[string]string, error) {
+		if of[docCustomerMD5] != "" && of[docSum] != "" { // the checksum is of bytes that only the key opens
+			if _, err := mayOpen(c, of, sseCustomer); err != nil {
+				return nil, err
+			}
+		}
 		docs := maps.Clone(of)
 		delete(docs, docSum)
 		delete(docs, docSumType)
