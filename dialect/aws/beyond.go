@@ -151,19 +151,21 @@ func (b *beyond) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // stop tells whoever asks, and who reads logs, that there is no such service here and what to do about it.
 func (b *beyond) stop(w http.ResponseWriter, r *http.Request, host, service string, by *sigv4.Signed) {
-	what, name := host, strings.Split(host, ".")[0]
-	if !isAWS(host) {
-		what, name = "the service "+service+" of AWS", service
+	what, pattern := host, strings.Split(host, ".")[0]
+	if !isAWS(host) { // it came by the endpoint that SDKs are told; what the service's hosts are called is not told
+		what, pattern = "the service "+service+" of AWS", "'"+service+"*'"
 	}
-	msg := "sluice does not serve " + what
-	if by != nil && by.Function != "" {
-		msg += ", which function " + string(by.Function) + " of app " + string(by.App) + " asks"
-	}
-	msg += ". To let such requests reach AWS, start sluice with --aws.passthrough=" + name + " and with credentials of yours in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
 	var app sluice.AppName
 	var fn sluice.FunctionName
 	if by != nil {
 		app, fn = by.App, by.Function
+	}
+	msg := "sluice does not serve " + what
+	if fn != "" {
+		msg += ", which function " + string(fn) + " of app " + string(app) + " asks"
+	}
+	if fn != "" || isAWS(host) {
+		msg += ". To let such requests reach AWS, start sluice with --aws.passthrough=" + pattern + " (the beginning of a host) and with credentials of yours in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 	}
 	b.log.Warn("a request to AWS was stopped", "host", host, "service", service, "app", app, "function", fn)
 	if b.logs != nil && fn != "" {

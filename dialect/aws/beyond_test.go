@@ -52,7 +52,7 @@ func TestARequestToAServiceThatIsNotServedFailsAtOnceAndSaysWhatToDo(t *testing.
 	w := newWorld(t)
 	for _, c := range []struct{ host, service, kind, named, want string }{
 		{bedrock, "bedrock", "application/json", "sluice does not serve " + bedrock + ", which function Talk of app chat asks", "--aws.passthrough=bedrock-runtime "},
-		{"127.0.0.1:4566", "ses", "application/json", "sluice does not serve the service ses of AWS, which function Talk of app chat asks", "--aws.passthrough=ses "},
+		{"127.0.0.1:4566", "ses", "application/json", "sluice does not serve the service ses of AWS, which function Talk of app chat asks", "--aws.passthrough='ses*' "},
 		{"sns.us-east-1.amazonaws.com", "sns", "application/x-www-form-urlencoded; charset=utf-8", "<ErrorResponse><Error><Type>Sender</Type><Code>NotServedException</Code><Message>sluice does not serve sns.us-east-1.amazonaws.com", "--aws.passthrough=sns "},
 	} {
 		rec := w.ask(t, c.host, c.service, c.kind, w.functionKey())
