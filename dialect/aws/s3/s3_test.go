@@ -66,9 +66,17 @@ func newRig(t *testing.T) *rig {
 // do sends a request, signed as who unless that is "". Header is "Name: value" lines.
 func (g *rig) do(t *testing.T, who, method, url, body string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
+	return g.doIn(t, DefaultRegion, who, method, url, body, header...)
+}
+
+func (g *rig) doIn(t *testing.T, region, who, method, url, body string, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
 	r := httptest.NewRequest(method, url, strings.NewReader(body))
 	for _, h := range header {
 		name, value, _ := strings.Cut(h, ": ")
+		if name == "" {
+			continue
+		}
 		if name == "Host" {
 			r.Host = value
 			continue
@@ -77,7 +85,7 @@ func (g *rig) do(t *testing.T, who, method, url, body string, header ...string) 
 	}
 	if who != "" {
 		id, token, _ := strings.Cut(who, " ")
-		sigv4.Sign(r, []byte(body), access.Credentials{ID: id, Secret: id, Token: token}, "us-east-1", "s3", g.now)
+		sigv4.Sign(r, []byte(body), access.Credentials{ID: id, Secret: id, Token: token}, region, "s3", g.now)
 	}
 	w := httptest.NewRecorder()
 	g.ServeHTTP(w, r)
