@@ -96,6 +96,7 @@ func TestChecksComeInAWSOrder(t *testing.T) {
 		{"no UTF-8", "POST", "{\"a\":\"\xff\"}", []string{json, op}, 400, coral("SerializationException", "")},
 		{"no target", "POST", "{}", []string{json}, 400, coral("UnknownOperationException", "")},
 		{"an unknown operation", "POST", "{}", []string{json, op + "s"}, 400, coral("UnknownOperationException", "")},
+		{"an operation of AWS alone", "POST", "{}", []string{json, "X-Amz-Target: DynamoDB_20120810.ImportTable"}, 400, coral("UnknownOperationException", `,"message":"ImportTable is not supported"`)},
 		{"no signature", "POST", "{}", []string{json, op}, 400, coral("MissingAuthenticationTokenException", `,"message":"Request is missing Authentication Token"`)},
 		{"half a signature", "POST", "{}", []string{json, op, "Authorization: AWS4-HMAC-SHA256 Credential=a"}, 400, coral("IncompleteSignatureException",
 			`,"message":"Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders' parameter. Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. Authorization=AWS4-HMAC-SHA256 Credential=a"`)},
@@ -107,6 +108,9 @@ func TestChecksComeInAWSOrder(t *testing.T) {
 				t.Errorf("the answer is %d %s", res.StatusCode, body)
 			}
 		})
+	}
+	if _, body := send(t, "POST", s.URL+"/?X-Amz-Credential=a&X-Amz-Signature=b", "{}", json, op); !strings.Contains(body, "MissingAuthenticationTokenException") {
+		t.Errorf("a signature without an algorithm is answered %s", body)
 	}
 }
 

@@ -28,6 +28,24 @@ func findOperation(header string) (*operation, bool) {
 	return pick(partiqlOperations, name)
 }
 
+// undone are the operations of AWS that nothing here does (aws.md 5.3).
+const undone = ` CreateBackup DeleteBackup DescribeBackup ListBackups RestoreTableFromBackup RestoreTableToPointInTime ` +
+	`ExportTableToPointInTime DescribeExport ListExports ImportTable DescribeImport ListImports ` +
+	`CreateGlobalTable DescribeGlobalTable DescribeGlobalTableSettings ListGlobalTables UpdateGlobalTable UpdateGlobalTableSettings ` +
+	`DescribeTableReplicaAutoScaling UpdateTableReplicaAutoScaling ` +
+	`DescribeContributorInsights ListContributorInsights UpdateContributorInsights ` +
+	`DescribeKinesisStreamingDestination DisableKinesisStreamingDestination EnableKinesisStreamingDestination UpdateKinesisStreamingDestination ` +
+	`PutResourcePolicy GetResourcePolicy DeleteResourcePolicy `
+
+// unknownOperation refuses an X-Amz-Target, with a word more than AWS where AWS would do what it says.
+func unknownOperation(header string) *fault {
+	f := newFault(coralService+"UnknownOperationException", "")
+	if name, ok := strings.CutPrefix(header, target); ok && strings.Contains(undone, " "+name+" ") {
+		f.message = name + " is not supported"
+	}
+	return f
+}
+
 func pick(list []operation, name string) (*operation, bool) {
 	for i := range list {
 		if list[i].name == name {
