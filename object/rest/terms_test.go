@@ -11,3 +11,15 @@ func TestTimesAreWholeSecondsWithThreeNoughts(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+func FuzzRange(f *testing.F) {
+	for _, s := range []string{"bytes=0-1", "bytes=-5", "bytes=7-", "bytes=5-2", "bytes=99999999999999999999-", "bytes= 1-2,4-5"} {
+		f.Add(s, int64(10))
+	}
+	f.Fuzz(func(t *testing.T, header string, size int64) {
+		s, kind := parseRange(header, max(size, 0))
+		if (kind == inside || kind == overlapping) && (s.from < 0 || s.to < s.from || s.to > max(size, 0)) {
+			t.Errorf("%q of %d is %v", header, size, s)
+		}
+	})
+}
