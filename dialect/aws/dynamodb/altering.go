@@ -48,6 +48,7 @@ type indexUpdate struct {
 	update     string
 	throughput *throughputState // of update
 	onDemand   *onDemandLimit
+	warm       *warmState
 }
 
 func (u *indexUpdate) name() string {
@@ -85,7 +86,8 @@ func readChange(req *node) (*change, error) {
 		case n.has("Delete"):
 			u.remove = n.get("Delete").text("IndexName")
 		case n.has("Update"):
-			u.update, u.throughput, u.onDemand = n.get("Update").text("IndexName"), readThroughput(n.get("Update")), readOnDemand(n.get("Update"))
+			n := n.get("Update")
+			u.update, u.throughput, u.onDemand, u.warm = n.text("IndexName"), readThroughput(n), readOnDemand(n), readWarm(n)
 		default:
 			return nil, badValue("One of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, GlobalSecondaryIndexUpdate.Delete must not be null")
 		}
@@ -325,6 +327,12 @@ func changeIndex(s *table.Spec, desc *description, u indexUpdate, defs []attribu
 	if u.onDemand != nil {
 		x.OnDemand = u.onDemand
 	}
+	if u.warm != nil {
+		if err := checkWarm(u.warm, "index "+u.update, desc.onDemandMode()); err != nil {
+			return err
+		}
+		x.Warm = u.warm
+	}
 	s.Indexes[at].Extra = marshal(x)
 	return nil
 }
@@ -405,6 +413,12 @@ func (h *Handler) changeRest(s *table.Spec, desc *description, c *change) error 
 	}
 	if limit := readOnDemand(req); limit != nil {
 		desc.OnDemand = limit
+	}
+	if warm := readWarm(req); warm != nil {
+		if err := checkWarm(warm, "table", desc.onDemandMode()); err != nil {
+			return err
+		}
+		desc.Warm = warm
 	}
 	return nil
 }

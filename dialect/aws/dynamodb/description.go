@@ -23,6 +23,7 @@ type description struct {
 	Billing       billingState
 	Throughput    throughputState
 	OnDemand      *onDemandLimit `json:",omitempty"`
+	Warm          *warmState     `json:",omitempty"`
 	Stream        *streamState   `json:",omitempty"`
 	Past          []streamState  `json:",omitempty"` // streams that Stream has followed, while they can be read
 	TTL           string         `json:",omitempty"` // the attribute; "" is no TTL
@@ -42,6 +43,7 @@ type indexDescription struct {
 	Projection projectionSpec
 	Throughput throughputState
 	OnDemand   *onDemandLimit `json:",omitempty"`
+	Warm       *warmState     `json:",omitempty"`
 }
 
 type attributeDefinition struct{ AttributeName, AttributeType string }
@@ -72,6 +74,9 @@ type onDemandLimit struct {
 	MaxReadRequestUnits  *int64 `json:",omitempty"`
 	MaxWriteRequestUnits *int64 `json:",omitempty"`
 }
+
+// warmState is a WarmThroughput, which is kept for templates and tools that ask for it.
+type warmState struct{ ReadUnitsPerSecond, WriteUnitsPerSecond int64 }
 
 // streamHours is how long the records of a stream can be read.
 const streamHours = 24

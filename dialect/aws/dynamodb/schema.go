@@ -25,6 +25,7 @@ type indexSpec struct {
 	projection projectionSpec
 	throughput *throughputState
 	onDemand   *onDemandLimit
+	warm       *warmState
 }
 
 func readKeys(n *node) []keyElement {
@@ -45,6 +46,7 @@ func readIndex(n *node, local bool) indexSpec {
 		projection: projectionSpec{p.text("ProjectionType"), p.texts("NonKeyAttributes")},
 		throughput: readThroughput(n),
 		onDemand:   readOnDemand(n),
+		warm:       readWarm(n),
 	}
 }
 
@@ -69,6 +71,37 @@ func readOnDemand(n *node) *onDemandLimit {
 		}
 	}
 	return limit
+}
+
+// What AWS has warm from the beginning in a table on demand, in units a second.
+const (
+	warmReads  = 12_000
+	warmWrites = 4_000
+)
+
+// readWarm is the WarmThroughput of n; nil when it has none.
+func readWarm(n *node) *warmState {
+	t := n.get("WarmThroughput")
+	if t == nil {
+		return nil
+	}
+	return &warmState{t.number("ReadUnitsPerSecond", warmReads), t.number("WriteUnitsPerSecond", warmWrites)}
+}
+
+// checkWarm refuses for a table or index on demand what is less than it has anyway.
+func checkWarm(w *warmState, of string, onDemand bool) error {
+	low := ""
+	switch {
+	case w == nil || !onDemand:
+		return nil
+	case w.ReadUnitsPerSecond < warmReads:
+		low = "Read"
+	case w.WriteUnitsPerSecond < warmWrites:
+		low = "Write"
+	default:
+		return nil
+	}
+	return badValue("Requested " + low + "UnitsPerSecond for WarmThroughput for " + of + " is lower than initial throughput for OnDemand")
 }
 
 func readAttributes(n *node) []attributeDefinition {
@@ -246,7 +279,7 @@ func columns(keys []keyElement, defs []attributeDefinition) []table.KeyColumn {
 
 // roomIndex is an index as the room of tables has it.
 func roomIndex(x indexSpec, defs []attributeDefinition) table.Index {
-	d := indexDescription{Local: x.local, KeySchema: x.keys, Projection: x.projection, OnDemand: x.onDemand}
+	d := indexDescription{Local: x.local, KeySchema: x.keys, Projection: x.projection, OnDemand: x.onDemand, Warm: x.warm}
 	if x.throughput != nil {
 		d.Throughput = *x.throughput
 	}

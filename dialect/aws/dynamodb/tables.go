@@ -77,6 +77,7 @@ func (h *Handler) newSpec(req *node) (table.Spec, error) {
 		Attributes: readAttributes(req),
 		KeySchema:  readKeys(req),
 		OnDemand:   readOnDemand(req),
+		Warm:       readWarm(req),
 		Class:      req.text("TableClass"),
 	}
 	limit := readThroughput(req)
@@ -92,6 +93,9 @@ func (h *Handler) newSpec(req *node) (table.Spec, error) {
 			return none, err
 		}
 		desc.Throughput = *limit
+	}
+	if err := checkWarm(desc.Warm, "table", desc.onDemandMode()); err != nil {
+		return none, err
 	}
 	if len(desc.KeySchema) > len(desc.Attributes) {
 		return none, invalid("Invalid KeySchema: Some index key attribute have no definition")
@@ -177,6 +181,9 @@ func checkIndexThroughput(x indexSpec, desc *description) error {
 		return badValue("ProvisionedThroughput should not be specified for index: " + x.name + " when BillingMode is PAY_PER_REQUEST")
 	case !desc.onDemandMode() && x.throughput == nil:
 		return badValue("ProvisionedThroughput must be specified for index: " + x.name)
+	}
+	if err := checkWarm(x.warm, "index "+x.name, desc.onDemandMode()); err != nil {
+		return err
 	}
 	return checkThroughput(x.throughput)
 }

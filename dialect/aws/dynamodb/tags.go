@@ -22,7 +22,7 @@ func checkResource(op string) func(*Handler, *node) error {
 			return invalid("Invalid TableArn")
 		}
 		if n.str != "" && !strings.Contains(n.str, ":") {
-			return badResource(n.str)
+			return invalid("ARNs must start with 'arn:'")
 		}
 		parts := strings.SplitN(n.str, ":", 6)
 		if len(parts) == 6 && !slices.Contains(parts, "") && strings.Contains(parts[5], "/") && (parts[4] == h.opt.Account || len(parts[4]) != 12) {
@@ -41,13 +41,9 @@ func resourceName(req *node) (string, error) {
 	arn := req.text("ResourceArn")
 	name, ok := cutTableARN(arn)
 	if !ok {
-		return "", badResource(arn)
+		return "", invalid("Invalid TableArn: Invalid ResourceArn provided as input " + arn)
 	}
 	return name, nil
-}
-
-func badResource(arn string) error {
-	return invalid("Invalid TableArn: Invalid ResourceArn provided as input " + arn)
 }
 
 // tagResource answers TagResource.

@@ -112,6 +112,7 @@ type tableView struct {
 	LatestStreamArn            string         `json:",omitempty"`
 	SSEDescription             *sseView       `json:",omitempty"`
 	TableClassSummary          *classView     `json:",omitempty"`
+	WarmThroughput             *warmView      `json:",omitempty"`
 	DeletionProtectionEnabled  *bool          `json:",omitempty"`
 }
 
@@ -132,6 +133,19 @@ type streamView struct {
 
 type sseView struct{ Status, SSEType, KMSMasterKeyArn string }
 
+type warmView struct {
+	warmState
+	Status string
+}
+
+// view is a WarmThroughput that is there at once; nil for none.
+func (w *warmState) view() *warmView {
+	if w == nil {
+		return nil
+	}
+	return &warmView{*w, "ACTIVE"}
+}
+
 type classView struct {
 	TableClass         string
 	LastUpdateDateTime float64 `json:",omitempty"`
@@ -145,6 +159,7 @@ type indexView struct {
 	Backfilling           *bool            `json:",omitempty"`
 	ProvisionedThroughput *throughputState `json:",omitempty"`
 	OnDemandThroughput    *onDemandLimit   `json:",omitempty"`
+	WarmThroughput        *warmView        `json:",omitempty"`
 	IndexSizeBytes        int64
 	ItemCount             int64
 	IndexArn              string
@@ -165,6 +180,7 @@ func (h *Handler) view(d *described, n count) tableView {
 		TableArn:                  arn,
 		TableId:                   desc.TableID,
 		OnDemandThroughput:        desc.OnDemand,
+		WarmThroughput:            desc.Warm.view(),
 		DeletionProtectionEnabled: desc.Protected,
 	}
 	if b := desc.Billing; b.Mode != "" {
@@ -196,6 +212,7 @@ func (h *Handler) view(d *described, n count) tableView {
 			continue
 		}
 		one.IndexStatus, one.ProvisionedThroughput, one.OnDemandThroughput = "ACTIVE", &x.Throughput, x.OnDemand
+		one.WarmThroughput = x.Warm.view()
 		if x.Building {
 			one.IndexStatus, one.Backfilling = "CREATING", new(true)
 		}
