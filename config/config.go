@@ -47,6 +47,7 @@ type Config struct {
 type AWS struct {
 	Auth        string       // verify, relaxed: whether signatures have to be right (8.1). Default verify
 	Passthrough []string     // hosts of AWS that sluice does not serve and functions may ask (8.4). Default none
+	Inject      string       // auto, hook, proxy, off: how functions that ask for AWS's names come to us (8.4). Default auto: by both
 	Strict      bool         // quotas that sluice leaves off are AWS's (1.12). Default false
 	WebSocket   AWSWebSocket // of WebSocket APIs
 	API         AWSAPI       // of the description of APIs
@@ -111,7 +112,7 @@ func Default() Config {
 		Node:     1,
 		Drain:    3 * time.Second,
 		WSURLFix: "auto",
-		AWS:      AWS{Auth: "verify"},
+		AWS:      AWS{Auth: "verify", Inject: "auto"},
 	}
 }
 
@@ -250,12 +251,15 @@ func (c *Config) Validate() error {
 	}
 	if a := c.AWS.Auth; a != "verify" && a != "relaxed" {
 		errs = append(errs, fmt.Errorf("aws.auth %q: want verify or relaxed", a))
-	} else if a == "relaxed" {
+	} else if a == "relaxed" { // anybody could be the operator
 		for _, addr := range append([]string{c.Admin}, c.Listen...) {
 			if host, _, err := net.SplitHostPort(addr); err == nil && !loopback(host) {
 				errs = append(errs, fmt.Errorf("aws.auth relaxed: %q is reachable from other machines, where signatures have to be verified", addr))
 			}
 		}
+	}
+	if !slices.Contains([]string{"auto", "hook", "proxy", "off"}, c.AWS.Inject) {
+		errs = append(errs, fmt.Errorf("aws.inject %q: want auto, hook, proxy or off", c.AWS.Inject))
 	}
 	if c.Node == 0 {
 		errs = append(errs, errors.New("node: want a number from 1 to 65535"))

@@ -55,6 +55,7 @@ func (c *Config) Settings() []Setting {
 
 		{Key: "aws.strict", Usage: "quotas that are off by default are AWS's: max-life, connect-rate and request-rate", Default: "false", Switch: true, set: truth(&aws.Strict)},
 		{Key: "aws.auth", Usage: "verify, or relaxed: signatures may be anybody's, on loopback addresses only", Default: "verify", set: text(&aws.Auth)},
+		{Key: "aws.inject", Usage: "how functions that ask for AWS's host names come to sluice: hook (in Node.js and Python), proxy (variables), auto (both), or off", Default: "auto", set: text(&aws.Inject)},
 		{Key: "aws.passthrough", Usage: "AWS hosts that sluice does not serve and functions may ask: beginnings (bedrock-runtime) or patterns (*.us-east-1.amazonaws.com)", set: list(&aws.Passthrough)},
 		{Key: "aws.websocket.ordered", Usage: "a connection's message waits until the one before is answered", Default: "false", Switch: true, set: truth(&socket.Ordered)},
 		{Key: "aws.websocket.binary", Usage: "close or accept: binary messages go to $default as base64", Default: "close", set: choice(&socket.AcceptBinary, "close", "accept")},

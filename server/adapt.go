@@ -77,7 +77,7 @@ func (s *Server) environment(ctx context.Context, app *sluice.App, f *sluice.Fun
 			env[k] = v
 		}
 	}
-	maps.Copy(env, s.egressEnv(app.Domains))
+	maps.Copy(env, s.injected(app))
 	for name, v := range f.Env {
 		env[name] = s.place(v)
 	}

@@ -270,7 +270,7 @@ func (a apps) Env(ctx context.Context, app sluice.AppName, dialect string) (map[
 		return nil, err
 	}
 	// A person's shell gets what official tools need to trust us, not what functions get.
-	out := a.egressEnv(nil)
+	out := a.egressEnv()
 	maps.DeleteFunc(out, func(name, _ string) bool { return !slices.Contains(shellEgress, name) })
 	for _, d := range a.dialects {
 		if d.Exports != nil && (dialect == "" || d.Name == dialect) {

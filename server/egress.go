@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/dialect/aws"
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/function/egress"
 )
@@ -52,10 +53,25 @@ func (s *Server) openEgress() error {
 
 func (e *egressRoom) run(ctx context.Context) error { return e.Serve(ctx, e.ln) }
 
-// egressEnv is what makes official tools and functions trust us and come to us.
-// domains are an app's own hosts besides *.localhost.
-func (s *Server) egressEnv(domains []string) map[string]string {
-	return s.egress.Environment(s.egress.ln.Addr().String(), domains, true)
+// egressEnv is what makes official tools trust us and come to us.
+func (s *Server) egressEnv() map[string]string {
+	return s.egress.Environment(s.egress.ln.Addr().String(), nil, true)
+}
+
+// injected is what leads an app's functions to us. Of AWS, an operator may want less of it (aws.inject).
+func (s *Server) injected(app *sluice.App) map[string]string {
+	way := "auto"
+	if app.Dialect == aws.Name {
+		way = s.cfg.AWS.Inject
+	}
+	if way == "off" {
+		return nil
+	}
+	env := s.egress.Environment(s.egress.ln.Addr().String(), app.Domains, way != "hook")
+	if way == "proxy" {
+		delete(env, "SLUICE_EGRESS")
+	}
+	return env
 }
 
 // vendors are the host patterns of all clouds.

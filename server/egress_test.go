@@ -11,9 +11,31 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/client"
+	"github.com/sluicehq/sluice/config"
 	"github.com/sluicehq/sluice/deploy"
 )
+
+func TestHowFunctionsOfAWSComeToUsIsASetting(t *testing.T) {
+	for way, want := range map[string][2]bool{"auto": {true, true}, "hook": {true, false}, "proxy": {false, true}, "off": {false, false}} {
+		c := config.Default()
+		c.AWS.Inject = way
+		runWith(t, c, t.TempDir(), func(_ context.Context, s *Server) {
+			for cloud, want := range map[string][2]bool{"aws": want, "aliyun": {true, true}} {
+				env := s.injected(&sluice.App{Name: "a", Dialect: cloud})
+				if got := [2]bool{env["SLUICE_EGRESS"] != "", env["HTTPS_PROXY"] != ""}; got != want {
+					t.Errorf("%s, %s: hook and proxy %v, want %v", cloud, way, got, want)
+				}
+			}
+		})
+	}
+	c := config.Default()
+	c.AWS.Inject = "namespace"
+	if err := c.Validate(); err == nil {
+		t.Error("namespace is taken")
+	}
+}
 
 // page is an HTTP API of AWS without a function.
 const page = `Transform: AWS::Serverless-2016-10-31
