@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"crypto/hmac"
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/xml"
 	"fmt"
 	"hash/crc32"
 	"mime/multipart"
@@ -366,5 +368,36 @@ func TestCopiesHaveTheChecksumsThatTheyAskFor(t *testing.T) {
 	g.ok(t, "app", "PUT", "/box/k", "", "x-amz-copy-source: /box/k", "x-amz-storage-class: STANDARD")
 	if w := g.do(t, "app", "PUT", "/box/k", "x", "If-None-Match: *"); code(w) != "412 PreconditionFailed" || !strings.Contains(w.Body.String(), "<Condition>If-None-Match<") {
 		t.Errorf("a condition that does not hold: %s", w.Body)
+	}
+}
+
+func TestCopiedPartsHaveTheChecksumOfTheirUpload(t *testing.T) {
+	g := newRig(t)
+	g.ok(t, "app", "PUT", "/box", "")
+	g.ok(t, "app", "PUT", "/box/from", "some value")
+	var up struct{ UploadId string }
+	if err := xml.Unmarshal(g.ok(t, "app", "POST", "/box/k?uploads", "", "x-amz-checksum-algorithm: SHA256").Body.Bytes(), &up); err != nil {
+		t.Fatal(err)
+	}
+	url := "/box/k?partNumber=1&uploadId=" + up.UploadId
+	if got := code(g.do(t, "app", "PUT", url, "x", "x-amz-checksum-crc32: jNzh0w==")); got != "400 InvalidRequest" {
+		t.Errorf("a part with another checksum: %s", got)
+	}
+	var part struct{ ETag, ChecksumSHA256 string }
+	if err := xml.Unmarshal(g.ok(t, "app", "PUT", url, "", "x-amz-copy-source: /box/from").Body.Bytes(), &part); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte("some value"))
+	if want := base64.StdEncoding.EncodeToString(sum[:]); part.ChecksumSHA256 != want {
+		t.Errorf("the part's checksum is %q, want %q", part.ChecksumSHA256, want)
+	}
+	g.ok(t, "app", "POST", "/box/k?uploadId="+up.UploadId, "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>"+part.ETag+"</ETag></Part></CompleteMultipartUpload>")
+	all := sha256.Sum256(sum[:])
+	body := g.ok(t, "app", "GET", "/box/k?attributes", "", "x-amz-object-attributes: Checksum").Body.String()
+	if want := "<ChecksumSHA256>" + base64.StdEncoding.EncodeToString(all[:]) + "</ChecksumSHA256>"; !strings.Contains(body, want) {
+		t.Errorf("attributes are %s, want %s", body, want)
+	}
+	if got := code(g.do(t, "app", "DELETE", "/box/none", "", "If-Match: x")); got != "404 NoSuchKey" {
+		t.Errorf("a conditional deletion of nothing: %s", got)
 	}
 }
