@@ -110,7 +110,7 @@ func New(r dialect.Rooms, o Options) (dialect.Dialect, error) {
 			return g.Wait()
 		}
 	}
-	plane := control.Options{Dir: stacks, Keys: keys, Objects: r.Objects, Quotas: o.Quotas, Log: r.Log}
+	plane := control.Options{Dir: stacks, Keys: keys, Objects: r.Objects, URL: c.lambda.Address, Quotas: o.Quotas, Log: r.Log}
 	if r.Dir != "" && r.Apps != nil {
 		plane.Apps = r.Apps
 	}

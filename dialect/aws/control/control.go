@@ -1,7 +1,7 @@
 // Package control serves the control planes that make and describe APIs without a template: API Gateway
 // v2 (aws.md 1.1), so that the AWS CLI and SDKs can create a WebSocket or HTTP API and use it at once;
 // CloudFormation (7.4), so that tools which deploy by it find a cloud here; and what such tools ask besides: who they are
-// (STS), what functions have logged lately (CloudWatch Logs), and whether there are images to delete (ECR), of which there are none.
+// (STS), what functions have logged lately (CloudWatch Logs), where a function answers (Cloud Control), and whether there are images to delete (ECR), of which there are none.
 //
 // An API that is made here is an app of its own with one endpoint. What clients said of it stands in the
 // endpoint's description as records (book.go), beside what the data plane serves: each change compiles the
@@ -57,21 +57,24 @@ type Options struct {
 	Objects Objects
 	// Installed is sam.Options.Installed.
 	Installed func(ctx context.Context, program string) string
-	Logs      Logs             // nil: none are kept
-	Quotas    apispec.Quotas   // of APIs, made here or in a stack
-	Now       func() time.Time // nil is time.Now
-	Log       *slog.Logger
+	Logs      Logs // nil: none are kept
+	// URL is the address of a function that an app may know, by its ARN or name. nil: it is not told.
+	URL    func(app sluice.AppName, function string) (string, error)
+	Quotas apispec.Quotas   // of APIs, made here or in a stack
+	Now    func() time.Time // nil is time.Now
+	Log    *slog.Logger
 }
 
 // Control is an http.Handler. It has no state but a lock.
 type Control struct {
-	o        Options
-	gateway  *sigv4.Verifier
-	sts      *sigv4.Verifier
-	stacks   *sigv4.Verifier
-	images   *sigv4.Verifier
-	logs     *sigv4.Verifier
-	changing chan struct{} // held while what is deployed is read, altered and deployed again
+	o         Options
+	gateway   *sigv4.Verifier
+	sts       *sigv4.Verifier
+	stacks    *sigv4.Verifier
+	images    *sigv4.Verifier
+	logs      *sigv4.Verifier
+	resources *sigv4.Verifier
+	changing  chan struct{} // held while what is deployed is read, altered and deployed again
 }
 
 // New makes a Control.
@@ -85,13 +88,13 @@ func New(o Options) *Control {
 	}
 	return &Control{o: o, gateway: sigv4.New(o.Keys, "apigateway").At(o.Now), sts: sigv4.New(o.Keys, "sts").At(o.Now),
 		stacks: sigv4.New(o.Keys, "cloudformation").At(o.Now), images: sigv4.New(o.Keys, "ecr").At(o.Now),
-		logs: sigv4.New(o.Keys, "logs").At(o.Now), changing: make(chan struct{}, 1)}
+		logs: sigv4.New(o.Keys, "logs").At(o.Now), resources: sigv4.New(o.Keys, "cloudcontrolapi").At(o.Now), changing: make(chan struct{}, 1)}
 }
 
 // service is which of ours a request on a shared listener is for, by its host or by the scope of its
 // signature (aws.md 0); "" is none.
 func service(r *http.Request) string {
-	for _, s := range []string{"apigateway", "sts", "cloudformation", "ecr", "logs"} {
+	for _, s := range []string{"apigateway", "sts", "cloudformation", "ecr", "logs", "cloudcontrolapi"} {
 		if strings.HasPrefix(r.Host, s+".") || strings.HasPrefix(r.Host, "api."+s+".") || strings.Contains(r.Header.Get("Authorization"), "/"+s+"/aws4_request") || strings.Contains(r.URL.RawQuery, "%2F"+s+"%2Faws4_request") {
 			return s
 		}
@@ -121,6 +124,8 @@ func (c *Control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		serve, refuse = c.serveImages, refuseJSON
 	case "logs":
 		serve, refuse = c.serveLogs, refuseJSON
+	case "cloudcontrolapi":
+		serve, refuse = c.serveResources, refuseJSON
 	}
 	if err := serve(w, r, id); err != nil {
 		f := faultOf(err)

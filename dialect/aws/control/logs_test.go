@@ -128,6 +128,31 @@ func TestAStreamIsReadFromItsEndAndOnwards(t *testing.T) {
 	}
 }
 
+func TestTheAddressOfAFunctionIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.control.o.URL = func(app sluice.AppName, arn string) (string, error) {
+		if app != "chat" || arn != "arn:talk" {
+			return "", sluice.Errorf(sluice.Missing, "no URL")
+		}
+		return "https://x.lambda-url.eu-west-1.on.aws/", nil
+	}
+	for _, c := range []struct {
+		by             access.Credentials
+		op, body, want string
+		status         int
+	}{
+		{w.app, "GetResource", `{"TypeName":"AWS::Lambda::Url","Identifier":"arn:talk"}`, `\"FunctionUrl\":\"https://x.lambda-url.eu-west-1.on.aws/\"`, 200},
+		{w.other, "GetResource", `{"TypeName":"AWS::Lambda::Url","Identifier":"arn:talk"}`, "ResourceNotFoundException", 400},
+		{w.app, "GetResource", `{"TypeName":"AWS::S3::Bucket","Identifier":"b"}`, "UnsupportedActionException", 400},
+		{w.app, "ListResources", `{"TypeName":"AWS::Lambda::Url"}`, "UnsupportedActionException", 400},
+		{w.app, "GetResource", `[]`, "SerializationException", 400},
+	} {
+		if rec := w.target(c.by, "cloudcontrolapi", "CloudApiService."+c.op, c.body); rec.Code != c.status || !strings.Contains(rec.Body.String(), c.want) {
+			t.Errorf("%s %s: %d %s, want %s", c.op, c.body, rec.Code, rec.Body, c.want)
+		}
+	}
+}
+
 func TestAnAppReadsItsOwnLogsOnly(t *testing.T) {
 	w := logged(t)
 	for _, c := range []struct {

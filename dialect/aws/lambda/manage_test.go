@@ -359,11 +359,19 @@ func TestFunctionURLConfigs(t *testing.T) {
 	w.create("f", nil)
 	const at = "/2021-10-31/functions/f/url"
 	w.refused(404, "ResourceNotFoundException", "GET", at, nil)
+	if url, err := w.lambda.Address("", "f"); sluice.KindOf(err) != sluice.Missing {
+		t.Errorf("%s %v", url, err)
+	}
 	w.refused(400, "ValidationException", "POST", at, map[string]any{"AuthType": "SOME"})
 	made := w.ok(201, "POST", at, map[string]any{"AuthType": "NONE", "Cors": map[string]any{"AllowOrigins": []string{"*"}, "MaxAge": 60}})
 	if !regexp.MustCompile(`^https://[a-z0-9]{32}\.lambda-url\.us-east-1\.on\.aws/$`).MatchString(made["FunctionUrl"].(string)) || made["AuthType"] != "NONE" || made["InvokeMode"] != "BUFFERED" ||
 		!cmp.Equal(made["Cors"], any(map[string]any{"AllowOrigins": []any{"*"}, "MaxAge": 60.0})) {
 		t.Errorf("%v", made)
+	}
+	for app, known := range map[sluice.AppName]bool{"": true, "f": true, "other": false} {
+		if url, err := w.lambda.Address(app, made["FunctionArn"].(string)); (err == nil) != known || known && url != made["FunctionUrl"] {
+			t.Errorf("for %q: %s %v", app, url, err)
+		}
 	}
 	app := w.apps.kept["f"][0]
 	if s := URLOf("f", &app.Functions[0]); s.IAM || s.CORS == nil || !strings.Contains(made["FunctionUrl"].(string), s.ID) {

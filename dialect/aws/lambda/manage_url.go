@@ -43,7 +43,7 @@ type urlView struct {
 
 func urlOf(f *Function) urlView {
 	s := URLOf(f.App, &f.Spec)
-	v := urlView{FunctionUrl: "https://" + s.ID + ".lambda-url." + cmp.Or(f.Env["AWS_REGION"], DefaultRegion) + ".on.aws/", FunctionArn: f.ARN, AuthType: "NONE", InvokeMode: f.Extra.invokeMode(),
+	v := urlView{FunctionUrl: f.address(), FunctionArn: f.ARN, AuthType: "NONE", InvokeMode: f.Extra.invokeMode(),
 		CreationTime: f.changed(f.Extra.URLCreated).UTC().Format(urlTime), LastModifiedTime: f.changed(f.Extra.URLModified).UTC().Format(urlTime)}
 	if s.IAM {
 		v.AuthType = "AWS_IAM"
