@@ -14,6 +14,7 @@ exports.endings = ['', '.js', '.mjs', '.cjs']; // of modules' files
 
 exports.setup = (core) => {
   rt = core;
+  traced = null;
   const env = process.env;
   fixed = {
     functionName: env.AWS_LAMBDA_FUNCTION_NAME || rt.spec.name,
