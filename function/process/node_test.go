@@ -311,3 +311,23 @@ func TestEachRevisionsOwnFolderOfLibrariesAsksForNoBootOfItsOwn(t *testing.T) {
 		t.Errorf("%d kinds, one with libraries", kinds())
 	}
 }
+
+// TestRehearsal: what an instance did while it waited for its function leaves nothing that code can see.
+func TestRehearsal(t *testing.T) {
+	t.Parallel()
+	for _, dialect := range []string{"aws", "aliyun", "tencent"} {
+		w := newWorld(t, func(o *function.Options, _ *NodeOptions) { o.NoPrewarm = true })
+		rehearsed := func() bool {
+			v := w.deploy("f", `const seen = [process.argv[1] === __filename, process.env._X_AMZN_TRACE_ID, process.env.TRIGGER_SRC, (process.env.FC_INSTANCE_ID || 'x').length > 0];
+				exports.handler = (e, c, cb) => cb(null, JSON.stringify([...seen, e.n || JSON.parse(e).n, Object.keys(require.cache).some((f) => f.endsWith('nodepath.cjs'))]))`,
+				func(v *function.Version) { v.Dialect = dialect })
+			got := strings.ReplaceAll(string(w.invoke("f", `{"n":1}`).Payload), `\"`, `"`)
+			if !strings.Contains(got, `[true,null,null,true,1,`) {
+				t.Fatalf("%s: a function sees %s", dialect, got)
+			}
+			w.f.Remove(t.Context(), v.App, v.Spec.Name)
+			return strings.Contains(got, `,1,true]`)
+		}
+		waitFor(t, rehearsed)
+	}
+}
