@@ -94,6 +94,15 @@ func TestServiceDeployedByTheServerlessFramework(t *testing.T) {
 	if said := run("invoke", "-f", "who"); !strings.Contains(said, `"body": "1"`) {
 		t.Errorf("invoke: %s", said)
 	}
+	if said := run("deploy", "function", "-f", "who", "--force"); !strings.Contains(said, "Function code deployed") {
+		t.Errorf("deploy function: %s", said)
+	}
+	if said := run("invoke", "-f", "who"); !strings.Contains(said, `"body": "1"`) {
+		t.Errorf("invoke of the new code: %s", said)
+	}
+	if said := run("logs", "-f", "who"); !strings.Contains(said, "START") || !strings.Contains(said, "Duration:") {
+		t.Errorf("logs: %s", said)
+	}
 	ann.leave()
 	run("remove")
 }
@@ -107,6 +116,9 @@ func TestStackDeployedBySAM(t *testing.T) {
 	rows(t, s).become(1)
 	ann.say(`{"action":"sendmessage","data":"hello"}`)
 	ann.hears("hello")
+	if said := run("logs", "--stack-name", "Chat", "-n", "Say"); !strings.Contains(said, "REPORT RequestId: ") {
+		t.Errorf("logs: %s", said)
+	}
 	ann.leave()
 	run("delete", "--stack-name", "Chat", "--no-prompts")
 }
