@@ -109,7 +109,9 @@ func lifecycleRules(now func() time.Time) func(doc []byte) []object.Rule {
 			if e := r.AbortIncompleteMultipartUpload; e != nil {
 				out.UploadsDays = e.DaysAfterInitiation
 			}
-			list = append(list, out)
+			if out.Days > 0 || !out.Date.IsZero() || out.Markers || out.OlderDays > 0 || out.UploadsDays > 0 {
+				list = append(list, out)
+			}
 		}
 		return list
 	}
