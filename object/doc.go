@@ -9,6 +9,9 @@
 // that named it is gone: a crash leaves an orphan body, which [Store.Run] sweeps, and never a row
 // without its body. A reader that is under way keeps the bytes it reads until it is closed.
 //
+// Rules of a bucket's own may end its objects, versions and uploads ([Rule], [Store.Follow]): the same sweeps
+// follow them, so that what is due goes within the hour.
+//
 // Nothing here knows a cloud's signature, header or error name. [Store.Run] is the only goroutine,
 // and its caller owns it.
 package object
