@@ -19,6 +19,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -256,6 +257,11 @@ func (c *Config) Validate() error {
 			if host, _, err := net.SplitHostPort(addr); err == nil && !loopback(host) {
 				errs = append(errs, fmt.Errorf("aws.auth relaxed: %q is reachable from other machines, where signatures have to be verified", addr))
 			}
+		}
+	}
+	for _, p := range c.AWS.Passthrough {
+		if _, err := path.Match(p, ""); err != nil {
+			errs = append(errs, fmt.Errorf("aws.passthrough %q: want the beginning of a host, or a pattern with *", p))
 		}
 	}
 	if !slices.Contains([]string{"auto", "hook", "proxy", "off"}, c.AWS.Inject) {

@@ -115,6 +115,14 @@ tencent.cos.hosts: [a.example.com=a-1, b.example.com=b-1]
 	}
 }
 
+func TestPatternsOfHostsAreChecked(t *testing.T) {
+	c := Default()
+	c.AWS.Passthrough = []string{"bedrock-runtime", "[a"}
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), `aws.passthrough "[a": want`) {
+		t.Error(err)
+	}
+}
+
 func TestRelaxedSignaturesAreForLoopbackOnly(t *testing.T) {
 	for _, c := range []struct{ auth, listen, want string }{
 		{"relaxed", "127.0.0.1:8080", ""},

@@ -40,7 +40,7 @@ type Beyond struct {
 // allows reports whether requests to a host are let through.
 func (b *Beyond) allows(host string) bool {
 	for _, p := range b.Hosts {
-		if !strings.ContainsAny(p, ".*") {
+		if p = strings.TrimSpace(p); !strings.ContainsAny(p, ".*") {
 			p += ".*"
 		}
 		if ok, _ := path.Match(strings.ToLower(p), host); ok {

@@ -126,7 +126,7 @@ func TestHostsThatAreLetThroughAreBeginningsOrPatterns(t *testing.T) {
 	for _, c := range []struct {
 		pattern string
 		want    bool
-	}{{"bedrock-runtime", true}, {"bedrock", false}, {"*", true}, {"*.us-east-1.amazonaws.com", true}, {"*.eu-west-1.amazonaws.com", false}, {bedrock, true}, {"Bedrock*", true}, {"[", false}} {
+	}{{"bedrock-runtime", true}, {"bedrock", false}, {"*", true}, {"*.us-east-1.amazonaws.com", true}, {"*.eu-west-1.amazonaws.com", false}, {bedrock, true}, {"Bedrock*", true}, {" bedrock-runtime ", true}, {"", false}, {"[", false}} {
 		b := Beyond{Hosts: []string{c.pattern}}
 		if got := b.allows(bedrock); got != c.want {
 			t.Errorf("%s allows %s: %v", c.pattern, bedrock, got)
