@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/access"
 	"github.com/sluicehq/sluice/dialect/aws/sigv4"
+	"github.com/sluicehq/sluice/object"
 )
 
 const bedrock = "bedrock-runtime.us-east-1.amazonaws.com"
@@ -164,6 +166,38 @@ func TestRelaxedSignaturesMayBeAnybodys(t *testing.T) {
 					t.Errorf("%s, %s with %s: %d %s", name, service, by.ID, rec.Code, rec.Body)
 				}
 			}
+		}
+	}
+}
+
+func TestRelaxedObjectsMayBeSignedByAnybodyInEitherVersion(t *testing.T) {
+	w := newWorld(t)
+	strict := w.Dialect
+	var err error
+	if w.Dialect, err = New(w.rooms, Options{Relaxed: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.rooms.Objects.CreateBucket(t.Context(), object.Bucket{Name: "box"}); err != nil {
+		t.Fatal(err)
+	}
+	none := strings.Repeat("0", 64)
+	now := time.Now().UTC()
+	for name, r := range map[string]*http.Request{
+		"chunks": httptest.NewRequest("PUT", "http://127.0.0.1/box/a", strings.NewReader("5;chunk-signature="+none+"\r\nhello\r\n0;chunk-signature="+none+"\r\n\r\n")),
+		"v2":     httptest.NewRequest("GET", "http://127.0.0.1/box?AWSAccessKeyId=x&Signature=x&Expires="+strconv.FormatInt(now.Unix()+60, 10), nil),
+	} {
+		if name == "chunks" {
+			r.Header.Set("X-Amz-Date", now.Format("20060102T150405Z"))
+			r.Header.Set("X-Amz-Content-Sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD")
+			r.Header.Set("X-Amz-Decoded-Content-Length", "5")
+			r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=x/"+now.Format("20060102")+"/us-east-1/s3/aws4_request, SignedHeaders=host;x-amz-date, Signature="+none)
+		}
+		refused := httptest.NewRecorder()
+		strict.API.ServeHTTP(refused, r.Clone(t.Context()))
+		taken := httptest.NewRecorder()
+		w.API.ServeHTTP(taken, r)
+		if refused.Code != 403 || taken.Code != 200 {
+			t.Errorf("%s: strict %d, relaxed %d %s", name, refused.Code, taken.Code, taken.Body)
 		}
 	}
 }

@@ -29,9 +29,6 @@ func (h *Handler) identify(c *rest.Call) error {
 	default:
 		return fault(c, fail, query.Has("X-Amz-Signature"))
 	}
-	if s != nil && s.Unchecked {
-		s = nil // nor are its chunks'
-	}
 	return frame(c, s)
 }
 

@@ -36,7 +36,9 @@ func frame(c *rest.Call, s *sigv4.Signed) error {
 			if s == nil {
 				return rest.Denied("Anonymous requests cannot have signed chunks.")
 			}
-			chunks.signed, chunks.prev = s, s.Signature
+			if !s.Unchecked {
+				chunks.signed, chunks.prev = s, s.Signature
+			}
 		default:
 			return rest.NotImplemented("x-amz-content-sha256: " + payload)
 		}

@@ -89,6 +89,9 @@ func New(keys Keys, services ...string) *Verifier {
 	return &Verifier{keys: keys, services: services, relaxed: ok && r.Relaxed(), now: time.Now, derived: map[scope]*key{}}
 }
 
+// Relaxed reports whether signatures may be wrong.
+func (v *Verifier) Relaxed() bool { return v.relaxed }
+
 // At sets the clock, for tests.
 func (v *Verifier) At(now func() time.Time) *Verifier {
 	v.now = now
