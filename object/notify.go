@@ -20,6 +20,7 @@ const (
 	ByDeleteMany     // one of those that were deleted together
 	ByMark           // a deletion that left it as a version
 	ByExpiry         // by a rule of its bucket: see Rule
+	ByExpiryMark     // by a rule, which left it as a version
 )
 
 // Removed reports whether the object is gone after the act.

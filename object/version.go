@@ -301,7 +301,7 @@ func (r *removal) run() (leftover, error) {
 	if err == nil && cur != nil {
 		act := ByMark
 		if r.act == ByExpiry {
-			act = ByExpiry
+			act = ByExpiryMark
 		}
 		err = r.tell(act, cur, cur)
 	}

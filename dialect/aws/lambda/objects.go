@@ -22,6 +22,8 @@ var objectEvents = map[object.Act]string{
 	object.ByDelete:     "ObjectRemoved:Delete",
 	object.ByDeleteMany: "ObjectRemoved:Delete",
 	object.ByMark:       "ObjectRemoved:DeleteMarkerCreated",
+	object.ByExpiry:     "LifecycleExpiration:Delete",
+	object.ByExpiryMark: "LifecycleExpiration:DeleteMarkerCreated",
 }
 
 // NewNotify makes what tells functions of objects: asynchronous calls of the queue. A bucket calls the

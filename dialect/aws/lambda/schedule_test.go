@@ -58,6 +58,7 @@ func TestObjectsCallFunctions(t *testing.T) {
 	env := map[string]string{"EAR": url}
 	w.deploy("chat", sluice.Function{Name: "f", Env: env, Objects: []sluice.ObjectEvents{{Bucket: "b", Events: []string{"s3:ObjectCreated:*"}, Prefix: "in/"}}})
 	w.deploy("chat", sluice.Function{Name: "g", Env: env, Objects: []sluice.ObjectEvents{{Bucket: "b", Events: []string{"s3:ObjectRemoved:Delete"}}}})
+	w.deploy("chat", sluice.Function{Name: "h", Env: env, Objects: []sluice.ObjectEvents{{Bucket: "b", Events: []string{"s3:LifecycleExpiration:*"}}}})
 	calls := func(name sluice.FunctionName) uint64 {
 		s, _ := w.functions.Status("chat", name)
 		return s.Stats.Invocations
@@ -77,6 +78,12 @@ func TestObjectsCallFunctions(t *testing.T) {
 	tell(object.ByPut, "out/a")
 	tell(object.ByDelete, "in/a")
 	w.until("g is called", func() bool { return calls("g") == 1 })
+	tell(object.ByExpiry, "in/b")
+	tell(object.ByExpiryMark, "in/c")
+	w.until("h is called", func() bool { return calls("h") == 2 })
+	if calls("g") != 1 {
+		t.Error("g does not ask for what a rule deletes")
+	}
 	if calls("f") != 1 {
 		t.Error("f asks for other objects")
 	}
