@@ -36,7 +36,7 @@ func open(_ context.Context, w *measure.Workshop) (b *measure.Bench, err error) 
 	for _, c := range []struct {
 		to *[]*socket.Conn
 		n  int
-	}{{&p.crowd, crowd}, {&p.peers, peers}, {&p.others, 16}, {&p.hearts, 4}} {
+	}{{&p.crowd, crowd}, {&p.peers, peers}, {&p.hearts, 4}} {
 		if *c.to, err = socket.Dial(s.Host(), s.Path("/Prod"), c.n); err != nil {
 			return nil, err
 		}
@@ -73,11 +73,11 @@ func open(_ context.Context, w *measure.Workshop) (b *measure.Bench, err error) 
 // place is a running sluice and who talks to it.
 type place struct {
 	*measure.Running
-	crowd, peers, others, hearts []*socket.Conn
+	crowd, peers, hearts []*socket.Conn
 }
 
 func (p *place) close() {
-	for _, conns := range [][]*socket.Conn{p.crowd, p.peers, p.others, p.hearts} {
+	for _, conns := range [][]*socket.Conn{p.crowd, p.peers, p.hearts} {
 		socket.HangUp(conns)
 	}
 	p.Kill()

@@ -229,9 +229,12 @@ func (p *place) echoes(d disturbance) (float64, error) {
 	if d == nil {
 		done <- nil
 	} else {
-		other := p.others[0]
-		p.others = p.others[1:]
-		go func() { done <- d(other, stop); other.Close() }() // waited for below
+		other, err := socket.Dial(p.Host(), p.Path("/Prod"), 1) // a new one: who waits answers no ping, and is lost
+		if err != nil {
+			socket.HangUp(other)
+			return 0, err
+		}
+		go func() { done <- d(other[0], stop); socket.HangUp(other) }() // waited for below
 		time.Sleep(500 * time.Millisecond)
 	}
 	var mu sync.Mutex
