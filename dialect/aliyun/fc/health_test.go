@@ -35,7 +35,7 @@ func TestServersThatAreNeverWell(t *testing.T) {
 		env  map[string]string
 		says string
 	}{
-		"never":   {map[string]string{"WELL_FROM": "1h"}, "is not well after 300ms"},
+		"never":   {map[string]string{"WELL_FROM": "1h"}, "is not well after 3s"},
 		"nothing": {map[string]string{"MODE": "exit"}, "cannot find my settings"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -44,7 +44,7 @@ func TestServersThatAreNeverWell(t *testing.T) {
 				v.Env = tc.env
 				v.Spec.Health = &sluice.HealthCheck{Path: "/well", Delay: 10 * time.Millisecond}
 			})
-			_, err := (&Custom{Keys: fakeKeys{}, Ready: 300 * time.Millisecond}).Start(t.Context(), v, spawner(t), &memoryLog{})
+			_, err := (&Custom{Keys: fakeKeys{}, Ready: 3 * time.Second}).Start(t.Context(), v, spawner(t), &memoryLog{})
 			var s *function.StartError
 			if !errors.As(err, &s) || !strings.Contains(s.Failure.Message, tc.says) {
 				t.Errorf("%v", err)
