@@ -205,7 +205,7 @@ func TestGoProgramsThatDoNotStart(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			v := goVersion(t, func(v *function.Version) { v.Env = map[string]string{} }, tc.change)
-			_, err := (&Go{Keys: fakeKeys{}, Ready: 500 * time.Millisecond}).Start(t.Context(), v, spawner(t), &memoryLog{})
+			_, err := (&Go{Keys: fakeKeys{}, Ready: 3 * time.Second}).Start(t.Context(), v, spawner(t), &memoryLog{})
 			var s *function.StartError
 			if !errors.As(err, &s) || s.Failure.Kind != tc.kind || !strings.Contains(s.Failure.Message, tc.says) {
 				t.Errorf("%v", err)
