@@ -63,7 +63,7 @@ func TestAProgramThatIsNoServerOfCalls(t *testing.T) {
 	t.Parallel()
 	// It takes connections, and speaks HTTP.
 	root := code(t, "server", "main", "#!/bin/sh\nexec ./server $_LAMBDA_SERVER_PORT\n")
-	f := startFailure(t, Go1{}, version(root, "Go1", func(v *function.Version) { v.Spec.InitTimeout = 300 * time.Millisecond }))
+	f := startFailure(t, Go1{}, version(root, "Go1", func(v *function.Version) { v.Spec.InitTimeout = 2 * time.Second }))
 	if !strings.HasPrefix(told(&f), "450 the program does not answer on its port") {
 		t.Error(told(&f))
 	}

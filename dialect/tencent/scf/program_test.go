@@ -293,7 +293,7 @@ func TestProgramsDoNotStart(t *testing.T) {
 			if got := told(&f); got != "445 the program has ended before it was ready (exit status 3)|the program has ended before it was ready (exit status 3)\nhello from the start\ncannot find my settings" {
 				t.Error(got)
 			}
-			s, v = of(mode("deaf"), func(v *function.Version) { v.Spec.InitTimeout = 200 * time.Millisecond })
+			s, v = of(mode("deaf"), func(v *function.Version) { v.Spec.InitTimeout = 2 * time.Second })
 			f = startFailure(t, s, v)
 			status, want := told(&f)[:3], map[string]string{"custom": "450", "go": "450", "web": "446"}[name]
 			if status != want || !strings.HasSuffix(told(&f), "hello from the start") {
