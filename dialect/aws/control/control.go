@@ -220,6 +220,14 @@ func identify(v *sigv4.Verifier, r *http.Request, body []byte) (*sigv4.Signed, e
 	return nil, f
 }
 
+// admit reads a request and finds out who sent it.
+func admit(v *sigv4.Verifier, w http.ResponseWriter, r *http.Request) (who *sigv4.Signed, body []byte, err error) {
+	if body, err = read(w, r); err == nil {
+		who, err = identify(v, r, body)
+	}
+	return who, body, err
+}
+
 // read takes a request's body.
 func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))

@@ -8,11 +8,7 @@ import (
 // serveImages answers for ECR. The Serverless Framework looks for its repository there before it removes a
 // service, and takes it well that there is none.
 func (c *Control) serveImages(w http.ResponseWriter, r *http.Request, _ string) error {
-	body, err := read(w, r)
-	if err != nil {
-		return err
-	}
-	if _, err := identify(c.images, r, body); err != nil {
+	if _, _, err := admit(c.images, w, r); err != nil {
 		return err
 	}
 	_, op, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")

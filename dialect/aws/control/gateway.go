@@ -31,11 +31,7 @@ type api struct {
 
 // serveGateway serves API Gateway v2 (aws.md 1.1).
 func (c *Control) serveGateway(w http.ResponseWriter, r *http.Request, _ string) error {
-	body, err := read(w, r)
-	if err != nil {
-		return err
-	}
-	who, err := identify(c.gateway, r, body)
+	who, body, err := admit(c.gateway, w, r)
 	if err != nil {
 		return err
 	}

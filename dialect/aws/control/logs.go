@@ -94,11 +94,7 @@ func logsFault(kind, format string, args ...any) *fault {
 
 // serveLogs reads the logs of functions: what the tools that show logs ask of CloudWatch Logs.
 func (c *Control) serveLogs(w http.ResponseWriter, r *http.Request, _ string) error {
-	body, err := read(w, r)
-	if err != nil {
-		return err
-	}
-	who, err := identify(c.logs, r, body)
+	who, body, err := admit(c.logs, w, r)
 	if err != nil {
 		return err
 	}

@@ -10,11 +10,7 @@ import (
 
 // serveResources answers for Cloud Control, which the SAM CLI asks for one thing: the URL of a function.
 func (c *Control) serveResources(w http.ResponseWriter, r *http.Request, _ string) error {
-	body, err := read(w, r)
-	if err != nil {
-		return err
-	}
-	who, err := identify(c.resources, r, body)
+	who, body, err := admit(c.resources, w, r)
 	if err != nil {
 		return err
 	}

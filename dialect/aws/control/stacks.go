@@ -106,11 +106,7 @@ type stacks struct {
 
 // serveStacks serves CloudFormation (aws.md 7.4).
 func (c *Control) serveStacks(w http.ResponseWriter, r *http.Request, id string) error {
-	body, err := read(w, r)
-	if err != nil {
-		return err
-	}
-	who, err := identify(c.stacks, r, body)
+	who, body, err := admit(c.stacks, w, r)
 	if err != nil {
 		return err
 	}

@@ -22,11 +22,7 @@ type identity struct {
 
 // serveSTS answers GetCallerIdentity, the one call that anybody with a key may make.
 func (c *Control) serveSTS(w http.ResponseWriter, r *http.Request, id string) error {
-	body, err := read(w, r)
-	if err != nil {
-		return err
-	}
-	who, err := identify(c.sts, r, body)
+	who, body, err := admit(c.sts, w, r)
 	if err != nil {
 		return err
 	}
