@@ -160,7 +160,7 @@ func (s *shard) handle(c *conn, ev *sluice.Event) {
 	c.busy().running++
 	s.g.workers.do(func() {
 		reply, told := s.g.call(s.g.workers.base, ep, ev)
-		s.loop.Post(func() { s.replied(c, ev, &reply, told) })
+		s.loop.Do(func() { s.replied(c, ev, &reply, told) })
 	})
 }
 

@@ -33,8 +33,9 @@ type epoll struct {
 	raw       syscall.RawConn // of file
 	until     time.Time       // file's read deadline
 	ask       func(uintptr) bool
-	found     int // by ask
-	event     int // eventfd, edge-triggered, so that nobody needs to read it
+	found     int    // by ask
+	nap       func() // asks until something is ready
+	event     int    // eventfd, edge-triggered, so that nobody needs to read it
 	ready     [256]unix.EpollEvent
 	busy      bool                // the last look brought many events
 	listeners map[int32]*Listener // those whose turn is here
@@ -66,6 +67,7 @@ func newEpoll() (*epoll, error) {
 		p.close()
 		return nil, err
 	}
+	p.nap = func() { p.raw.Read(p.ask) } // its error is that the time is over
 	if err := p.ctl(unix.EPOLL_CTL_ADD, int32(event), bell, unix.EPOLLIN|unix.EPOLLET); err != nil {
 		p.close()
 		return nil, err
@@ -122,8 +124,7 @@ func (p *epoll) wait(l *Loop, timeout time.Duration) {
 		asleep = n == 0 && timeout != 0 && l.sleep()
 	}
 	if asleep {
-		n = p.sleep(timeout)
-		l.asleep.Store(false)
+		n = p.sleep(l, timeout)
 	}
 	p.busy = n >= busyEvents
 	for i := range max(n, 0) {
@@ -153,18 +154,18 @@ func (p *epoll) wait(l *Loop, timeout time.Duration) {
 
 // sleep waits until something is ready, as goroutines wait for sockets: a thread that sat in the kernel
 // would have to be found missing, and replaced, by the scheduler each time.
-func (p *epoll) sleep(timeout time.Duration) int {
+func (p *epoll) sleep(l *Loop, timeout time.Duration) int {
 	now := time.Now()
-	until := now.Add(timeout)
 	if timeout < 0 {
-		until = now.Add(time.Hour) // a turn without events
+		timeout = time.Hour // and then a turn without events
 	}
+	until := now.Add(timeout)
 	if p.until.After(until) || !p.until.After(now) {
 		p.until = until
 		p.file.SetReadDeadline(until)
 	}
 	p.found = 0
-	p.raw.Read(p.ask) // its error is that the time is over
+	l.rest(until, p.nap)
 	return p.found
 }
 

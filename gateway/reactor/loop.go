@@ -18,7 +18,7 @@ var ErrAgain = errors.New("reactor: try again")
 // readSize is the most that one Read returns of a descriptor: one buffer for all of a loop.
 const readSize = 64 << 10
 
-// Events are what a loop reports. All run on the loop's goroutine and must not block. Tokens are the
+// Events are what a loop reports, one at a time. They must not block. Tokens are the
 // caller's own; of a closed socket no event comes after the turn in which it was closed, but the
 // same turn may still bring one.
 type Events interface {
@@ -45,9 +45,11 @@ type poller interface {
 	close()
 }
 
-// Loop is one goroutine with its sockets.
+// Loop is one goroutine with its sockets. While it sleeps, another may do a turn for it (Do).
 type Loop struct {
 	events  Events
+	turn    sync.Mutex // held but for the sleep: who has it is the loop
+	until   time.Time  // when the sleep ends by itself
 	poll    poller
 	raw     *epoll // nil when this loop has no descriptors; else the same as poll
 	buf     []byte
@@ -87,12 +89,15 @@ func New(events Events, raw bool) (*Loop, error) {
 // Run turns the loop until Stop. It closes the streams that are left, waits for their goroutines and
 // returns; descriptors that are left are the caller's to close before.
 func (l *Loop) Run() {
+	l.turn.Lock()
+	defer l.turn.Unlock()
 	for {
 		wait := l.events.Turn(time.Now())
 		if l.stopped {
 			break
 		}
 		l.poll.wait(l, wait)
+		l.yield()
 		l.deliver()
 	}
 	l.mu.Lock()
@@ -116,28 +121,71 @@ func (l *Loop) Stop() { l.Post(func() { l.stopped = true }) }
 // Post has the loop call fn, in the order of posting. It reports false, and fn is not called, when
 // the loop has ended.
 func (l *Loop) Post(fn func()) bool {
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
+	if !l.put(fn) {
 		return false
 	}
-	l.mail = append(l.mail, fn)
-	l.mu.Unlock()
 	if l.asleep.CompareAndSwap(true, false) {
 		l.poll.wake()
 	}
 	return true
 }
 
-// deliver runs what was posted. Who posts may have more to post, and what comes together goes out together:
-// so they go first.
+// Do is Post for a caller who holds no lock: when the loop sleeps, the caller does its turn itself, which
+// spares two changes of goroutine.
+func (l *Loop) Do(fn func()) bool {
+	if !l.put(fn) {
+		return false
+	}
+	if l.asleep.CompareAndSwap(true, false) && !l.help() {
+		l.poll.wake()
+	}
+	return true
+}
+
+func (l *Loop) put(fn func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.mail = append(l.mail, fn)
+	}
+	return !l.closed
+}
+
+// slack is how late a turn may be that the loop is not woken for.
+const slack = time.Millisecond
+
+// help turns a sleeping loop until no mail is left. It reports false when the loop itself has to wake up.
+func (l *Loop) help() bool {
+	if !l.turn.TryLock() {
+		return false // it falls asleep or wakes up just now
+	}
+	defer l.turn.Unlock()
+	for {
+		l.deliver()
+		now := time.Now()
+		wait := l.events.Turn(now)
+		if wait == 0 || l.stopped || wait > 0 && l.until.After(now.Add(wait+slack)) {
+			return false
+		}
+		if l.sleep() {
+			return true
+		}
+	}
+}
+
+// yield lets those who post go first: they may have more to post, and what comes together goes out together.
+func (l *Loop) yield() {
+	l.mu.Lock()
+	some := len(l.mail) > 0
+	l.mu.Unlock()
+	if some {
+		runtime.Gosched()
+	}
+}
+
+// deliver runs what was posted.
 func (l *Loop) deliver() {
 	l.mu.Lock()
-	if len(l.mail) > 0 {
-		l.mu.Unlock()
-		runtime.Gosched()
-		l.mu.Lock()
-	}
 	mail := l.mail
 	l.mail, l.spare = l.spare[:0], nil
 	l.mu.Unlock()
@@ -151,19 +199,25 @@ func (l *Loop) deliver() {
 }
 
 // sleep marks the loop as asleep; it reports false when there is mail, and the loop must not sleep.
-// From true on, the next Post wakes the poller.
+// From true on, the next Post wakes the poller, or Do takes the turn.
 func (l *Loop) sleep() bool {
 	l.asleep.Store(true)
 	l.mu.Lock()
 	empty := len(l.mail) == 0
 	l.mu.Unlock()
-	if !empty {
-		l.asleep.Store(false)
-	}
-	return empty
+	return empty || !l.asleep.CompareAndSwap(true, false)
 }
 
-// The methods below belong to the loop's own goroutine.
+// rest lets others have the turn while nap sleeps until a time.
+func (l *Loop) rest(until time.Time, nap func()) {
+	l.until = until
+	l.turn.Unlock()
+	nap()
+	l.turn.Lock()
+	l.asleep.Store(false)
+}
+
+// The methods below belong to who has the turn.
 
 // Attach takes a socket into the loop and begins to read it. When it fails, the socket is closed.
 func (l *Loop) Attach(s Socket, token uint64) (Handle, error) {
@@ -271,17 +325,17 @@ func (p *sleeper) wait(l *Loop, timeout time.Duration) {
 	if timeout == 0 || !l.sleep() {
 		return
 	}
-	var ring <-chan time.Time
-	if timeout > 0 {
-		p.timer.Reset(timeout)
-		ring = p.timer.C
+	if timeout < 0 {
+		timeout = time.Hour // and then a turn without events
 	}
-	select {
-	case <-p.bell:
-	case <-ring:
-	}
+	p.timer.Reset(timeout)
+	l.rest(time.Now().Add(timeout), func() {
+		select {
+		case <-p.bell:
+		case <-p.timer.C:
+		}
+	})
 	p.timer.Stop()
-	l.asleep.Store(false)
 }
 
 func (p *sleeper) wake() {
