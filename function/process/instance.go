@@ -31,7 +31,6 @@ type instance struct {
 	turn    chan struct{} // holds a token while somebody reads
 	in      frames        // the turn's holder's
 	answers uint64        // given so far; the turn's holder's
-	idle    *time.Timer   // tells the keeper to read
 	broken  chan struct{} // closed by lost: there is nothing more to read
 	lost    func()
 
@@ -82,7 +81,7 @@ func newInstance(ctx context.Context, s function.Spawner, c function.Command) (*
 	i := &instance{
 		id: strings.ToLower(sluice.NewRequestID()), sock: ours, ctl: make(chan frame, 1),
 		done: make(chan struct{}), dead: make(chan struct{}), calls: map[uint32]*call{},
-		turn: make(chan struct{}, 1), idle: time.NewTimer(0), broken: make(chan struct{}),
+		turn: make(chan struct{}, 1), broken: make(chan struct{}),
 	}
 	lines := &function.LineWriter{Line: i.plain}
 	c.Files, c.Out = []*os.File{theirs}, lines
@@ -91,7 +90,7 @@ func newInstance(ctx context.Context, s function.Spawner, c function.Command) (*
 		return nil, err
 	}
 	i.w.init(ours)
-	i.in.r = bufio.NewReaderSize(ours, 16<<10)
+	i.in.r = bufio.NewReaderSize(newSocketReader(ours), 16<<10)
 	i.lost = sync.OnceFunc(func() { close(i.broken) })
 	go i.keep(lines)
 	return i, nil

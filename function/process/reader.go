@@ -15,8 +15,9 @@ import (
 // that we do for a call. The right to read is a token, turn. When no call has come for a moment, the
 // instance's own goroutine, keep, takes it, so that logs and the process's end are seen at once.
 
-// linger is how long after a call the keeper leaves the reading to the next call.
-const linger = time.Millisecond
+// linger is how often the keeper looks whether calls have ceased to come, and for as long leaves the reading
+// to the next one.
+const linger = 5 * time.Millisecond
 
 // pump reads and handles frames until enough says so; the caller holds the turn.
 func (i *instance) pump(enough func() bool) error {
@@ -64,7 +65,6 @@ func (i *instance) readFor(ctx, caller context.Context, c *call) {
 	if err != nil {
 		i.lost()
 	}
-	i.idle.Reset(linger)
 }
 
 // keep reads when nobody waits, from the instance's birth until everything of it is over.
@@ -76,27 +76,30 @@ func (i *instance) keep(lines *function.LineWriter) {
 		<-i.proc.Exited()
 		i.sock.SetReadDeadline(time.Now().Add(time.Second)) // a descendant may hold the socket open
 	}()
-	for reading := true; reading; {
+	look := time.NewTimer(0)
+	for seen, reading := uint64(0), true; reading; {
 		select {
-		case <-i.idle.C:
+		case <-look.C:
 		case <-i.broken:
 			reading = false
 			continue
 		}
 		select {
-		case i.turn <- struct{}{}:
-		default:
-			continue // a call reads, and will wake us
+		case i.turn <- struct{}{}: // after the call that reads
+		case <-i.broken:
+			reading = false
+			continue
 		}
-		before := i.answers
-		err := i.pump(func() bool { return i.answers != before })
+		if i.answers == seen { // no call has come meanwhile
+			if i.pump(func() bool { return i.answers != seen }) != nil {
+				i.lost()
+			}
+		}
+		seen = i.answers
 		<-i.turn
-		if err != nil {
-			i.lost()
-		}
-		i.idle.Reset(linger)
+		look.Reset(linger)
 	}
-	i.idle.Stop()
+	look.Stop()
 	i.proc.Kill() // who closes fd 3 is of no use any more
 	<-exit
 	i.sock.Close()

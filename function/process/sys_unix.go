@@ -3,8 +3,11 @@
 package process
 
 import (
+	"cmp"
+	"io"
 	"os"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,28 +42,68 @@ func socketPair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "instance"), os.NewFile(uintptr(fds[1]), "supervisor"), nil
 }
 
-// writeNow writes as much as the socket takes without waiting.
+// writeNow writes as much as the socket takes without waiting. As the calls never block, the scheduler need
+// not hear of them: telling it costs as much as the call when the process has just been idle.
 func writeNow(c syscall.RawConn, b []byte) (n int, err error) {
 	cerr := c.Write(func(fd uintptr) bool {
 		for n < len(b) {
-			var k int
-			if k, err = unix.Write(int(fd), b[n:]); k > 0 {
-				n += k
-			}
-			if err == unix.EINTR {
-				continue
-			}
-			if err != nil {
-				break
+			k, _, errno := unix.RawSyscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(&b[n])), uintptr(len(b)-n))
+			switch errno {
+			case 0:
+				n += int(k)
+			case unix.EINTR:
+			case unix.EAGAIN:
+				return true
+			default:
+				err = os.NewSyscallError("write", errno)
+				return true
 			}
 		}
 		return true
 	})
-	if err == unix.EAGAIN {
-		err = nil
+	return n, cmp.Or(cerr, err)
+}
+
+// socketReader reads an instance's socket, without telling the scheduler of calls that do not block.
+type socketReader struct {
+	raw syscall.RawConn
+	ask func(fd uintptr) bool // made once, so that reading allocates nothing
+	buf []byte                // for ask,
+	n   int                   // which fills it,
+	err error                 // or fails
+}
+
+func newSocketReader(sock *os.File) io.Reader {
+	r := &socketReader{}
+	r.raw, _ = sock.SyscallConn() // fails only for a nil file
+	r.ask = func(fd uintptr) bool {
+		for {
+			k, _, errno := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&r.buf[0])), uintptr(len(r.buf)))
+			switch errno {
+			case unix.EINTR:
+				continue
+			case unix.EAGAIN:
+				return false
+			case 0:
+				if r.n = int(k); k == 0 {
+					r.err = io.EOF
+				}
+			default:
+				r.n, r.err = 0, os.NewSyscallError("read", errno)
+			}
+			return true
+		}
 	}
-	if cerr != nil {
-		err = cerr
+	return r
+}
+
+// Read is of io.Reader.
+func (r *socketReader) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
 	}
-	return n, err
+	r.buf, r.n, r.err = b, 0, nil
+	err := r.raw.Read(r.ask)
+	r.buf = nil
+	return r.n, cmp.Or(err, r.err)
 }

@@ -2,6 +2,7 @@ package process
 
 import (
 	"errors"
+	"io"
 	"os"
 	"syscall"
 	"time"
@@ -33,6 +34,8 @@ func wanted(int) time.Duration { return 0 }
 func socketPair() (ours, theirs *os.File, err error) {
 	return nil, nil, errors.New("instances over a socket pair need Linux or macOS (use WSL)")
 }
+
+func newSocketReader(sock *os.File) io.Reader { return sock }
 
 // writeNow is never called: there is no socketPair.
 func writeNow(syscall.RawConn, []byte) (int, error) { return 0, errors.ErrUnsupported }
