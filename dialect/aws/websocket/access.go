@@ -53,9 +53,6 @@ func (st *Stage) record(c *call, f *fault) {
 	if st.access == nil || st.apis.o.Logs == nil {
 		return
 	}
-	if c.rc.EventType == "" {
-		c.enter("") // it came to no route
-	}
 	vars, status := c.context(), cmp.Or(c.status, http.StatusOK)
 	if f != nil {
 		status = cmp.Or(f.status, http.StatusInternalServerError)
@@ -67,7 +64,7 @@ func (st *Stage) record(c *call, f *fault) {
 	}
 	text, _ := st.access.format.Eval(logged{c})
 	st.apis.o.Logs.Log(sluice.LogLine{
-		Time: st.apis.o.Now(), App: st.api.app.name, Function: st.access.group, Request: c.rc.RequestID, Text: oneLine.Replace(text),
+		Time: st.apis.o.Now(), App: st.api.app.name, Function: st.access.group, Request: gatewayID(c.ev.ID, ""), Text: oneLine.Replace(text),
 	})
 }
 

@@ -25,6 +25,7 @@ type App struct {
 type api struct {
 	app    *App
 	spec   *apispec.API
+	domain string // its own host name
 	stages []*Stage
 }
 
@@ -40,7 +41,7 @@ func (a *APIs) App(app *sluice.App) (*App, error) {
 		if spec.Protocol != apispec.WebSocket {
 			continue
 		}
-		one := &api{app: x, spec: spec}
+		one := &api{app: x, spec: spec, domain: spec.ID + ".execute-api." + x.region + ".amazonaws.com"}
 		for j := range spec.Stages {
 			st, err := newStage(one, &spec.Stages[j])
 			if err != nil {
@@ -71,7 +72,7 @@ func (x *App) Empty() bool { return len(x.list) == 0 }
 func (x *App) Hosts() []string {
 	var hosts []string
 	for _, one := range x.list {
-		hosts = append(hosts, one.domain(), one.spec.ID+".execute-api.localhost")
+		hosts = append(hosts, one.domain, one.spec.ID+".execute-api.localhost")
 		for _, m := range one.spec.Mappings {
 			if d := strings.ToLower(m.Domain); !slices.Contains(hosts, d) {
 				hosts = append(hosts, d)
@@ -108,11 +109,6 @@ func (x *App) Socket(h *sluice.Handshake) (*gateway.Endpoint, *sluice.Refusal) {
 		return nil, (&fault{status: http.StatusForbidden, text: "Forbidden", kind: "ForbiddenException"}).refusal(sluice.ConnID{}, sluice.NewRequestID())
 	}
 	return t.stage.endpoint, nil
-}
-
-// domain is the API's own host name.
-func (one *api) domain() string {
-	return one.spec.ID + ".execute-api." + one.app.region + ".amazonaws.com"
 }
 
 // stage finds a stage; names are case sensitive.

@@ -139,7 +139,7 @@ func (a *authorizer) ask(ctx context.Context, c *call) error {
 	defer cancel()
 	arn := a.st.arn(routeConnect)
 	began := a.st.apis.o.Now()
-	res, err := a.st.apis.o.Functions.Invoke(ctx, a.st.api.app.name, a.function, encode(a.st.authorizerEvent(c.ev, c.rc, arn)), c.ev.Conn.ID)
+	res, err := a.st.apis.o.Functions.Invoke(ctx, a.st.api.app.name, a.function, c.authorizerEvent(arn), c.ev.Conn.ID)
 	took := a.st.apis.o.Now().Sub(began).Milliseconds()
 	switch {
 	case err != nil:

@@ -18,17 +18,13 @@ import (
 type call struct {
 	st    *Stage
 	ev    *sluice.Event
-	rc    requestContext
-	attrs map[string]string
-	usage string // the usageIdentifierKey of the authorizer
+	route string            // its key; "" before there is one
+	attrs map[string]string // the connection's
+	usage string            // the usageIdentifierKey of the authorizer
 
-	body    string // of a message, base64 when encoded
-	encoded bool
-	data    []byte
-
-	doc    any
-	isJSON bool
-	parsed bool
+	data    []byte // of a message
+	encoded bool   // it is no text, and functions have it as
+	base64  string
 
 	variables *document.Object // of $context
 
@@ -36,23 +32,21 @@ type call struct {
 	took   time.Duration // by the integration
 }
 
-// enter says which route the call has come to; "" is none yet.
-func (c *call) enter(routeKey string) {
-	c.rc = c.st.context(c.ev, routeKey, c.attrs)
-	c.variables = nil
-}
+// enter says which route the call has come to, or that the connection's attributes are others.
+func (c *call) enter(routeKey string) { c.route, c.variables = routeKey, nil }
 
 // Text is the message.
-func (c *call) Text() string { return c.body }
-
-// Body is the message as JSON.
-func (c *call) Body() (any, bool) {
-	if !c.parsed {
-		c.parsed = true
-		doc, err := document.Parse(c.data)
-		c.doc, c.isJSON = doc, err == nil
+func (c *call) Text() string {
+	if c.encoded {
+		return c.base64
 	}
-	return c.doc, c.isJSON
+	return string(c.data)
+}
+
+// Find is what a path leads to in the message; false when the message is not JSON.
+func (c *call) Find(p *document.Path) (any, bool) {
+	v, _, err := p.In(c.data)
+	return v, err == nil
 }
 
 // Variable is a variable of an expression that is not in the message.
@@ -93,7 +87,7 @@ func (c *call) handshake(name string) []string {
 	switch kind {
 	case "header", "multivalueheader":
 		if strings.EqualFold(key, "Host") {
-			return []string{c.rc.DomainName}
+			return []string{c.domain()}
 		}
 		return hs.Header[http.CanonicalHeaderKey(key)]
 	case "querystring", "multivaluequerystring":
@@ -106,7 +100,7 @@ func (c *call) handshake(name string) []string {
 // context is $context (aws.md 1.9).
 func (c *call) context() *document.Object {
 	if c.variables == nil {
-		doc, _ := document.Parse(encode(c.rc)) // we wrote it
+		doc, _ := document.Parse(c.appendContext(nil)) // we wrote it
 		c.variables, _ = doc.(*document.Object)
 	}
 	return c.variables

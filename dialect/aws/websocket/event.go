@@ -1,17 +1,17 @@
 package websocket
 
 import (
+	"cmp"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aws/websocket/document"
@@ -25,40 +25,133 @@ const (
 	attrIdentity   = "identity"   // JSON: identity, when it is more than address and agent
 )
 
-// event is what a function gets (aws.md 1.7).
-type event struct {
-	Headers     map[string]string   `json:"headers,omitempty"`
-	MultiHeader map[string][]string `json:"multiValueHeaders,omitempty"`
-	Query       map[string]string   `json:"queryStringParameters,omitempty"`
-	MultiQuery  map[string][]string `json:"multiValueQueryStringParameters,omitempty"`
-	Variables   map[string]string   `json:"stageVariables,omitempty"`
-	Context     requestContext      `json:"requestContext"`
-	Body        *string             `json:"body,omitempty"`
-	Base64      bool                `json:"isBase64Encoded"`
+// event is what a function gets (aws.md 1.7). encoded says that the body is base64.
+func (c *call) event(encoded bool) []byte {
+	b := append(make([]byte, 0, 1<<10+len(c.data)*9/8), '{')
+	switch c.ev.Kind {
+	case sluice.Open:
+		b = appendValues(b, "headers", "multiValueHeaders", headers(c.ev, c.domain()))
+		if query := queryOf(c.ev); len(query) > 0 {
+			b = appendValues(b, "queryStringParameters", "multiValueQueryStringParameters", query)
+		}
+	case sluice.Close: // the same four, always
+		b = appendValues(b, "headers", "multiValueHeaders", map[string][]string{"Host": {c.domain()}, "x-api-key": {""}, "X-Forwarded-For": {""}, "x-restapi": {""}})
+	}
+	b = append(b, c.st.shown...)
+	b = c.appendContext(append(b, `"requestContext":`...))
+	if c.ev.Kind == sluice.Message {
+		b = append(b, `,"body":`...)
+		if c.encoded {
+			b = document.AppendText(b, c.base64)
+		} else {
+			b = document.AppendText(b, c.data)
+		}
+	}
+	return append(strconv.AppendBool(append(b, `,"isBase64Encoded":`...), encoded), '}')
 }
 
-// requestContext is the part that all events have.
-type requestContext struct {
-	RouteKey          string          `json:"routeKey"`
-	Authorizer        json.RawMessage `json:"authorizer,omitempty"`
-	MessageID         string          `json:"messageId,omitempty"`
-	DisconnectCode    *int            `json:"disconnectStatusCode,omitempty"`
-	EventType         string          `json:"eventType"`
-	ExtendedRequestID string          `json:"extendedRequestId"`
-	RequestTime       string          `json:"requestTime"`
-	Direction         string          `json:"messageDirection"`
-	DisconnectReason  *string         `json:"disconnectReason,omitempty"`
-	Stage             string          `json:"stage"`
-	ConnectedAt       int64           `json:"connectedAt"`
-	RequestTimeEpoch  int64           `json:"requestTimeEpoch"`
-	Identity          identity        `json:"identity"`
-	RequestID         string          `json:"requestId"`
-	DomainName        string          `json:"domainName"`
-	ConnectionID      string          `json:"connectionId"`
-	APIID             string          `json:"apiId"`
+// authorizerEvent is what a REQUEST authorizer gets (aws.md 1.8).
+func (c *call) authorizerEvent(arn string) []byte {
+	h := headers(c.ev, c.domain())
+	h["Connection"], h["Upgrade"], h["content-length"] = []string{"upgrade"}, []string{"websocket"}, []string{"0"}
+	b := append(make([]byte, 0, 4<<10), `{"type":"REQUEST","methodArn":`...)
+	b = append(document.AppendText(b, arn), ',')
+	b = appendValues(b, "headers", "multiValueHeaders", h)
+	b = appendValues(b, "queryStringParameters", "multiValueQueryStringParameters", queryOf(c.ev))
+	if c.st.shown != nil {
+		b = append(b, c.st.shown...)
+	} else {
+		b = append(b, `"stageVariables":{},`...)
+	}
+	return append(c.appendContext(append(b, `"requestContext":`...)), '}')
 }
 
-// identity is who the client is.
+// appendValues writes names with their last values, and then with all, each with a comma behind it.
+func appendValues(b []byte, one, all string, values map[string][]string) []byte {
+	names := slices.Sorted(maps.Keys(values))
+	b = append(document.AppendText(b, one), `:{`...)
+	for i, name := range names {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(document.AppendText(b, name), ':')
+		b = document.AppendText(b, values[name][len(values[name])-1])
+	}
+	b = append(document.AppendText(append(b, `},`...), all), `:{`...)
+	for i, name := range names {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(document.AppendText(b, name), `:[`...)
+		for j, v := range values[name] {
+			if j > 0 {
+				b = append(b, ',')
+			}
+			b = document.AppendText(b, v)
+		}
+		b = append(b, ']')
+	}
+	return append(b, `},`...)
+}
+
+// appendContext writes the part of an event that says what happened where.
+func (c *call) appendContext(b []byte) []byte {
+	ev, conn := c.ev, &c.ev.Conn
+	var room [64]byte
+	b = document.AppendText(append(b, `{"routeKey":`...), c.route)
+	if said := c.attrs[attrAuthorizer]; said != "" {
+		b = append(append(b, `,"authorizer":`...), said...)
+	}
+	kind, code, reason := "MESSAGE", 0, ""
+	switch ev.Kind {
+	case sluice.Open:
+		kind = "CONNECT"
+	case sluice.Message:
+		b = append(appendID(append(b, `,"messageId":"`...), ev.ID, "message"), '"')
+	case sluice.Close:
+		kind = "DISCONNECT"
+		code, reason = farewell(ev)
+		b = strconv.AppendInt(append(b, `,"disconnectStatusCode":`...), int64(code), 10)
+	}
+	b = append(append(b, `,"eventType":"`...), kind...)
+	id := appendID(room[:0], ev.ID, "")
+	b = append(append(b, `","extendedRequestId":"`...), id...)
+	b = ev.At.UTC().AppendFormat(append(b, `","requestTime":"`...), "02/Jan/2006:15:04:05 -0700")
+	b = append(b, `","messageDirection":"IN"`...)
+	if ev.Kind == sluice.Close {
+		b = document.AppendText(append(b, `,"disconnectReason":`...), reason)
+	}
+	b = document.AppendText(append(b, `,"stage":`...), c.st.spec.Name)
+	b = strconv.AppendInt(append(b, `,"connectedAt":`...), conn.ConnectedAt.UnixMilli(), 10)
+	b = strconv.AppendInt(append(b, `,"requestTimeEpoch":`...), ev.At.UnixMilli(), 10)
+	b = c.appendIdentity(append(b, `,"identity":`...))
+	b = append(append(b, `,"requestId":"`...), id...)
+	b = document.AppendText(append(b, `","domainName":`...), c.domain())
+	b = append(append(b, `,"connectionId":"`...), conn.ID.String()...)
+	b = document.AppendText(append(b, `","apiId":`...), c.st.api.spec.ID)
+	return append(b, '}')
+}
+
+// appendIdentity writes who the client is.
+func (c *call) appendIdentity(b []byte) []byte {
+	var id identity
+	if text := c.attrs[attrIdentity]; text != "" {
+		json.Unmarshal([]byte(text), &id) // we wrote it
+	}
+	b = append(b, '{')
+	for _, m := range [...]struct{ name, value string }{
+		{"accessKey", id.AccessKey}, {"accountId", id.AccountID}, {"apiKey", id.APIKey}, {"apiKeyId", id.APIKeyID}, {"caller", id.Caller},
+		{"user", id.User}, {"userAgent", c.attrs[attrAgent]}, {"userArn", id.UserARN},
+	} {
+		if m.value != "" {
+			b = document.AppendText(append(append(append(b, '"'), m.name...), `":`...), m.value)
+			b = append(b, ',')
+		}
+	}
+	return append(document.AppendText(append(b, `"sourceIp":`...), sourceIP(c.ev.Conn)), '}')
+}
+
+// identity is who the client is, besides its address and agent.
 type identity struct {
 	AccessKey string `json:"accessKey,omitempty"`
 	AccountID string `json:"accountId,omitempty"`
@@ -66,42 +159,7 @@ type identity struct {
 	APIKeyID  string `json:"apiKeyId,omitempty"`
 	Caller    string `json:"caller,omitempty"`
 	User      string `json:"user,omitempty"`
-	UserAgent string `json:"userAgent,omitempty"`
 	UserARN   string `json:"userArn,omitempty"`
-	SourceIP  string `json:"sourceIp"`
-}
-
-// context makes the part of an event that says what happened where. attrs are the connection's.
-func (st *Stage) context(ev *sluice.Event, routeKey string, attrs map[string]string) requestContext {
-	id := gatewayID(ev.ID, "")
-	rc := requestContext{
-		RouteKey: routeKey, EventType: "MESSAGE", ExtendedRequestID: id, RequestID: id, Direction: "IN",
-		RequestTime: ev.At.UTC().Format("02/Jan/2006:15:04:05 -0700"), RequestTimeEpoch: ev.At.UnixMilli(),
-		Stage: st.spec.Name, ConnectedAt: ev.Conn.ConnectedAt.UnixMilli(),
-		DomainName: attrs[attrDomain], ConnectionID: ev.Conn.ID.String(), APIID: st.api.spec.ID,
-	}
-	if rc.DomainName == "" {
-		rc.DomainName = st.api.domain()
-	}
-	if text := attrs[attrIdentity]; text != "" {
-		json.Unmarshal([]byte(text), &rc.Identity) // we wrote it
-	}
-	rc.Identity.UserAgent = attrs[attrAgent]
-	rc.Identity.SourceIP = sourceIP(ev.Conn)
-	if text := attrs[attrAuthorizer]; text != "" {
-		rc.Authorizer = json.RawMessage(text)
-	}
-	switch ev.Kind {
-	case sluice.Open:
-		rc.EventType = "CONNECT"
-	case sluice.Message:
-		rc.MessageID = gatewayID(ev.ID, "message")
-	case sluice.Close:
-		rc.EventType = "DISCONNECT"
-		code, reason := farewell(ev)
-		rc.DisconnectCode, rc.DisconnectReason = &code, &reason
-	}
-	return rc
 }
 
 func sourceIP(c sluice.Conn) string {
@@ -110,6 +168,9 @@ func sourceIP(c sluice.Conn) string {
 	}
 	return c.Remote.Addr().String()
 }
+
+// domain is the name by which the connection's client came.
+func (c *call) domain() string { return cmp.Or(c.attrs[attrDomain], c.st.api.domain) }
 
 // domain is the name by which a client came, as events have it: a custom domain, or else the API's own
 // name, at which functions call back.
@@ -120,7 +181,7 @@ func (st *Stage) domain(host string) string {
 			return host
 		}
 	}
-	return st.api.domain()
+	return st.api.domain
 }
 
 // headers are the client's headers as a $connect event has them, names as the client wrote them. The
@@ -152,89 +213,14 @@ func headers(ev *sluice.Event, domain string) http.Header {
 	return out
 }
 
-// last is the last of each name's values.
-func last(multi map[string][]string) map[string]string {
-	if len(multi) == 0 {
-		return nil
-	}
-	one := make(map[string]string, len(multi))
-	for name, vals := range multi {
-		one[name] = vals[len(vals)-1]
-	}
-	return one
-}
-
 // queryOf is the client's query, decoded; what is malformed is left out.
 func queryOf(ev *sluice.Event) map[string][]string {
 	vals, _ := url.ParseQuery(ev.Conn.Handshake.RawQuery)
 	return vals
 }
 
-// connectEvent is the event of $connect.
-func (st *Stage) connectEvent(ev *sluice.Event, rc requestContext) event {
-	h, q := headers(ev, rc.DomainName), queryOf(ev)
-	return event{
-		Headers: last(h), MultiHeader: h, Query: last(q), MultiQuery: q,
-		Variables: st.variables(), Context: rc,
-	}
-}
-
-// messageEvent is the event of a message. encoded says that body is base64.
-func (st *Stage) messageEvent(rc requestContext, body string, encoded bool) event {
-	return event{Variables: st.variables(), Context: rc, Body: &body, Base64: encoded}
-}
-
-// disconnectEvent is the event of $disconnect; its headers are always these four.
-func (st *Stage) disconnectEvent(rc requestContext) event {
-	h := map[string][]string{"Host": {rc.DomainName}, "x-api-key": {""}, "X-Forwarded-For": {""}, "x-restapi": {""}}
-	return event{Headers: last(h), MultiHeader: h, Variables: st.variables(), Context: rc}
-}
-
-func (st *Stage) variables() map[string]string {
-	if !variablesShown(st.spec.Variables) {
-		return nil
-	}
-	return st.spec.Variables
-}
-
-// encode writes an event as JSON.
+// encode writes anything else as JSON.
 func encode(v any) []byte { return document.Marshal(v) }
-
-// authorizerEvent is what a REQUEST authorizer gets (aws.md 1.8).
-type authorizerEvent struct {
-	Type        string              `json:"type"`
-	MethodARN   string              `json:"methodArn"`
-	Headers     map[string]string   `json:"headers"`
-	MultiHeader map[string][]string `json:"multiValueHeaders"`
-	Query       map[string]string   `json:"queryStringParameters"`
-	MultiQuery  map[string][]string `json:"multiValueQueryStringParameters"`
-	Variables   map[string]string   `json:"stageVariables"`
-	Context     requestContext      `json:"requestContext"`
-}
-
-func (st *Stage) authorizerEvent(ev *sluice.Event, rc requestContext, arn string) authorizerEvent {
-	h, q := headers(ev, rc.DomainName), queryOf(ev)
-	h["Connection"], h["Upgrade"], h["content-length"] = []string{"upgrade"}, []string{"websocket"}, []string{"0"}
-	e := authorizerEvent{
-		Type: "REQUEST", MethodARN: arn, Headers: last(h), MultiHeader: h,
-		Query: last(q), MultiQuery: q, Variables: maps.Clone(st.spec.Variables), Context: rc,
-	}
-	if e.Query == nil {
-		e.Query, e.MultiQuery = map[string]string{}, map[string][]string{}
-	}
-	if e.Variables == nil {
-		e.Variables = map[string]string{}
-	}
-	return e
-}
-
-// payload is a message's body for a function: text as it is, bytes as base64.
-func payload(data []byte, binary bool) (body string, encoded bool) {
-	if binary || !utf8.Valid(data) {
-		return base64.StdEncoding.EncodeToString(data), true
-	}
-	return string(data), false
-}
 
 // isoTime is a time as SDKs read it.
 func isoTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

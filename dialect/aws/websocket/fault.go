@@ -1,14 +1,13 @@
 package websocket
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/dialect/aws/websocket/document"
 )
 
 // fault is why a handshake, a message or a call of @connections fails, as the client sees it.
@@ -52,32 +51,26 @@ func forbidden() *fault {
 // gatewayID is an id as API Gateway writes them: 11 bytes that the name of an event decides, so that
 // logs of both can be matched. part tells several ids of one event apart.
 func gatewayID(event, part string) string {
+	var room [16]byte
+	return string(appendID(room[:0], event, part))
+}
+
+func appendID(b []byte, event, part string) []byte {
 	var room [64]byte
 	sum := sha256.Sum256(append(append(room[:0], part...), event...))
-	return base64.URLEncoding.EncodeToString(sum[:11])
+	return base64.URLEncoding.AppendEncode(b, sum[:11])
 }
 
 // errorText is the JSON of an error (aws.md 1.10), byte for byte as the gateway writes it.
 func errorText(message, connection, other, id string) []byte {
-	var b bytes.Buffer
-	b.WriteString(`{"message": `)
-	b.Write(quote(message))
-	b.WriteString(`, "connectionId":`)
-	b.Write(quote(connection))
-	b.WriteString(`, "` + other + `":`)
-	b.Write(quote(id))
-	b.WriteByte('}')
-	return b.Bytes()
+	b := document.AppendText([]byte(`{"message": `), message)
+	b = document.AppendText(append(b, `, "connectionId":`...), connection)
+	b = document.AppendText(append(b, `, "`+other+`":`...), id)
+	return append(b, '}')
 }
 
 // quote writes a text as JSON.
-func quote(s string) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.Encode(s) // a string cannot fail
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-}
+func quote(s string) []byte { return document.AppendText(nil, s) }
 
 // frame is the text that a client is sent when its message failed; nil is none.
 func (f *fault) frame(ev *sluice.Event) []byte {

@@ -122,11 +122,12 @@ func (in *integration) run(ctx context.Context, c *call, twoWay bool) (a answer,
 	ctx, cancel := context.WithTimeout(ctx, in.timeout)
 	defer cancel()
 	if in.spec.ContentHandling == "CONVERT_TO_BINARY" && c.ev.Kind == sluice.Message && !c.encoded {
-		raw, err := base64.StdEncoding.DecodeString(c.body)
+		text := c.Text()
+		raw, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
 			return a, failed(500, errors.New("the message is not base64, to which the integration converts it"))
 		}
-		c.data, c.encoded, c.parsed = raw, true, false
+		c.data, c.encoded, c.base64 = raw, true, text
 	}
 	began := in.st.apis.o.Now()
 	switch {

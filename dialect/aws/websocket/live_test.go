@@ -25,6 +25,20 @@ import (
 	"github.com/sluicehq/sluice/kv"
 )
 
+// event is what functions of these tests look at in theirs.
+type event struct {
+	Context struct {
+		RouteKey, EventType, ConnectionID string
+		ConnectedAt                       int64
+		Identity                          struct{ UserAgent string }
+		DisconnectCode                    *int    `json:"disconnectStatusCode"`
+		DisconnectReason                  *string `json:"disconnectReason"`
+	} `json:"requestContext"`
+	Headers map[string]string
+	Body    *string
+	Base64  bool `json:"isBase64Encoded"`
+}
+
 // backend is a function that tells of every event and answers as it is told to.
 type backendFunc struct {
 	events chan event

@@ -97,25 +97,18 @@ func (s source) some(vals []string) []string {
 }
 
 func (s source) fromBody(c *call, b *backend) []string {
-	text, doc, ok := c.body, any(nil), false
+	data, text := c.data, c.Text
 	if s.where == "response" {
 		if b == nil {
 			return nil
 		}
-		text = string(b.body)
-		v, err := document.Parse(b.body)
-		doc, ok = v, err == nil
-	} else if s.path != nil {
-		doc, ok = c.Body()
+		data, text = b.body, func() string { return string(b.body) }
 	}
 	if s.path == nil {
-		return []string{text}
+		return []string{text()}
 	}
-	if !ok {
-		return nil
-	}
-	v, found := s.path.Find(doc)
-	if !found {
+	v, found, err := s.path.In(data)
+	if !found || err != nil {
 		return nil
 	}
 	return []string{document.Text(v)}

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -17,20 +18,8 @@ import (
 
 // proxy calls a function with the event as it is, and reads its answer as a response.
 func (in *integration) proxy(ctx context.Context, c *call, twoWay bool) (answer, error) {
-	var e event
-	switch c.ev.Kind {
-	case sluice.Open:
-		e = in.st.connectEvent(c.ev, c.rc)
-	case sluice.Message:
-		body, encoded := c.body, c.encoded
-		if in.spec.ContentHandling == "CONVERT_TO_TEXT" {
-			encoded = false
-		}
-		e = in.st.messageEvent(c.rc, body, encoded)
-	default:
-		e = in.st.disconnectEvent(c.rc)
-	}
-	res, err := in.st.apis.o.Functions.Invoke(ctx, in.st.api.app.name, in.function, encode(e), c.ev.Conn.ID)
+	event := c.event(c.encoded && in.spec.ContentHandling != "CONVERT_TO_TEXT")
+	res, err := in.st.apis.o.Functions.Invoke(ctx, in.st.api.app.name, in.function, event, c.ev.Conn.ID)
 	if err != nil {
 		return answer{}, failed(statusFailed, errors.Join(errUnreached, err))
 	}
@@ -52,39 +41,58 @@ func (in *integration) proxy(ctx context.Context, c *call, twoWay bool) (answer,
 // proxyAnswer reads what a function returned: {"statusCode", "headers", "multiValueHeaders", "body",
 // "isBase64Encoded"}.
 func proxyAnswer(b []byte) (a answer, err error) {
-	var raw struct {
-		Status      json.RawMessage            `json:"statusCode"`
-		Headers     map[string]json.RawMessage `json:"headers"`
-		MultiHeader map[string][]string        `json:"multiValueHeaders"`
-		Body        *string                    `json:"body"`
-		Base64      bool                       `json:"isBase64Encoded"`
-	}
-	if err := json.Unmarshal(b, &raw); err != nil {
+	var status string
+	var headers map[string]json.RawMessage
+	var multi map[string][]string
+	encoded := false
+	err = document.Members(b, func(key, raw []byte) (err error) {
+		is := func(name string) bool { return strings.EqualFold(string(key), name) }
+		switch {
+		case is("statusCode"):
+			status = string(bytes.Trim(raw, `"`))
+		case is("body"):
+			a.body, err = textOf(raw)
+		case is("isBase64Encoded"):
+			err = json.Unmarshal(raw, &encoded)
+		case is("headers"):
+			err = json.Unmarshal(raw, &headers)
+		case is("multiValueHeaders"):
+			err = json.Unmarshal(raw, &multi)
+		}
+		return err
+	})
+	if err != nil {
 		return a, err
 	}
-	if a.status, err = strconv.Atoi(strings.Trim(string(raw.Status), `"`)); err != nil {
+	if a.status, err = strconv.Atoi(status); err != nil {
 		return a, errors.New("it has no statusCode")
 	}
-	for name, vals := range raw.MultiHeader {
+	for name, vals := range multi {
 		if strings.EqualFold(name, "Sec-WebSocket-Protocol") && len(vals) > 0 {
 			a.subprotocol = vals[len(vals)-1]
 		}
 	}
-	for name, v := range raw.Headers {
+	for name, v := range headers {
 		if strings.EqualFold(name, "Sec-WebSocket-Protocol") {
 			json.Unmarshal(v, &a.subprotocol) // what is no text is no subprotocol
 		}
 	}
-	if raw.Body != nil {
-		a.body = []byte(*raw.Body)
-	}
-	if raw.Base64 {
+	if encoded {
 		if a.body, err = base64.StdEncoding.DecodeString(string(a.body)); err != nil {
 			return a, errors.New("its body is not base64")
 		}
 		a.binary = !utf8.Valid(a.body)
 	}
 	return a, nil
+}
+
+// textOf is a body: a text, or null, which is none.
+func textOf(raw []byte) ([]byte, error) {
+	text, ok := document.Unquote(raw)
+	if !ok && string(raw) != "null" {
+		return nil, errors.New("its body is no text")
+	}
+	return text, nil
 }
 
 // mock answers what the request template says: {"statusCode": 200}. Without templates it succeeds.

@@ -2,11 +2,13 @@ package websocket
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aws/apispec"
@@ -29,6 +31,7 @@ type Stage struct {
 	endpoint *gateway.Endpoint
 	selector *selection.Expression
 	routes   map[string]*route
+	shown    []byte     // its variables, as events have them
 	access   *accessLog // nil: it keeps none
 	log      *slog.Logger
 }
@@ -55,6 +58,9 @@ func newStage(one *api, spec *apispec.Stage) (*Stage, error) {
 		if !strings.HasPrefix(name, "request.body") {
 			return nil, fmt.Errorf("route selection expression %q: only $request.body can be used", one.spec.RouteSelectionExpression)
 		}
+	}
+	if variablesShown(spec.Variables) {
+		st.shown = append(append([]byte(`"stageVariables":`), encode(spec.Variables)...), ',')
 	}
 	if st.access, err = newAccessLog(spec.Access); err != nil {
 		return nil, err
@@ -146,7 +152,7 @@ func (st *Stage) open(ctx context.Context, ev *sluice.Event) sluice.Reply {
 	if f != nil {
 		return sluice.Reply{Refuse: f.refusal(ev.Conn.ID, ev.ID)}
 	}
-	if c.attrs[attrDomain] == st.api.domain() {
+	if c.attrs[attrDomain] == st.api.domain {
 		delete(c.attrs, attrDomain)
 	}
 	return sluice.Reply{Attrs: c.attrs, Duty: st.duty(), Subprotocol: a.subprotocol}
@@ -186,23 +192,23 @@ func (st *Stage) connect(ctx context.Context, c *call) (answer, error) {
 func (st *Stage) message(ctx context.Context, ev *sluice.Event) sluice.Reply {
 	reply := sluice.Reply{Duty: st.duty()}
 	c := &call{st: st, ev: ev, attrs: ev.Conn.Attrs, data: ev.Frame.Data}
-	c.body, c.encoded = payload(ev.Frame.Data, ev.Frame.Binary)
+	if c.encoded = ev.Frame.Binary || !utf8.Valid(c.data); c.encoded {
+		c.base64 = base64.StdEncoding.EncodeToString(c.data)
+	}
 	send, err := st.serve(ctx, c)
 	f := st.told(ev, err)
 	st.record(c, f)
 	if f != nil {
 		if text := f.frame(ev); text != nil {
-			send = &sluice.Frame{Data: text}
+			send = []sluice.Frame{{Data: text}}
 		}
 	}
-	if send != nil {
-		reply.Send = []sluice.Frame{*send}
-	}
+	reply.Send = send
 	return reply
 }
 
 // serve answers a message; nil is no answer.
-func (st *Stage) serve(ctx context.Context, c *call) (*sluice.Frame, error) {
+func (st *Stage) serve(ctx context.Context, c *call) ([]sluice.Frame, error) {
 	now := st.apis.o.Now()
 	if !st.apis.requests.take(now) {
 		return nil, throttled()
@@ -229,7 +235,7 @@ func (st *Stage) serve(ctx context.Context, c *call) (*sluice.Frame, error) {
 	if len(a.body) > st.apis.o.MaxMessage {
 		return nil, failed(500, fmt.Errorf("the answer has %d bytes", len(a.body)))
 	}
-	return &sluice.Frame{Data: a.body, Binary: a.binary}, nil
+	return []sluice.Frame{{Data: a.body, Binary: a.binary}}, nil
 }
 
 // choose picks the route of a message (aws.md 1.5); nil is none.

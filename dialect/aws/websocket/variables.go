@@ -23,7 +23,7 @@ func (c *call) templateVariables(body []byte, answer bool) map[string]any {
 	in := &input{c: c, body: string(body)}
 	in.doc, in.err = document.Parse(body)
 	if !answer && c.encoded {
-		in.body = c.body
+		in.body = c.base64
 	}
 	return map[string]any{"context": c.context(), "input": in, "util": util{}, "stageVariables": vars}
 }
@@ -90,9 +90,9 @@ func (in *input) params() *document.Object {
 		for _, group := range [...]struct {
 			to   *document.Object
 			from map[string][]string
-		}{{header, headers(in.c.ev, in.c.rc.DomainName)}, {query, queryOf(in.c.ev)}} {
-			for name, v := range last(group.from) {
-				group.to.Set(name, v)
+		}{{header, headers(in.c.ev, in.c.domain())}, {query, queryOf(in.c.ev)}} {
+			for name, vals := range group.from {
+				group.to.Set(name, vals[len(vals)-1])
 			}
 		}
 	}

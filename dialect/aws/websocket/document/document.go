@@ -10,7 +10,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // maxDepth is how deep arrays and objects may be in each other; deeper text is no JSON to us.
@@ -82,6 +81,29 @@ func Parse(b []byte) (any, error) {
 	return v, nil
 }
 
+// Members reads text that is one JSON value, and tells of each member when that is an object: its name, decoded,
+// and its value as it stands there. Both are valid until f returns. Any other value has no members.
+func Members(b []byte, f func(key, raw []byte) error) error {
+	p := parser{b: b}
+	var err error
+	if p.space(); p.at < len(b) && b[p.at] == '{' {
+		err = p.members(func(key []byte) error {
+			p.space()
+			start := p.at
+			if err := p.skip(1); err != nil {
+				return err
+			}
+			return f(key, b[start:p.at])
+		})
+	} else {
+		err = p.skip(0)
+	}
+	if p.space(); err == nil && p.at < len(b) {
+		err = ErrSyntax
+	}
+	return err
+}
+
 type parser struct {
 	b  []byte
 	at int
@@ -114,11 +136,24 @@ func (p *parser) value(depth int) (any, error) {
 	}
 	switch p.b[p.at] {
 	case '{':
-		return p.object(depth)
+		o := &Object{}
+		err := p.members(func(key []byte) error {
+			v, err := p.value(depth + 1)
+			o.Set(string(key), v)
+			return err
+		})
+		return o, err
 	case '[':
-		return p.array(depth)
+		a := []any{}
+		err := p.items(func() error {
+			v, err := p.value(depth + 1)
+			a = append(a, v)
+			return err
+		})
+		return a, err
 	case '"':
-		return p.text()
+		raw, err := p.text()
+		return string(unquoted(raw)), err
 	case 't':
 		return true, p.word("true")
 	case 'f':
@@ -126,7 +161,33 @@ func (p *parser) value(depth int) (any, error) {
 	case 'n':
 		return nil, p.word("null")
 	}
-	return p.number()
+	raw, err := p.number()
+	return json.Number(raw), err
+}
+
+// skip passes a value, and only looks whether it is one.
+func (p *parser) skip(depth int) (err error) {
+	p.space()
+	if p.at == len(p.b) || depth > maxDepth {
+		return ErrSyntax
+	}
+	switch p.b[p.at] {
+	case '{':
+		return p.members(func([]byte) error { return p.skip(depth + 1) })
+	case '[':
+		return p.items(func() error { return p.skip(depth + 1) })
+	case '"':
+		_, err = p.text()
+	case 't':
+		err = p.word("true")
+	case 'f':
+		err = p.word("false")
+	case 'n':
+		err = p.word("null")
+	default:
+		_, err = p.number()
+	}
+	return err
 }
 
 func (p *parser) word(w string) error {
@@ -137,71 +198,68 @@ func (p *parser) word(w string) error {
 	return nil
 }
 
-func (p *parser) object(depth int) (any, error) {
+// members reads an object. read gets each name, decoded, and reads the value.
+func (p *parser) members(read func(key []byte) error) error {
 	p.at++
-	o := &Object{}
 	for first := true; !p.next('}'); first = false {
 		if !first && !p.next(',') {
-			return nil, ErrSyntax
+			return ErrSyntax
 		}
 		if p.space(); p.at == len(p.b) || p.b[p.at] != '"' {
-			return nil, ErrSyntax
+			return ErrSyntax
 		}
-		key, err := p.text()
+		raw, err := p.text()
 		if err != nil || !p.next(':') {
-			return nil, ErrSyntax
+			return ErrSyntax
 		}
-		v, err := p.value(depth + 1)
-		if err != nil {
-			return nil, err
+		if err := read(unquoted(raw)); err != nil {
+			return err
 		}
-		o.Set(key, v)
 	}
-	return o, nil
+	return nil
 }
 
-func (p *parser) array(depth int) (any, error) {
+// items reads an array. read reads each value.
+func (p *parser) items(read func() error) error {
 	p.at++
-	a := []any{}
 	for first := true; !p.next(']'); first = false {
 		if !first && !p.next(',') {
-			return nil, ErrSyntax
+			return ErrSyntax
 		}
-		v, err := p.value(depth + 1)
-		if err != nil {
-			return nil, err
+		if err := read(); err != nil {
+			return err
 		}
-		a = append(a, v)
 	}
-	return a, nil
+	return nil
 }
 
-func (p *parser) text() (string, error) {
-	start, plain := p.at, true
+// text passes a text, and returns it as it stands there, with its quotes.
+func (p *parser) text() ([]byte, error) {
+	start := p.at
 	for p.at++; p.at < len(p.b); p.at++ {
 		switch c := p.b[p.at]; {
 		case c == '"':
 			p.at++
-			raw := p.b[start:p.at]
-			if plain && utf8.Valid(raw) {
-				return string(raw[1 : len(raw)-1]), nil
-			}
-			var s string
-			if json.Unmarshal(raw, &s) != nil {
-				return "", ErrSyntax
-			}
-			return s, nil
-		case c == '\\':
-			plain = false
-			p.at++
+			return p.b[start:p.at], nil
 		case c < ' ':
-			return "", ErrSyntax
+			return nil, ErrSyntax
+		case c == '\\':
+			if p.at++; p.at == len(p.b) {
+				return nil, ErrSyntax
+			}
+			if c := p.b[p.at]; c == 'u' {
+				if codeUnit(p.b[p.at-1:]) < 0 {
+					return nil, ErrSyntax
+				}
+			} else if strings.IndexByte(`"\/bfnrt`, c) < 0 {
+				return nil, ErrSyntax
+			}
 		}
 	}
-	return "", ErrSyntax
+	return nil, ErrSyntax
 }
 
-func (p *parser) number() (any, error) {
+func (p *parser) number() ([]byte, error) {
 	start := p.at
 	for p.at < len(p.b) && strings.IndexByte("+-.0123456789eE", p.b[p.at]) >= 0 {
 		p.at++
@@ -210,7 +268,7 @@ func (p *parser) number() (any, error) {
 	if !json.Valid(raw) { // of these characters only numbers are valid
 		return nil, ErrSyntax
 	}
-	return json.Number(raw), nil
+	return raw, nil
 }
 
 // Marshal writes a value as JSON without spaces, members in their order, HTML characters as they are.
@@ -223,6 +281,8 @@ func appendJSON(b []byte, v any) []byte {
 		return append(b, "null"...)
 	case json.Number:
 		return append(b, v...)
+	case string:
+		return AppendText(b, v)
 	case []any:
 		b = append(b, '[')
 		for i, e := range v {
@@ -238,7 +298,7 @@ func appendJSON(b []byte, v any) []byte {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = append(appendJSON(b, k), ':')
+			b = append(AppendText(b, k), ':')
 			b = appendJSON(b, v.members[k])
 		}
 		return append(b, '}')

@@ -8,7 +8,11 @@ import (
 )
 
 // Path is a JSONPath.
-type Path struct{ expr jp.Expr }
+type Path struct {
+	expr  jp.Expr
+	names []string // of members in members, when it has nothing else
+	plain bool     // it has not
+}
 
 // ParsePath reads a JSONPath, with or without its leading "$": "$.a.b", ".a[0]", "['a']" and "" are
 // paths, the last one of the whole document.
@@ -26,7 +30,49 @@ func ParsePath(s string) (p *Path, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("JSONPath %q: %w", s, err)
 	}
-	return &Path{expr}, nil
+	p = &Path{expr: expr, plain: true}
+	for _, f := range expr {
+		switch f := f.(type) {
+		case jp.Root, jp.Bracket:
+		case jp.Child:
+			p.names = append(p.names, string(f))
+		default:
+			p.plain = false
+		}
+	}
+	return p, nil
+}
+
+// In is Find in a document that is still text. Its error is Parse's.
+func (p *Path) In(text []byte) (v any, ok bool, err error) {
+	if p.plain {
+		return member(text, p.names)
+	}
+	doc, err := Parse(text)
+	if err != nil {
+		return nil, false, err
+	}
+	v, ok = p.Find(doc)
+	return v, ok, nil
+}
+
+// member finds a member of a member and so on, and makes no document of the rest.
+func member(text []byte, names []string) (v any, ok bool, err error) {
+	if len(names) == 0 {
+		v, err = Parse(text)
+		return v, err == nil, err
+	}
+	var found []byte
+	err = Members(text, func(key, raw []byte) error {
+		if string(key) == names[0] {
+			found = raw
+		}
+		return nil
+	})
+	if found == nil || err != nil {
+		return nil, false, err
+	}
+	return member(found, names[1:])
 }
 
 // Find returns what the path finds in a document: nil and false when that is nothing, an array when

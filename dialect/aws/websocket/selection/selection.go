@@ -23,8 +23,8 @@ type part struct {
 
 // Source is where variables get their values from.
 type Source interface {
-	// Body is the message as JSON; false when it is none.
-	Body() (any, bool)
+	// Find is what a path leads to in the message, nil for nothing; false when the message is not JSON.
+	Find(p *document.Path) (any, bool)
 	// Text is the message as it came.
 	Text() string
 	// Variable is the value of any other variable: "context.routeKey", "request.header.x-api-key".
@@ -168,23 +168,29 @@ func (e *Expression) Names() []string {
 // Eval puts in the values. ok is false when the expression asks for a part of the message and the
 // message is not JSON.
 func (e *Expression) Eval(src Source) (value string, ok bool) {
+	if len(e.parts) == 1 {
+		return e.parts[0].eval(src)
+	}
 	var b strings.Builder
 	for _, p := range e.parts {
-		switch {
-		case p.name == "":
-			b.WriteString(p.text)
-		case p.path != nil:
-			doc, ok := src.Body()
-			if !ok {
-				return "", false
-			}
-			v, _ := p.path.Find(doc)
-			b.WriteString(document.Text(v))
-		case p.name == body:
-			b.WriteString(src.Text())
-		default:
-			b.WriteString(src.Variable(p.name))
+		text, ok := p.eval(src)
+		if !ok {
+			return "", false
 		}
+		b.WriteString(text)
 	}
 	return b.String(), true
+}
+
+func (p *part) eval(src Source) (string, bool) {
+	switch {
+	case p.name == "":
+		return p.text, true
+	case p.path != nil:
+		v, ok := src.Find(p.path)
+		return document.Text(v), ok
+	case p.name == body:
+		return src.Text(), true
+	}
+	return src.Variable(p.name), true
 }

@@ -13,8 +13,8 @@ type message struct {
 	vars map[string]string
 }
 
-func (m message) Body() (any, bool) {
-	v, err := document.Parse([]byte(m.text))
+func (m message) Find(p *document.Path) (any, bool) {
+	v, _, err := p.In([]byte(m.text))
 	return v, err == nil
 }
 func (m message) Text() string                { return m.text }
