@@ -1,21 +1,20 @@
 package wall
 
-import "sync"
-
-const (
-	calls   = 4   // batches that one gathering has under way
-	largest = 100 // of a batch: what Tablestore takes in one BatchGetRow; BatchWriteRow takes 200
+import (
+	"runtime"
+	"sync"
 )
 
-// gathering answers many requests with few calls. As long as fewer than [calls] are under way each request
-// is a call of its own, as if there was no gathering; those that come while all are busy share the next one.
-// The goroutine of a batch's first request makes the call, so there is nothing to start or to stop.
+// gathering answers many requests with few calls. One call is under way at a time: a request that finds none
+// makes its own at once; those that come while it lasts share the next one. The goroutine of a batch's first
+// request makes the call, so there is nothing to start or to stop.
 type gathering[Q, A any] struct {
-	alone func(Q) string               // requests of one name go into different batches; "" goes anywhere
-	call  func(batch []*request[Q, A]) // sets every request's answer or err
+	largest int                          // batch that the call takes
+	alone   func(Q) string               // requests of one name go into different batches; "" goes anywhere
+	call    func(batch []*request[Q, A]) // sets every request's answer or err
 
 	mu      sync.Mutex // guards what follows; never held during a call
-	busy    int
+	busy    bool
 	waiting []*request[Q, A] // oldest first
 }
 
@@ -24,47 +23,38 @@ type request[Q, A any] struct {
 	question Q
 	answer   A
 	err      error
-
-	lead chan []*request[Q, A] // the batch whose call is this one's to make
-	done chan struct{}
+	turn     chan bool // true: the next call is this one's to make, false: it was answered
 }
 
 // ask returns the answer to q.
 func (g *gathering[Q, A]) ask(q Q) (A, error) {
-	r := &request[Q, A]{question: q, lead: make(chan []*request[Q, A], 1), done: make(chan struct{})}
+	r := &request[Q, A]{question: q, turn: make(chan bool, 1)}
 	g.mu.Lock()
-	if g.busy < calls {
-		g.busy++
-		r.lead <- []*request[Q, A]{r}
-	} else {
-		g.waiting = append(g.waiting, r)
-	}
+	g.waiting = append(g.waiting, r)
+	first := !g.busy
+	g.busy = true
 	g.mu.Unlock()
-	select {
-	case batch := <-r.lead:
+	if first || <-r.turn {
+		runtime.Gosched() // those whom the last call let go may ask again first
+		batch := g.take()
 		g.call(batch)
-		for _, other := range batch {
-			close(other.done)
+		for _, other := range batch[1:] {
+			other.turn <- false
 		}
 		g.next()
-	case <-r.done:
 	}
 	return r.answer, r.err
 }
 
-// next hands the place of a call that has ended to the oldest of those who wait.
-func (g *gathering[Q, A]) next() {
+// take removes the next batch from those who wait. The oldest is its first.
+func (g *gathering[Q, A]) take() (batch []*request[Q, A]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.waiting) == 0 {
-		g.busy--
-		return
-	}
-	var batch, rest []*request[Q, A]
+	var rest []*request[Q, A]
 	taken := map[string]bool{}
 	for _, r := range g.waiting {
 		name := g.alone(r.question)
-		if len(batch) == largest || name != "" && taken[name] {
+		if len(batch) == g.largest || name != "" && taken[name] {
 			rest = append(rest, r)
 			continue
 		}
@@ -72,5 +62,14 @@ func (g *gathering[Q, A]) next() {
 		batch = append(batch, r)
 	}
 	g.waiting = rest
-	batch[0].lead <- batch
+	return batch
+}
+
+// next lets the oldest of those who wait make the next call.
+func (g *gathering[Q, A]) next() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.busy = len(g.waiting) > 0; g.busy {
+		g.waiting[0].turn <- true
+	}
 }

@@ -19,7 +19,7 @@ type held struct {
 
 func newHeld(t *testing.T, alone func(string) string) *held {
 	h := &held{t: t, end: make(chan struct{})}
-	h.alone = alone
+	h.largest, h.alone = 100, alone
 	h.call = func(batch []*request[string, string]) {
 		var questions []string
 		for _, r := range batch {
@@ -50,25 +50,23 @@ func (h *held) ask(questions ...string) {
 	}
 }
 
-// rest lets all calls end and returns those that began after the first ones.
+// rest lets all calls end and returns those that began after the first one.
 func (h *held) rest() [][]string {
 	close(h.end)
 	h.wg.Wait()
-	if h.busy != 0 || len(h.waiting) != 0 {
-		h.t.Errorf("%d busy and %d waiting at the end", h.busy, len(h.waiting))
+	if h.busy || len(h.waiting) != 0 {
+		h.t.Errorf("at the end busy is %v, and %d wait", h.busy, len(h.waiting))
 	}
-	for _, first := range h.begun[:calls] {
-		if len(first) != 1 {
-			h.t.Errorf("%q shared a call while there was room", first)
-		}
+	if len(h.begun[0]) != 1 {
+		h.t.Errorf("%q shared the first call", h.begun[0])
 	}
-	return h.begun[calls:]
+	return h.begun[1:]
 }
 
-func TestRequestsShareACallWhenAllAreBusy(t *testing.T) {
+func TestRequestsThatComeDuringACallShareTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld(t, func(string) string { return "" })
-		h.ask("1", "2", "3", "4", "a", "bad", "c")
+		h.ask("1", "a", "bad", "c")
 		if got, want := h.rest(), [][]string{{"a", "bad", "c"}}; !reflect.DeepEqual(got, want) {
 			t.Errorf("the later calls were %q, want %q", got, want)
 		}
@@ -78,7 +76,7 @@ func TestRequestsShareACallWhenAllAreBusy(t *testing.T) {
 func TestABatchHoldsARowOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld(t, func(q string) string { return q })
-		h.ask("1", "2", "3", "4", "a", "b", "a", "c")
+		h.ask("1", "a", "b", "a", "c")
 		h.end <- struct{}{}
 		synctest.Wait()
 		if got, want := h.rest(), [][]string{{"a", "b", "c"}, {"a"}}; !reflect.DeepEqual(got, want) {
@@ -90,14 +88,14 @@ func TestABatchHoldsARowOnce(t *testing.T) {
 func TestABatchIsNoLargerThanTheStoreTakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHeld(t, func(string) string { return "" })
-		h.ask("1", "2", "3", "4")
-		for i := range largest + 1 {
+		h.ask("1")
+		for i := range 101 {
 			h.ask(fmt.Sprint("more ", i))
 		}
 		h.end <- struct{}{}
 		synctest.Wait()
-		if got := h.rest(); len(got) != 2 || len(got[0]) != largest || len(got[1]) != 1 {
-			t.Errorf("%d requests were asked as %q", largest+1, got)
+		if got := h.rest(); len(got) != 2 || len(got[0]) != 100 || len(got[1]) != 1 {
+			t.Errorf("101 requests were asked as %q", got)
 		}
 	})
 }

@@ -34,6 +34,7 @@ func (c *clock) pass(d time.Duration) {
 type pages struct {
 	gone func(device string) bool
 	fail func(device string) bool
+	hold chan struct{} // when not nil, a push waits for its end
 
 	mu   sync.Mutex
 	told map[string][]wall.Frame
@@ -46,6 +47,9 @@ func (p *pages) Notify(ctx context.Context, devices []string, body []byte) (gone
 	}
 	if err := json.Unmarshal(body, &frames); err != nil {
 		return nil, nil, err
+	}
+	if p.hold != nil {
+		<-p.hold
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -49,3 +49,15 @@ func (l *Limiter) Take(name string, perMinute, burst int64) time.Duration {
 	l.full[name] = full
 	return 0
 }
+
+// Return gives back a token that was taken.
+func (l *Limiter) Return(name string, perMinute int64) {
+	if perMinute <= 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if full, ok := l.full[name]; ok {
+		l.full[name] = full.Add(-time.Minute / time.Duration(perMinute))
+	}
+}

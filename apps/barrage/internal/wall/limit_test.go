@@ -36,6 +36,17 @@ func TestRetryOfAnAcceptedPostIsNotLimited(t *testing.T) {
 	h.send(t, "x", "3")
 }
 
+func TestRetriesTakeNothingFromTheLimit(t *testing.T) {
+	h := newHall(t)
+	h.set(t, wall.SettingsChange{Rate: to(int64(1))})
+	for range 20 {
+		h.send(t, "x", "same")
+	}
+	for i := range 9 {
+		h.send(t, "x", fmt.Sprint(i))
+	}
+}
+
 func TestLimiterNeverLetsMoreThroughThanItsRate(t *testing.T) {
 	c := &clock{t: time.UnixMilli(0)}
 	l := wall.NewLimiter(c.now)

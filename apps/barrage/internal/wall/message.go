@@ -64,28 +64,29 @@ func (w *Wall) Send(ctx context.Context, p Post) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	again := false
-	if p.CID != "" {
-		done, unfinished, err := w.receipt(ctx, p.FromID, p.CID)
-		if err != nil || done != nil {
-			return deref(done), err
-		}
-		again = unfinished
-	}
-	settings, err := w.Settings(ctx)
+	rate, err := w.sendRate(ctx)
 	if err != nil {
 		return Receipt{}, err
 	}
-	if !again {
-		if wait := w.senders.Take(p.FromID, settings.Rate, burst); wait > 0 {
-			return Receipt{}, &Error{Kind: Slow, Text: "too fast, wait a moment", After: wait}
-		}
-	}
+	wait := w.senders.Take(p.FromID, rate, burst)
 	if p.CID != "" {
-		stored, err := w.claim(ctx, p, again)
+		stored, tried, err := w.claim(ctx, p, wait == 0)
+		if tried && wait == 0 {
+			w.senders.Return(p.FromID, rate)
+		}
 		if err != nil || stored != nil {
 			return deref(stored), err
 		}
+		if tried {
+			wait = 0
+		}
+	}
+	if wait > 0 {
+		return Receipt{}, &Error{Kind: Slow, Text: "too fast, wait a moment", After: wait}
+	}
+	settings, err := w.Settings(ctx) // after the claim: whose claims were stored together share one look
+	if err != nil {
+		return Receipt{}, err
 	}
 	w.moderate(&m, settings)
 	key, err := w.store.Put(ctx, tableBarrage, Key{{"gid", w.room.GID}, {"id", nil}}, m.row(), Expect{})
@@ -166,61 +167,71 @@ func (w *Wall) announceMessage(ctx context.Context, m Message) {
 	}
 }
 
-// receipt looks a post up. It returns its receipt when it was accepted, or whether an earlier try
-// began and never ended. A try that is under way is an [Error] of kind [Busy].
-func (w *Wall) receipt(ctx context.Context, fromID, cid string) (done *Receipt, unfinished bool, err error) {
+// receipt looks a post up. It returns its receipt when it was accepted, or when an earlier try began that
+// never ended. A try that is under way is an [Error] of kind [Busy].
+func (w *Wall) receipt(ctx context.Context, fromID, cid string) (done *Receipt, begun string, err error) {
 	row, err := w.store.Get(ctx, tableReceipt, receiptKey(fromID, cid))
 	if err != nil || row == nil {
-		return nil, false, err
+		return nil, "", err
 	}
 	if id := number(row, "id"); id != 0 {
 		m, err := w.Message(ctx, id)
 		if e, ok := errors.AsType[*Error](err); ok && e.Kind == NotFound { // erased by a moderator
-			return &Receipt{CID: cid, ID: id, CheckStatus: StatusRejected}, false, nil
+			return &Receipt{CID: cid, ID: id, CheckStatus: StatusRejected}, "", nil
 		}
-		return &Receipt{CID: cid, ID: id, CheckStatus: m.CheckStatus}, false, err
+		return &Receipt{CID: cid, ID: id, CheckStatus: m.CheckStatus}, "", err
 	}
-	begun, _ := strconv.ParseInt(text(row, "begun"), 10, 64)
-	if w.now().Sub(time.UnixMilli(begun)) < claimLife {
-		return nil, false, &Error{Kind: Busy, Text: "this message is being stored", After: time.Second}
+	begun = text(row, "begun")
+	if ms, _ := strconv.ParseInt(begun, 10, 64); w.now().Sub(time.UnixMilli(ms)) < claimLife {
+		return nil, "", errBusy
 	}
-	return nil, true, nil
+	return nil, begun, nil
 }
 
-// claim makes this call the one that stores the post. After an unfinished try it first looks
-// whether that try had stored the message already, and returns its receipt if so.
-func (w *Wall) claim(ctx context.Context, p Post, again bool) (*Receipt, error) {
-	key := receiptKey(p.FromID, p.CID)
-	row := Row{"begun": w.millis()}
-	expect := Expect{Absent: true}
-	if again {
-		old, err := w.store.Get(ctx, tableReceipt, key)
-		if err != nil {
-			return nil, err
+var errBusy = &Error{Kind: Busy, Text: "this message is being stored", After: time.Second}
+
+// claim makes this call the one that stores the post, unless it was tried before: then it returns what became
+// of it, and after an unfinished try it takes over, and first looks whether that try had stored the message.
+// A post that was never tried is claimed only when fresh allows it.
+func (w *Wall) claim(ctx context.Context, p Post, fresh bool) (stored *Receipt, tried bool, err error) {
+	key, row := receiptKey(p.FromID, p.CID), Row{"begun": w.millis()}
+	if fresh {
+		_, err := w.store.Put(ctx, tableReceipt, key, row, Expect{Absent: true})
+		if !errors.Is(err, ErrCondition) {
+			return nil, false, err
 		}
-		expect = Expect{Column: "begun", Equals: text(old, "begun")}
 	}
-	_, err := w.store.Put(ctx, tableReceipt, key, row, expect)
+	stored, begun, err := w.receipt(ctx, p.FromID, p.CID)
+	if err != nil || stored != nil {
+		return stored, true, err
+	}
+	if begun == "" {
+		if fresh { // it was there a moment ago
+			err = errBusy
+		}
+		return nil, false, err
+	}
+	_, err = w.store.Put(ctx, tableReceipt, key, row, Expect{Column: "begun", Equals: begun})
 	if errors.Is(err, ErrCondition) {
-		return nil, &Error{Kind: Busy, Text: "this message is being stored", After: time.Second}
+		err = errBusy
 	}
-	if err != nil || !again {
-		return nil, err
+	if err != nil {
+		return nil, true, err
 	}
 	recent, err := w.scan(ctx, 0, searchBack)
 	if err != nil {
-		return nil, err
+		return nil, true, err
 	}
 	for _, m := range recent {
 		if m.FromID == p.FromID && m.CID == p.CID {
 			if err := w.finish(ctx, p, m.ID); err != nil {
-				return nil, err
+				return nil, true, err
 			}
 			w.announceMessage(ctx, m)
-			return &Receipt{CID: p.CID, ID: m.ID, CheckStatus: m.CheckStatus}, nil
+			return &Receipt{CID: p.CID, ID: m.ID, CheckStatus: m.CheckStatus}, true, nil
 		}
 	}
-	return nil, nil
+	return nil, true, nil
 }
 
 // finish writes the stored message's id into its receipt.

@@ -34,7 +34,7 @@ func (w *Wall) DecideMany(ctx context.Context, ids []int64, status int64) (chang
 		return nil, nil, &Error{Kind: Invalid, Text: "at most 500 ids"}
 	}
 	changed, decided = []int64{}, []int64{}
-	var last delivery
+	var last *delivery
 	for _, id := range ids {
 		_, shown, err := w.decide(ctx, id, status)
 		if e, ok := errors.AsType[*Error](err); ok && (e.Kind == Decided || e.Kind == NotFound) {
@@ -50,7 +50,7 @@ func (w *Wall) DecideMany(ctx context.Context, ids []int64, status int64) (chang
 	return changed, decided, nil
 }
 
-func (w *Wall) decide(ctx context.Context, id int64, status int64) (Message, delivery, error) {
+func (w *Wall) decide(ctx context.Context, id int64, status int64) (Message, *delivery, error) {
 	if status != StatusPassed && status != StatusRejected {
 		return Message{}, nil, &Error{Kind: Invalid, Text: "checkStatus is 1 or 2"}
 	}
@@ -68,7 +68,7 @@ func (w *Wall) decide(ctx context.Context, id int64, status int64) (Message, del
 		return m, nil, err
 	}
 	m.CheckStatus, m.CheckTime = status, now
-	var shown delivery
+	var shown *delivery
 	if status == StatusPassed {
 		shown = w.outbox.Push(ctx, screens, m.frame())
 	}

@@ -63,7 +63,6 @@ const (
 func player(fromID string) string { return players + fromID }
 
 const (
-	maxBatch    = 100                    // frames in one push
 	maxBytes    = 60 << 10               // of one push
 	crowd       = 8                      // a batch of this size opens a window before the next
 	window      = 50 * time.Millisecond  // between batches under load
@@ -83,28 +82,32 @@ type Outbox struct {
 	wg    sync.WaitGroup
 }
 
+// lane is the frames for the same listeners.
 type lane struct {
-	queue []queued
+	queue  []*delivery
+	pushed int       // frames that were ever put in
+	waited *delivery // the latest that a request waits for
 }
 
-type queued struct {
+// delivery is a frame on its way. nil has ended.
+type delivery struct {
 	frame Frame
-	done  chan struct{}
+	lane  *lane
+	place int           // in the lane
+	done  chan struct{} // closed when the frame has been pushed, or given up
+	freed chan struct{} // closed when a request waits for a later one
 }
-
-// delivery ends when the frame has been pushed, or given up. nil has ended.
-type delivery chan struct{}
 
 func newOutbox(w *Wall, n Notifier) *Outbox {
 	return &Outbox{wall: w, notify: n, lanes: map[string]*lane{}}
 }
 
 // Push puts a frame into a lane and returns at once.
-func (o *Outbox) Push(ctx context.Context, name string, f Frame) delivery {
+func (o *Outbox) Push(ctx context.Context, name string, f Frame) *delivery {
 	if o.notify == nil {
 		return nil
 	}
-	done := make(chan struct{})
+	d := &delivery{frame: f, done: make(chan struct{}), freed: make(chan struct{})}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	l := o.lanes[name]
@@ -114,20 +117,35 @@ func (o *Outbox) Push(ctx context.Context, name string, f Frame) delivery {
 		ctx = context.WithoutCancel(ctx)
 		o.wg.Go(func() { o.drive(ctx, name, l) })
 	}
-	l.queue = append(l.queue, queued{f, done})
-	return done
+	l.pushed++
+	d.lane, d.place = l, l.pushed
+	l.queue = append(l.queue, d)
+	return d
 }
 
-// Wait returns when the frame was pushed, but no later than ctx or a request's patience allows:
-// the push goes on, and a screen asks for what it missed anyway.
-func (o *Outbox) Wait(ctx context.Context, d delivery) {
+// Wait keeps a request, and so its instance, until the frame has been pushed. It returns earlier when another
+// request waits for a later frame of the lane, which is enough, or when ctx or a request's patience ends: the
+// push goes on, and a screen asks for what it missed anyway.
+func (o *Outbox) Wait(ctx context.Context, d *delivery) {
 	if d == nil {
 		return
+	}
+	o.mu.Lock()
+	before := d.lane.waited
+	if before != nil && before.place > d.place {
+		o.mu.Unlock()
+		return
+	}
+	d.lane.waited = d
+	o.mu.Unlock()
+	if before != nil {
+		close(before.freed)
 	}
 	t := time.NewTimer(patience)
 	defer t.Stop()
 	select {
-	case <-d:
+	case <-d.done:
+	case <-d.freed:
 	case <-ctx.Done():
 	case <-t.C:
 	}
@@ -145,21 +163,21 @@ func (o *Outbox) drive(ctx context.Context, name string, l *lane) {
 			o.mu.Unlock()
 			return
 		}
-		n := min(len(l.queue), maxBatch)
-		batch := l.queue[:n:n]
-		l.queue = l.queue[n:]
+		batch := l.queue
+		l.queue = nil
 		o.mu.Unlock()
 
 		begin := time.Now()
+		n := len(batch)
 		frames := make([]Frame, n)
-		for i, q := range batch {
-			frames[i] = q.frame
+		for i, d := range batch {
+			frames[i] = d.frame
 		}
 		if err := o.deliver(ctx, name, frames); err != nil {
 			o.wall.log.Error("push", "lane", strings.SplitN(name, ":", 2)[0], "frames", n, "err", err)
 		}
-		for _, q := range batch {
-			close(q.done)
+		for _, d := range batch {
+			close(d.done)
 		}
 		switch {
 		case name == hearts:
@@ -196,6 +214,9 @@ func (o *Outbox) deliver(ctx context.Context, name string, frames []Frame) error
 		if d.in(name) {
 			listeners[d.ID] = d
 		}
+	}
+	if len(listeners) == 0 {
+		return uncounted
 	}
 	bodies, err := pack(frames)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/sluicehq/sluice/apps/barrage/internal/wall"
 )
@@ -47,6 +48,30 @@ func TestCrowdIsBatchedAndNothingIsLost(t *testing.T) {
 	if len(texts) != 500 {
 		t.Fatalf("%d of 500 messages arrived", len(texts))
 	}
+}
+
+func TestOfManyRequestsTheLatestStaysUntilItsPush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t)
+		h.pages.hold = make(chan struct{})
+		var answered []string
+		var wg sync.WaitGroup
+		for _, name := range []string{"a", "b", "c"} {
+			wg.Go(func() {
+				h.send(t, name, "")
+				answered = append(answered, name)
+			})
+			synctest.Wait()
+		}
+		if !slices.Equal(answered, []string{"a", "b"}) {
+			t.Errorf("%q were answered while a later one waited", answered)
+		}
+		close(h.pages.hold)
+		wg.Wait()
+		if got := h.texts(); !slices.Equal(got, []string{"a", "b", "c"}) {
+			t.Errorf("when all were answered the screen had been shown %q", got)
+		}
+	})
 }
 
 func TestUnreachableScreenIsTriedAgainInOrder(t *testing.T) {

@@ -3,9 +3,14 @@ package wall
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore"
 )
+
+// columnMark holds a number that no other row of the table has, in rows whose key the store generated.
+const columnMark = "mark"
 
 // read asks for a row, and write for a change of one.
 type (
@@ -18,14 +23,28 @@ type (
 	write struct {
 		client *tablestore.TableStoreClient
 		change tablestore.RowChange
-		row    string // its name
+		row    string // its name; "" when the store is to generate its key
+		into   string // then: the name of the rest of the key
+		mark   int64  // and: what tells the row apart
 	}
 	reading = request[read, *tablestore.RowResult]
-	writing = request[write, struct{}]
+	writing = request[write, Key] // the answer is the key that was generated, if one was
 )
 
 // rowName tells rows apart, as a batch of writes may not hold one twice.
-func rowName(table string, key Key) string { return fmt.Sprintf("%s %q", table, key) }
+func rowName(table string, key Key) string {
+	name := append(make([]byte, 0, 64), table...)
+	for _, f := range key {
+		name = append(name, ' ')
+		switch v := f.Value.(type) {
+		case string:
+			name = strconv.AppendQuote(name, v)
+		case int64:
+			name = strconv.AppendInt(name, v, 10)
+		}
+	}
+	return string(name)
+}
 
 // readRows answers reads with one call. Those of one row share what it finds.
 func readRows(batch []*reading) {
@@ -80,20 +99,35 @@ func readRow(r *reading) {
 }
 
 // writeRows makes the changes of different rows with one call.
-func writeRows(batch []*writing) {
+func (t *Tablestore) writeRows(batch []*writing) {
 	if len(batch) == 1 {
-		writeRow(batch[0])
+		t.writeRow(batch[0])
 		return
 	}
 	ask := &tablestore.BatchWriteRowRequest{}
 	writers := map[string][]*writing{} // by table, in the request's order
+	made := map[string][]*writing{}    // whose keys the store generates, by where
+	var asked []*writing
 	for _, w := range batch {
+		where := w.question.into
+		if where != "" && t.newest[where] == nil {
+			t.writeRow(w) // so that it is known where to look for the keys of the others
+			continue
+		}
 		ask.AddRowChange(w.question.change)
 		table := w.question.change.GetTableName()
 		writers[table] = append(writers[table], w)
+		asked = append(asked, w)
+		if where != "" {
+			made[where] = append(made[where], w)
+		}
 	}
-	resp, err := batch[0].question.client.BatchWriteRow(ask)
-	if settled(batch, err, writeRow) {
+	if len(asked) == 0 {
+		return
+	}
+	client := batch[0].question.client
+	resp, err := client.BatchWriteRow(ask)
+	if settled(asked, err, t.writeRow) {
 		return
 	}
 	for table, rows := range writers {
@@ -101,16 +135,69 @@ func writeRows(batch []*writing) {
 			w.err = rowError(resp.TableToRowsResult[table], i)
 		}
 	}
+	for where, rows := range made {
+		t.findKeys(client, where, rows)
+	}
 }
 
-func writeRow(w *writing) {
-	switch c := w.question.change.(type) {
+// findKeys looks for the keys that the store generated for a batch's rows, which its answer does not tell:
+// they are beyond every key that was generated there before.
+func (t *Tablestore) findKeys(client *tablestore.TableStoreClient, where string, rows []*writing) {
+	rows = slices.DeleteFunc(rows, func(w *writing) bool { return w.err != nil })
+	marked := map[int64]*writing{}
+	for _, w := range rows {
+		marked[w.question.mark] = w
+	}
+	from := slices.Clone(t.newest[where])
+	last := len(from) - 1
+	to := slices.Clone(from)
+	from[last].Value, to[last].Value = from.Int(from[last].Name)+1, nil
+	criteria := &tablestore.RangeRowQueryCriteria{
+		Direction: tablestore.FORWARD, MaxVersion: 1, ColumnsToGet: []string{columnMark},
+		StartPrimaryKey: primaryKey(from, tablestore.MIN), EndPrimaryKey: primaryKey(to, tablestore.MAX),
+	}
+	for len(marked) > 0 {
+		criteria.TableName = rows[0].question.change.GetTableName()
+		resp, err := client.GetRange(&tablestore.GetRangeRequest{RangeRowQueryCriteria: criteria})
+		for i := 0; err == nil && i < len(resp.Rows); i++ {
+			mark, _ := columns(resp.Rows[i].Columns)[columnMark].(int64)
+			if w := marked[mark]; w != nil {
+				w.answer = keyOf(resp.Rows[i].PrimaryKey)
+				t.newest[where] = w.answer
+				delete(marked, mark)
+			}
+		}
+		if err == nil && resp.NextStartPrimaryKey == nil {
+			err = errors.New("the store does not show a row that it took")
+		}
+		if err != nil {
+			for _, w := range marked {
+				w.err = err
+			}
+			return
+		}
+		criteria.StartPrimaryKey = resp.NextStartPrimaryKey
+	}
+}
+
+// writeRow makes one change with a call of its own.
+func (t *Tablestore) writeRow(w *writing) {
+	q := w.question
+	switch c := q.change.(type) {
 	case *tablestore.PutRowChange:
-		_, w.err = w.question.client.PutRow(&tablestore.PutRowRequest{PutRowChange: c})
+		if q.into != "" {
+			c.SetReturnPk()
+		}
+		var resp *tablestore.PutRowResponse
+		resp, w.err = q.client.PutRow(&tablestore.PutRowRequest{PutRowChange: c})
+		if q.into != "" && w.err == nil {
+			w.answer = keyOf(&resp.PrimaryKey)
+			t.newest[q.into] = w.answer
+		}
 	case *tablestore.UpdateRowChange:
-		_, w.err = w.question.client.UpdateRow(&tablestore.UpdateRowRequest{UpdateRowChange: c})
+		_, w.err = q.client.UpdateRow(&tablestore.UpdateRowRequest{UpdateRowChange: c})
 	case *tablestore.DeleteRowChange:
-		_, w.err = w.question.client.DeleteRow(&tablestore.DeleteRowRequest{DeleteRowChange: c})
+		_, w.err = q.client.DeleteRow(&tablestore.DeleteRowRequest{DeleteRowChange: c})
 	default:
 		w.err = fmt.Errorf("no call for a %T", c)
 	}

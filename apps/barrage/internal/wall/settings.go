@@ -56,7 +56,23 @@ func (w *Wall) Settings(ctx context.Context) (Settings, error) {
 	if s.Action != ActionHold {
 		s.Action = ActionMask
 	}
+	w.mu.Lock()
+	w.lastRate = &s.Rate
+	w.mu.Unlock()
 	return s, nil
+}
+
+// sendRate is the rate as this instance saw it last, which is at the last message: nobody can tell how many
+// one more or less other instances let through.
+func (w *Wall) sendRate(ctx context.Context) (int64, error) {
+	w.mu.Lock()
+	rate := w.lastRate
+	w.mu.Unlock()
+	if rate != nil {
+		return *rate, nil
+	}
+	s, err := w.Settings(ctx)
+	return s.Rate, err
 }
 
 // ChangeSettings stores the change, tells the other moderators and returns what now holds.

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aliyun/aliyun-tablestore-go-sdk/tablestore"
@@ -24,7 +25,9 @@ type Tablestore struct {
 	transport          *http.Transport
 
 	reads  gathering[read, *tablestore.RowResult]
-	writes gathering[write, struct{}]
+	writes gathering[write, Key]
+	newest map[string]Key // the last key that the store generated, by the name of its rest; the writes' call alone uses it
+	mark   atomic.Int64   // the last one
 
 	mu     sync.Mutex // guards what follows; never held during a call
 	creds  Credentials
@@ -36,9 +39,10 @@ func NewTablestore(endpoint, instance string) *Tablestore {
 	t := http.DefaultTransport.(*http.Transport).Clone() // with the environment's proxy
 	t.MaxIdleConnsPerHost = 128
 	t.MaxIdleConns = 256
-	s := &Tablestore{endpoint: endpoint, instance: instance, transport: t}
-	s.reads.alone, s.reads.call = func(read) string { return "" }, readRows
-	s.writes.alone, s.writes.call = func(w write) string { return w.row }, writeRows
+	s := &Tablestore{endpoint: endpoint, instance: instance, transport: t, newest: map[string]Key{}}
+	s.reads.largest, s.reads.alone, s.reads.call = 100, func(read) string { return "" }, readRows
+	s.writes.largest, s.writes.alone, s.writes.call = 200, func(w write) string { return w.row }, s.writeRows
+	s.mark.Store(rand.Int64())
 	return s
 }
 
@@ -146,19 +150,18 @@ func (t *Tablestore) Put(ctx context.Context, table string, key Key, row Row, ex
 	for name, value := range row {
 		change.AddColumn(name, value)
 	}
-	if !slices.ContainsFunc(key, func(f Field) bool { return f.Value == nil }) {
-		return key, t.write(ctx, "put into "+table, change, key)
+	w := write{change: change}
+	if last := len(key) - 1; key[last].Value != nil {
+		w.row = rowName(table, key)
+	} else {
+		w.into, w.mark = rowName(table, key[:last]), t.mark.Add(1)
+		change.AddColumn(columnMark, w.mark)
 	}
-	change.SetReturnPk() // a batch's answer has no keys, so this is a call of its own
-	stored := key
-	err := t.call(ctx, "put into "+table, func(c *tablestore.TableStoreClient) error {
-		resp, err := c.PutRow(&tablestore.PutRowRequest{PutRowChange: change})
-		if err == nil {
-			stored = keyOf(&resp.PrimaryKey)
-		}
-		return err
-	})
-	return stored, err
+	generated, err := t.write(ctx, "put into "+table, w)
+	if w.row == "" {
+		key = generated
+	}
+	return key, err
 }
 
 // Update implements [Store].
@@ -170,21 +173,25 @@ func (t *Tablestore) Update(ctx context.Context, table string, key Key, set Row,
 	for name, n := range add {
 		change.IncrementColumn(name, n)
 	}
-	return t.write(ctx, "update "+table, change, key)
+	_, err := t.write(ctx, "update "+table, write{change: change, row: rowName(table, key)})
+	return err
 }
 
 // Delete implements [Store].
 func (t *Tablestore) Delete(ctx context.Context, table string, key Key, expect Expect) error {
 	change := &tablestore.DeleteRowChange{TableName: table, PrimaryKey: primaryKey(key, tablestore.AUTO_INCREMENT), Condition: condition(expect)}
-	return t.write(ctx, "delete from "+table, change, key)
+	_, err := t.write(ctx, "delete from "+table, write{change: change, row: rowName(table, key)})
+	return err
 }
 
-// write makes a change of a row whose key is known.
-func (t *Tablestore) write(ctx context.Context, what string, change tablestore.RowChange, key Key) error {
-	return t.call(ctx, what, func(c *tablestore.TableStoreClient) error {
-		_, err := t.writes.ask(write{client: c, change: change, row: rowName(change.GetTableName(), key)})
+// write makes a change of a row and returns the key that the store generated, if it did.
+func (t *Tablestore) write(ctx context.Context, what string, w write) (generated Key, err error) {
+	err = t.call(ctx, what, func(c *tablestore.TableStoreClient) error {
+		w.client = c
+		generated, err = t.writes.ask(w)
 		return err
 	})
+	return generated, err
 }
 
 // Range implements [Store].

@@ -78,14 +78,15 @@ type Wall struct {
 	logins   *Limiter // all password attempts together
 	outbox   *Outbox
 
-	mu      sync.Mutex // guards what follows; never held during a call
-	ready   bool
-	words   Words // compiled from list
-	list    string
-	devices []Device // as of stamp
-	stamp   string
-	secrets *secrets
-	latest  int64 // id of the message that was put on the screens last
+	mu       sync.Mutex // guards what follows; never held during a call
+	ready    bool
+	words    Words // compiled from list
+	list     string
+	lastRate *int64   // of the settings, when they were read last; nil before
+	devices  []Device // as of stamp
+	stamp    string
+	secrets  *secrets
+	latest   int64 // id of the message that was put on the screens last
 }
 
 // New returns the wall of the default room. It makes no call.
