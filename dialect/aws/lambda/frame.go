@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -106,18 +107,24 @@ func (f *Function) end(id string, res *sluice.Result) []line {
 		}
 		return append(lines, f.platform("platform.report", record))
 	}
-	report := fmt.Sprintf("REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB",
-		id, ms, int(ms)+1, f.Spec.MemoryMB, res.MemoryMB)
+	var room [256]byte
+	report := append(append(room[:0], "REPORT RequestId: "...), id...)
+	report = strconv.AppendFloat(append(report, "\tDuration: "...), ms, 'f', 2, 64)
+	report = strconv.AppendInt(append(report, " ms\tBilled Duration: "...), int64(ms)+1, 10)
+	report = strconv.AppendInt(append(report, " ms\tMemory Size: "...), int64(f.Spec.MemoryMB), 10)
+	report = strconv.AppendInt(append(report, " MB\tMax Memory Used: "...), int64(res.MemoryMB), 10)
+	report = append(report, " MB"...)
 	if res.Cold {
-		report += fmt.Sprintf("\tInit Duration: %.2f ms", float64(res.Init.Microseconds())/1000)
+		report = strconv.AppendFloat(append(report, "\tInit Duration: "...), float64(res.Init.Microseconds())/1000, 'f', 2, 64)
+		report = append(report, " ms"...)
 	}
 	if status != "" {
-		report += "\tStatus: " + status
+		report = append(append(report, "\tStatus: "...), status...)
 	}
 	if kind != "" {
-		report += "\tError Type: " + kind
+		report = append(append(report, "\tError Type: "...), kind...)
 	}
-	return append(lines, line{sluice.LevelPlatform, "END RequestId: " + id}, line{sluice.LevelPlatform, report})
+	return append(lines, line{sluice.LevelPlatform, "END RequestId: " + id}, line{sluice.LevelPlatform, string(report)})
 }
 
 // complaint is what a log tells of a failure: in the words of the runtimes for Node.js and Python, which

@@ -53,7 +53,7 @@ type Lambda struct {
 	log       *slog.Logger
 
 	mu    sync.RWMutex // guards known
-	known map[asked]*Function
+	known map[asked]meaning
 
 	busy    sync.Mutex // guards running
 	running map[place]int
@@ -65,10 +65,16 @@ type place struct {
 	name sluice.FunctionName
 }
 
-// asked is a name as somebody of an app used it.
+// asked is a name as somebody of an app used it: see ParseName.
 type asked struct {
 	app  sluice.AppName
 	name string
+}
+
+// meaning is what that stands for.
+type meaning struct {
+	f         *Function
+	qualifier string
 }
 
 // Function is a deployed function with what the cloud knows of it. It is not changed: a deploy makes a
@@ -86,7 +92,7 @@ func NewLambda(f Functions, logs function.LogSink, log *slog.Logger) *Lambda {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Lambda{functions: f, logs: logs, log: log, known: map[asked]*Function{}, running: map[place]int{}}
+	return &Lambda{functions: f, logs: logs, log: log, known: map[asked]meaning{}, running: map[place]int{}}
 }
 
 // ARN is the name of a function for everybody (section 0).
@@ -120,26 +126,11 @@ func TargetOf(uri string) string {
 // Find is the function that a name means for somebody of an app: its own functions go first, by the
 // name in its template, then everybody's, by the name on the cloud. The operator ("") may use any.
 func (l *Lambda) Find(app sluice.AppName, name string) (*Function, error) {
-	l.mu.RLock()
-	f := l.known[asked{app, name}]
-	l.mu.RUnlock()
-	if f != nil {
-		if v, _ := l.functions.Version(f.App, f.Spec.Name); v == f.Version {
-			return f, nil
-		}
-	}
 	v := l.search(app, name)
 	if v == nil {
 		return nil, sluice.Errorf(sluice.Missing, "Function not found: %s", ARN("", name))
 	}
-	f = describe(v)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.known) > 10000 {
-		clear(l.known)
-	}
-	l.known[asked{app, name}] = f
-	return f, nil
+	return describe(v), nil
 }
 
 func describe(v *function.Version) *Function {
@@ -181,7 +172,7 @@ type Call struct {
 	Payload   []byte
 	Client    string        // X-Amz-Client-Context, decoded
 	Trace     string        // X-Amzn-Trace-Id
-	Tail      bool          // the result's LogTail is wanted whole
+	Tail      bool          // the result's LogTail is wanted, with the lines that frame the call
 	Conn      sluice.ConnID // the connection that caused it
 	Stream    sluice.Stream // takes the answer of a function that streams; nil has it whole
 }
@@ -194,17 +185,42 @@ func (l *Lambda) Resolve(app sluice.AppName, named, qualifier string) (*Function
 }
 
 func (l *Lambda) resolve(app sluice.AppName, named, qualifier string) (f *Function, q string, err error) {
-	name, q, ok := ParseName(named)
-	if !ok {
-		return nil, "", sluice.Errorf(sluice.Missing, "Function not found: %s", named)
-	}
-	if f, err = l.Find(app, name); err != nil {
+	m, err := l.meaning(asked{app, named})
+	if err != nil {
 		return nil, "", err
 	}
-	if q = cmp.Or(qualifier, q); q != "" && !f.Extra.has(q) {
-		return nil, "", sluice.Errorf(sluice.Missing, "Function not found: %s:%s", f.ARN, q)
+	if q = cmp.Or(qualifier, m.qualifier); q != "" && !m.f.Extra.has(q) {
+		return nil, "", sluice.Errorf(sluice.Missing, "Function not found: %s:%s", m.f.ARN, q)
 	}
-	return f, q, nil
+	return m.f, q, nil
+}
+
+// meaning is what a name stands for, which is remembered until the function's next deploy.
+func (l *Lambda) meaning(a asked) (m meaning, err error) {
+	l.mu.RLock()
+	m = l.known[a]
+	l.mu.RUnlock()
+	if m.f != nil {
+		if v, _ := l.functions.Version(m.f.App, m.f.Spec.Name); v == m.f.Version {
+			return m, nil
+		}
+	}
+	name, qualifier, ok := ParseName(a.name)
+	if !ok {
+		return m, sluice.Errorf(sluice.Missing, "Function not found: %s", a.name)
+	}
+	f, err := l.Find(a.app, name)
+	if err != nil {
+		return m, err
+	}
+	m = meaning{f, qualifier}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.known) > 10000 {
+		clear(l.known)
+	}
+	l.known[a] = m
+	return m, nil
 }
 
 // Invoke runs one call to its end, and frames it in the function's log (section 3.6). Missing is its
@@ -262,7 +278,9 @@ func (l *Lambda) run(ctx context.Context, f *Function, inv sluice.Invocation) (s
 	}
 	end := f.end(inv.RequestID, &res)
 	l.write(f, inv.RequestID, end...)
-	res.LogTail = tail(start, res.LogTail, end)
+	if inv.Attrs[attrTail] != "" {
+		res.LogTail = tail(start, res.LogTail, end)
+	}
 	return res, nil
 }
 
