@@ -134,10 +134,7 @@ func (c *call) appendContext(b []byte) []byte {
 
 // appendIdentity writes who the client is.
 func (c *call) appendIdentity(b []byte) []byte {
-	var id identity
-	if text := c.attrs[attrIdentity]; text != "" {
-		json.Unmarshal([]byte(text), &id) // we wrote it
-	}
+	id := identityOf(c.attrs[attrIdentity])
 	b = append(b, '{')
 	for _, m := range [...]struct{ name, value string }{
 		{"accessKey", id.AccessKey}, {"accountId", id.AccountID}, {"apiKey", id.APIKey}, {"apiKeyId", id.APIKeyID}, {"caller", id.Caller},
@@ -149,6 +146,16 @@ func (c *call) appendIdentity(b []byte) []byte {
 		}
 	}
 	return append(document.AppendText(append(b, `"sourceIp":`...), sourceIP(c.ev.Conn)), '}')
+}
+
+// identityOf reads what a connection's attributes hold of it.
+func identityOf(text string) identity {
+	if text == "" {
+		return identity{}
+	}
+	var id identity
+	json.Unmarshal([]byte(text), &id) // we wrote it
+	return id
 }
 
 // identity is who the client is, besides its address and agent.

@@ -41,49 +41,70 @@ func (in *integration) proxy(ctx context.Context, c *call, twoWay bool) (answer,
 // proxyAnswer reads what a function returned: {"statusCode", "headers", "multiValueHeaders", "body",
 // "isBase64Encoded"}.
 func proxyAnswer(b []byte) (a answer, err error) {
-	var status string
-	var headers map[string]json.RawMessage
-	var multi map[string][]string
-	encoded := false
+	var status, encoded, headers, multi []byte
 	err = document.Members(b, func(key, raw []byte) (err error) {
 		is := func(name string) bool { return strings.EqualFold(string(key), name) }
 		switch {
 		case is("statusCode"):
-			status = string(bytes.Trim(raw, `"`))
+			status = bytes.Trim(raw, `"`)
 		case is("body"):
 			a.body, err = textOf(raw)
 		case is("isBase64Encoded"):
-			err = json.Unmarshal(raw, &encoded)
+			encoded = raw
 		case is("headers"):
-			err = json.Unmarshal(raw, &headers)
+			headers = raw
 		case is("multiValueHeaders"):
-			err = json.Unmarshal(raw, &multi)
+			multi = raw
 		}
 		return err
 	})
 	if err != nil {
 		return a, err
 	}
-	if a.status, err = strconv.Atoi(status); err != nil {
+	if a.status, err = strconv.Atoi(string(status)); err != nil {
 		return a, errors.New("it has no statusCode")
 	}
-	for name, vals := range multi {
-		if strings.EqualFold(name, "Sec-WebSocket-Protocol") && len(vals) > 0 {
-			a.subprotocol = vals[len(vals)-1]
+	if headers != nil || multi != nil {
+		if a.subprotocol, err = subprotocol(headers, multi); err != nil {
+			return a, err
 		}
 	}
-	for name, v := range headers {
-		if strings.EqualFold(name, "Sec-WebSocket-Protocol") {
-			json.Unmarshal(v, &a.subprotocol) // what is no text is no subprotocol
-		}
-	}
-	if encoded {
+	switch string(encoded) {
+	case "", "null", "false":
+	case "true":
 		if a.body, err = base64.StdEncoding.DecodeString(string(a.body)); err != nil {
 			return a, errors.New("its body is not base64")
 		}
 		a.binary = !utf8.Valid(a.body)
+	default:
+		return a, errors.New("its isBase64Encoded is no boolean")
 	}
 	return a, nil
+}
+
+// subprotocol is the one that headers and multiValueHeaders of an answer name.
+func subprotocol(headers, multi []byte) (chosen string, err error) {
+	var all map[string][]string
+	if multi != nil {
+		if err := json.Unmarshal(multi, &all); err != nil {
+			return "", err
+		}
+	}
+	for name, vals := range all {
+		if strings.EqualFold(name, "Sec-WebSocket-Protocol") && len(vals) > 0 {
+			chosen = vals[len(vals)-1]
+		}
+	}
+	var one map[string]json.RawMessage
+	if headers != nil {
+		err = json.Unmarshal(headers, &one)
+	}
+	for name, v := range one {
+		if strings.EqualFold(name, "Sec-WebSocket-Protocol") {
+			json.Unmarshal(v, &chosen) // what is no text is no subprotocol
+		}
+	}
+	return chosen, err
 }
 
 // textOf is a body: a text, or null, which is none.
