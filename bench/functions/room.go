@@ -24,12 +24,12 @@ type room struct {
 	stop func()
 }
 
-// generic is process.NodeOptions' Generic; prewarm starts instances before they are called.
-func newRoom(ctx context.Context, temp string, generic int, prewarm bool) *room {
+// spares is how many booted instances are kept (process.NodeOptions); prewarm starts instances before they are called.
+func newRoom(ctx context.Context, temp string, spares int, prewarm bool) *room {
 	quiet := slog.New(slog.DiscardHandler)
 	spawner := process.NewSpawner(process.Options{Log: quiet})
-	node := process.NewNode(process.NodeOptions{Dir: filepath.Join(temp, "shim"), Generic: generic, Log: quiet})
-	python := process.NewPython(process.PythonOptions{Dir: filepath.Join(temp, "shim"), Log: quiet})
+	node := process.NewNode(process.NodeOptions{Dir: filepath.Join(temp, "shim"), Spares: spares, Log: quiet})
+	python := process.NewPython(process.PythonOptions{Dir: filepath.Join(temp, "shim"), Spares: spares, Log: quiet})
 	f := function.New(function.Options{Spawner: spawner, Log: quiet, NoPrewarm: !prewarm,
 		Starters: []function.Starter{node, python, &lambda.Provided{}}})
 	life, end := context.WithCancel(context.Background())

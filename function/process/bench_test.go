@@ -149,16 +149,7 @@ func BenchmarkFromZero(b *testing.B) {
 		for b.Loop() {
 			b.StopTimer()
 			w.f.Remove(b.Context(), v.App, v.Spec.Name)
-			waitFor(b, func() bool {
-				w.node.mu.Lock()
-				defer w.node.mu.Unlock()
-				for _, g := range w.node.generic {
-					if len(g.idle) == 0 || g.booting > 0 {
-						return false
-					}
-				}
-				return true
-			})
+			waitFor(b, func() bool { return settled(w.node.spares) })
 			if err := w.f.Deploy(b.Context(), v); err != nil {
 				b.Fatal(err)
 			}
@@ -178,7 +169,7 @@ func BenchmarkFromZero(b *testing.B) {
 		}
 	})
 	b.Run("cold", func(b *testing.B) {
-		first(b, func(o *function.Options, n *NodeOptions) { o.NoPrewarm, n.Generic = true, -1 }, false)
+		first(b, func(o *function.Options, n *NodeOptions) { o.NoPrewarm, n.Spares = true, -1 }, false)
 	})
 	b.Run("generic", func(b *testing.B) {
 		first(b, func(o *function.Options, n *NodeOptions) { o.NoPrewarm = true }, false)

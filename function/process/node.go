@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,9 +30,9 @@ type NodeOptions struct {
 	// Shims are further dialects' conventions: the text of a CommonJS module by dialect name. "aws" and
 	// "aliyun" are built in.
 	Shims map[string]string
-	// Generic is how many booted instances without user code are kept per kind at the least; default 1,
+	// Spares is how many booted instances without user code are kept per kind at the least; default 1,
 	// negative is none. More are kept while functions start often.
-	Generic int
+	Spares int
 	// MaxResult is the largest answer of a function in bytes; default 64 MiB.
 	MaxResult int
 	// Log gets what goes wrong in the background; default slog.Default().
@@ -50,14 +48,10 @@ type Node struct {
 	dir   string // with the shim's files
 	err   error  // of setup
 
-	base context.Context // of boots in the background
-	halt context.CancelFunc
-	wg   sync.WaitGroup
+	spares *spares[kind]
 
-	mu      sync.Mutex // guards the fields below
-	closed  bool
-	real    map[string]string // the binary behind a node found in PATH, which may be a slow script
-	generic map[kind]*generic
+	mu   sync.Mutex        // guards real
+	real map[string]string // the binary behind a node found in PATH, which may be a slow script
 }
 
 // kind is what must be fixed before a node process boots.
@@ -68,36 +62,23 @@ type kind struct {
 	env      string // "NAME=value" lines that node reads at boot
 }
 
-// generic is the pool of one kind.
-type generic struct {
-	spawner function.Spawner
-	idle    []*instance
-	booting int
-	starts  []time.Time // recent ones, and always the last
-	dropped bool        // other kinds have taken its place
-}
-
 var _ function.Starter = (*Node)(nil)
 
 const (
 	bootTime    = 10 * time.Second // from exec to HELLO
 	loadTime    = 20 * time.Second // for the user's module, without its initializer; or that one's time when it is longer
 	initDefault = 3 * time.Second
-	refillDelay = 20 * time.Millisecond // the reply that a start was for goes first
-	startWindow = 10 * time.Second
-	maxKinds    = 8 // that have a pool; the one used longest ago goes
 )
 
 // NewNode returns a starter for Node.js; Close ends it.
 func NewNode(o NodeOptions) *Node {
-	o.Generic = cmp.Or(o.Generic, 1)
 	o.MaxResult = cmp.Or(o.MaxResult, 64<<20)
 	o.Path = cmp.Or(o.Path, "node")
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	n := &Node{o: o, real: map[string]string{}, generic: map[kind]*generic{}}
-	n.base, n.halt = context.WithCancel(context.Background())
+	n := &Node{o: o, real: map[string]string{}}
+	n.spares = newSpares(o.Spares, n.boot, o.Log)
 	return n
 }
 
@@ -123,26 +104,12 @@ func (n *Node) Start(ctx context.Context, v *function.Version, s function.Spawne
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, v, logs, n.o.MaxResult, n.take(k, s), func() (*instance, error) { return n.boot(ctx, k, s) })
+	return start(ctx, v, logs, n.o.MaxResult, n.spares.take(k, s), func() (*instance, error) { return n.boot(ctx, k, s) })
 }
 
 // Close stops the booted instances that nobody has taken. Instances that were handed out are their
 // pools' to stop.
-func (n *Node) Close() {
-	n.mu.Lock()
-	n.closed = true
-	var idle []*instance
-	for _, g := range n.generic {
-		idle = append(idle, g.idle...)
-		g.idle = nil
-	}
-	n.mu.Unlock()
-	n.halt()
-	for _, i := range idle {
-		i.kill()
-	}
-	n.wg.Wait()
-}
+func (n *Node) Close() { n.spares.close() }
 
 // install writes the shim's files.
 func (n *Node) install() {
@@ -206,97 +173,4 @@ func (n *Node) boot(ctx context.Context, k kind, s function.Spawner) (*instance,
 		n.mu.Unlock()
 	}
 	return i, nil
-}
-
-// take returns a booted instance of a kind, nil when there is none, and lets the pool be filled again
-// in a moment.
-func (n *Node) take(k kind, s function.Spawner) *instance {
-	if n.o.Generic < 0 {
-		return nil
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	g := n.generic[k]
-	if g == nil {
-		n.dropOldest()
-		g = &generic{}
-		n.generic[k] = g
-	}
-	g.spawner = s
-	now := time.Now()
-	g.starts = append(slices.DeleteFunc(g.starts, func(t time.Time) bool { return now.Sub(t) > startWindow }), now)
-	n.refill(k, g)
-	for len(g.idle) > 0 {
-		i := g.idle[len(g.idle)-1]
-		g.idle = g.idle[:len(g.idle)-1]
-		select {
-		case <-i.dead:
-		default:
-			return i
-		}
-	}
-	return nil
-}
-
-// dropOldest makes room for a kind; mu is held.
-func (n *Node) dropOldest() {
-	if n.closed || len(n.generic) < maxKinds {
-		return
-	}
-	var oldest kind
-	var at time.Time
-	for k, g := range n.generic {
-		if last := g.starts[len(g.starts)-1]; at.IsZero() || last.Before(at) {
-			oldest, at = k, last
-		}
-	}
-	g := n.generic[oldest]
-	g.dropped = true
-	delete(n.generic, oldest)
-	for _, i := range g.idle {
-		n.wg.Go(func() { i.kill() })
-	}
-	g.idle = nil
-}
-
-// refill boots instances in the background, one after the other, until there are as many as the
-// starts of late ask for; mu is held.
-func (n *Node) refill(k kind, g *generic) {
-	if n.closed || g.booting > 0 {
-		return
-	}
-	g.booting++
-	n.wg.Go(func() {
-		select {
-		case <-time.After(refillDelay):
-		case <-n.base.Done():
-		}
-		for {
-			n.mu.Lock()
-			want := min(n.o.Generic+len(g.starts)/4, runtime.NumCPU()*2)
-			if n.closed || g.dropped || len(g.idle) >= want {
-				g.booting--
-				n.mu.Unlock()
-				return
-			}
-			n.mu.Unlock()
-			i, err := n.boot(n.base, k, g.spawner)
-			n.mu.Lock()
-			switch {
-			case err != nil:
-				if !n.closed {
-					n.o.Log.Warn("generic node instance does not start", "err", err)
-				}
-				g.booting--
-				n.mu.Unlock()
-				return
-			case n.closed || g.dropped:
-				n.mu.Unlock()
-				i.kill()
-			default:
-				g.idle = append(g.idle, i)
-				n.mu.Unlock()
-			}
-		}
-	})
 }

@@ -276,39 +276,30 @@ func TestOnlyAFewKindsAreKeptBooted(t *testing.T) {
 		w.invoke("f", "")
 	}
 	waitFor(t, func() bool {
-		w.node.mu.Lock()
-		defer w.node.mu.Unlock()
-		idle := 0
-		for _, g := range w.node.generic {
-			idle += len(g.idle)
-		}
-		return len(w.node.generic) == maxKinds && idle == maxKinds && w.living() == maxKinds+1
+		kinds, idle := kept(w.node.spares)
+		return kinds == maxKinds && idle == maxKinds && w.living() == maxKinds+1
 	})
 }
 
 func TestEachRevisionsOwnFolderOfLibrariesAsksForNoBootOfItsOwn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(o *function.Options, _ *NodeOptions) { o.NoPrewarm = true })
-	kinds := func() int {
-		w.node.mu.Lock()
-		defer w.node.mu.Unlock()
-		return len(w.node.generic)
-	}
 	for n := range 3 {
 		v := w.deploy("f", `exports.handler = async () => process.env.LD_LIBRARY_PATH`, func(v *function.Version) { v.Env["LD_LIBRARY_PATH"] = v.Root + ":" + v.Root + "/lib" })
 		if res := w.invoke("f", ""); !strings.Contains(string(res.Payload), v.Root+"/lib") {
 			t.Errorf("the function sees %s", res.Payload)
 		}
-		if kinds() != 1 {
-			t.Errorf("%d kinds after %d revisions", kinds(), n+1)
+		if kinds, _ := kept(w.node.spares); kinds != 1 {
+			t.Errorf("%d kinds after %d revisions", kinds, n+1)
 		}
 	}
 	w.deploy("f", `exports.handler = async () => 1`, func(v *function.Version) {
 		v.Env["LD_LIBRARY_PATH"] = v.Root
 		write(t, filepath.Join(v.Root, "libx.so.1"), "")
 	})
-	if w.invoke("f", ""); kinds() != 2 {
-		t.Errorf("%d kinds, one with libraries", kinds())
+	w.invoke("f", "")
+	if kinds, _ := kept(w.node.spares); kinds != 2 {
+		t.Errorf("%d kinds, one with libraries", kinds)
 	}
 }
 

@@ -30,6 +30,9 @@ type PythonOptions struct {
 	// NoFork starts every instance as a process of its own, as happens anyway where the machine has no
 	// fork servers (Linux only) or the Spawner isolates.
 	NoFork bool
+	// Spares is how many instances without user code are kept per kind at the least; default 1, negative is
+	// none. More are kept while functions start often.
+	Spares int
 	// MaxResult is the largest answer of a function in bytes; default 64 MiB.
 	MaxResult int
 	// Log gets what goes wrong in the background; default slog.Default().
@@ -38,12 +41,13 @@ type PythonOptions struct {
 
 // Python starts instances of the python3* runtimes: the user's real python with our shim. An instance
 // is a fork of an interpreter that has booted already, one per app and program, for a boot costs ten
-// times what a fork and loading a small module do.
+// times what a fork and loading a small module do; and where one fits, a start takes a fork made before.
 type Python struct {
-	o     PythonOptions
-	setup sync.Once
-	dir   string // with the shim's files
-	err   error  // of setup
+	o      PythonOptions
+	setup  sync.Once
+	dir    string // with the shim's files
+	err    error  // of setup
+	spares *spares[pythonKind]
 
 	base context.Context // of fork servers
 	halt context.CancelFunc
@@ -53,6 +57,12 @@ type Python struct {
 	closed  bool
 	real    map[string]string // the binary behind a python found in PATH, which may be a slow script
 	servers map[serverKind]*server
+}
+
+// pythonKind is what must be fixed before an instance boots.
+type pythonKind struct {
+	serverKind
+	memoryMB int
 }
 
 // serverKind is what the forks of one server have in common.
@@ -89,6 +99,7 @@ func NewPython(o PythonOptions) *Python {
 	}
 	p := &Python{o: o, real: map[string]string{}, servers: map[serverKind]*server{}}
 	p.base, p.halt = context.WithCancel(context.Background())
+	p.spares = newSpares(o.Spares, p.boot, o.Log)
 	return p
 }
 
@@ -108,11 +119,12 @@ func (p *Python) Start(ctx context.Context, v *function.Version, s function.Spaw
 	if p.setup.Do(p.install); p.err != nil {
 		return nil, p.err
 	}
-	k, err := p.kindOf(v)
+	server, err := p.kindOf(v)
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, v, logs, p.o.MaxResult, nil, func() (*instance, error) { return p.boot(ctx, k, v.Spec.MemoryMB, s) })
+	k := pythonKind{server, v.Spec.MemoryMB}
+	return start(ctx, v, logs, p.o.MaxResult, p.spares.take(k, s), func() (*instance, error) { return p.boot(ctx, k, s) })
 }
 
 // Close ends the fork servers, and with them the instances that are left.
@@ -121,6 +133,7 @@ func (p *Python) Close() {
 	p.closed = true
 	p.mu.Unlock()
 	p.halt()
+	p.spares.close()
 	p.wg.Wait()
 }
 
@@ -161,14 +174,14 @@ func (p *Python) command(k serverKind, args ...string) function.Command {
 }
 
 // boot makes an instance without user code and waits for its HELLO.
-func (p *Python) boot(ctx context.Context, k serverKind, memoryMB int, s function.Spawner) (*instance, error) {
-	if z := p.server(ctx, k, s); z != nil {
+func (p *Python) boot(ctx context.Context, k pythonKind, s function.Spawner) (*instance, error) {
+	if z := p.server(ctx, k.serverKind, s); z != nil {
 		s = orPlain{z, s}
 	}
 	ctx, cancel := context.WithTimeout(ctx, bootTime)
 	defer cancel()
-	c := p.command(k)
-	c.Memory = memoryMB
+	c := p.command(k.serverKind)
+	c.Memory = k.memoryMB
 	i, err := newInstance(ctx, s, c)
 	if err != nil {
 		return nil, err

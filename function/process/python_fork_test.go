@@ -101,17 +101,19 @@ func TestOnlyAFewForkServersAreKept(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("no fork servers here")
 	}
-	w := newPythonWorld(t, func(o *function.Options, _ *PythonOptions) { o.NoPrewarm = true })
-	for n := range maxServers + 2 {
-		v := w.deploy("f", misbehavingPython, func(v *function.Version) { v.App = sluice.AppName(fmt.Sprint("app", n)) })
-		if res, err := w.f.Invoke(t.Context(), sluice.Invocation{App: v.App, Function: "f", Payload: []byte("echo")}); err != nil || res.Failure != nil {
-			t.Fatal(err, res.Failure)
+	for _, spares := range []int{-1, 1} {
+		w := newPythonWorld(t, func(o *function.Options, p *PythonOptions) { o.NoPrewarm, p.Spares = true, spares })
+		for n := range maxServers + 2 {
+			v := w.deploy("f", misbehavingPython, func(v *function.Version) { v.App = sluice.AppName(fmt.Sprint("app", n)) })
+			if res, err := w.f.Invoke(t.Context(), sluice.Invocation{App: v.App, Function: "f", Payload: []byte("echo")}); err != nil || res.Failure != nil {
+				t.Fatal(err, res.Failure)
+			}
+			if err := w.f.Remove(t.Context(), v.App, "f"); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err := w.f.Remove(t.Context(), v.App, "f"); err != nil {
-			t.Fatal(err)
-		}
+		waitFor(t, func() bool { return w.living() == maxServers+max(spares, 0)*maxKinds })
 	}
-	waitFor(t, func() bool { return w.living() == maxServers })
 }
 
 // BenchmarkPythonFromZero is the time to the first reply of a function that has nothing running beside
@@ -134,6 +136,7 @@ func BenchmarkPythonFromZero(b *testing.B) {
 			w.invoke("f", string(benchEvent))
 			var ours, bare []float64
 			for b.Loop() {
+				waitFor(b, func() bool { return settled(w.python.spares) })
 				if err := w.f.Remove(b.Context(), v.App, v.Spec.Name); err != nil {
 					b.Fatal(err)
 				}

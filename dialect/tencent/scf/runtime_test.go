@@ -23,7 +23,7 @@ type cloud struct {
 
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
-	node, python := process.NewNode(process.NodeOptions{Dir: t.TempDir(), Generic: -1}), process.NewPython(process.PythonOptions{Dir: t.TempDir(), NoFork: true})
+	node, python := process.NewNode(process.NodeOptions{Dir: t.TempDir(), Spares: -1}), process.NewPython(process.PythonOptions{Dir: t.TempDir(), NoFork: true, Spares: -1})
 	room := function.New(function.Options{Starters: []function.Starter{CustomRuntime{}, Go1{}, &Web{Dir: t.TempDir()}, node, python}, Spawner: spawner(t), NoPrewarm: true, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
