@@ -130,11 +130,12 @@ func (f *Function) end(id string, res *sluice.Result) []line {
 // complaint is what a log tells of a failure: in the words of the runtimes for Node.js and Python, which
 // other runtimes' clients find for themselves, or in Lambda's.
 func (f *Function) complaint(id string, fail *sluice.Failure) []line {
+	if fail == nil {
+		return nil
+	}
 	now := time.Now().UTC().Format(stamp)
 	node := strings.HasPrefix(f.Spec.Runtime, "nodejs")
 	switch {
-	case fail == nil:
-		return nil
 	case fail.Kind == sluice.TimedOut && !f.logs.JSON:
 		return []line{{sluice.LevelPlatform, fmt.Sprintf("%s %s Task timed out after %.2f seconds", now, id, f.Spec.Timeout.Seconds())}}
 	case fail.Kind == sluice.Crashed && fail.Body == nil && !f.logs.JSON:
