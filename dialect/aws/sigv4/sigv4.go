@@ -253,18 +253,20 @@ func find(r *http.Request) (parts, *Error) {
 	if p.date == "" {
 		p.date = r.Header.Get("Date")
 	}
-	for field := range strings.FieldsFuncSeq(auth, func(c rune) bool { return c == ' ' || c == ',' }) {
-		name, value, ok := strings.Cut(field, "=")
-		if !ok && named == "" {
-			named = field
-		}
-		switch name {
-		case "Credential":
-			p.credential = value
-		case "SignedHeaders":
-			p.signed = value
-		case "Signature":
-			p.signature = value
+	for group := range strings.SplitSeq(auth, " ") {
+		for field := range strings.SplitSeq(group, ",") {
+			name, value, ok := strings.Cut(field, "=")
+			if !ok && named == "" {
+				named = field
+			}
+			switch name {
+			case "Credential":
+				p.credential = value
+			case "SignedHeaders":
+				p.signed = value
+			case "Signature":
+				p.signature = value
+			}
 		}
 	}
 	var missing strings.Builder
@@ -370,7 +372,9 @@ func wrongHash(declared string, body []byte) bool {
 		return false
 	}
 	sum := sha256.Sum256(body)
-	return !strings.EqualFold(declared, hex.EncodeToString(sum[:])) && (declared != emptyHash || len(body) > 0)
+	var text [2 * sha256.Size]byte
+	hex.Encode(text[:], sum[:])
+	return !strings.EqualFold(declared, string(text[:])) && (declared != emptyHash || len(body) > 0)
 }
 
 // key derives a signing key, or remembers it: a key serves a whole day.

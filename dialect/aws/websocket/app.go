@@ -219,9 +219,12 @@ func trim(path []string) []string {
 // Node doubles the slash of an endpoint that ends with one.
 func segments(r *http.Request) []string {
 	parts := make([]string, 0, 8)
-	for p := range strings.SplitSeq(r.URL.EscapedPath(), "/") {
-		if s, err := url.PathUnescape(p); err == nil {
-			p = s
+	path := cmp.Or(r.URL.RawPath, r.URL.Path) // a RawPath is there when slashes could be mistaken
+	for p := range strings.SplitSeq(path, "/") {
+		if r.URL.RawPath != "" {
+			if s, err := url.PathUnescape(p); err == nil {
+				p = s
+			}
 		}
 		if p != "" {
 			parts = append(parts, p)

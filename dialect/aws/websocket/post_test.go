@@ -49,3 +49,15 @@ func TestShardsServeThePostsThatSucceed(t *testing.T) {
 		t.Error("an API that does not answer at its own name did")
 	}
 }
+
+func BenchmarkShardPost(b *testing.B) {
+	const body = `{"from":"ann","text":"a message of about one hundred bytes, as people write them in a chat, most days"}`
+	s := managed(b, Options{})
+	r := request("POST", "http://127.0.0.1:8080/_aws/ws/abcd123456/prod/@connections/"+strings.ReplaceAll(connID(1).String(), "=", "%3D"), body, "")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := s.Post(r, []byte(body)); !ok {
+			b.Fatal("refused")
+		}
+	}
+}
