@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -74,35 +75,73 @@ func (s *Store) hand(o *op) error {
 	}
 }
 
-// execute is the executor: it ends when ops is closed and empty.
+// commit is a batch on its way to the disk.
+type commit struct {
+	ops   []*op         // who waits for it
+	batch *pebble.Batch // nil when there is nothing to write
+	snap  *snapshot     // the state with it; nil when it is not in there
+	err   error         // why it is not
+}
+
+// execute is the executor: it ends when ops is closed and empty. While one commit is on its way to the
+// disk it makes the next one.
 func (s *Store) execute() {
-	defer close(s.stopped)
-	batch := make([]*op, 0, maxOps)
+	defer close(s.commits)
+	var two [2]commit // the one in hand, and the one that settle has
 	b := &writes{}
+	n := 0
 	for first := range s.ops {
+		c := &two[n%2]
+		n++
 		b.reset()
-		batch = append(batch[:0], first)
+		*c = commit{ops: append(c.ops[:0], first)}
 		s.run(first, b)
 	fill:
-		for len(batch) < maxOps && b.bytes < maxBytes {
+		for len(c.ops) < maxOps && b.bytes < maxBytes {
 			select {
 			case o, ok := <-s.ops:
 				if !ok {
 					break fill
 				}
-				batch = append(batch, o)
+				c.ops = append(c.ops, o)
 				s.run(o, b)
 			default:
 				break fill
 			}
 		}
-		err := s.commit(b)
-		for i, o := range batch {
+		if len(b.list) > 0 {
+			c.batch, c.err = s.apply(b)
+		}
+		if c.batch != nil {
+			s.newest = s.follow(b)
+			c.snap = s.newest
+		}
+		s.commits <- c
+	}
+}
+
+// settle waits for commits to be durable, shows them to readers and answers. What has written nothing waits
+// as well: it may have read what is not on the disk yet.
+func (s *Store) settle() {
+	defer close(s.stopped)
+	var lost error // once a commit is not durable, none after it is
+	for c := range s.commits {
+		if c.batch != nil {
+			if err := c.batch.SyncWait(); err != nil && lost == nil {
+				lost = fmt.Errorf("%w: %v", kv.ErrUnavailable, err)
+			}
+			c.batch.Close()
+			if lost == nil {
+				s.publish(c.snap)
+			}
+		}
+		err := cmp.Or(c.err, lost)
+		for i, o := range c.ops {
 			if err != nil && o.err == nil {
 				o.err = err
 			}
 			o.done <- struct{}{}
-			batch[i] = nil
+			c.ops[i] = nil
 		}
 	}
 }
@@ -114,9 +153,8 @@ func (s *Store) run(o *op, b *writes) {
 	}
 	start := time.Now()
 	s.now = max(s.now, start.UnixMilli())
-	// The executor alone replaces the last snapshot, so that it need not count itself as its user.
 	tx := &txn{
-		reader: reader{snapshot: s.last, recent: s.recent, ctx: context.Background()},
+		reader: reader{snapshot: s.newest, recent: s.recent, ctx: context.Background()},
 		batch:  b,
 		own:    &s.own,
 		now:    s.now,
@@ -145,37 +183,31 @@ func call(fn func(kv.Txn) error, tx kv.Txn) (err error) {
 	return fn(tx)
 }
 
-// commit makes the batch durable and visible.
-func (s *Store) commit(b *writes) error {
-	if len(b.list) == 0 {
-		return nil
-	}
+// apply begins to write the batch.
+func (s *Store) apply(b *writes) (*pebble.Batch, error) {
 	if err := s.room(b.bytes); err != nil {
-		return err
+		return nil, err
 	}
 	batch := s.db.NewBatchWithSize(b.bytes + 16*len(b.list) + 64)
-	defer batch.Close()
+	err := batch.Set(clockKey, binary.BigEndian.AppendUint64(nil, uint64(s.now)), nil)
 	for _, w := range b.list {
-		var err error
+		if err != nil {
+			break
+		}
 		if w.val == nil {
 			err = batch.Delete([]byte(w.key), nil)
 		} else {
 			err = batch.Set([]byte(w.key), w.val, nil)
 		}
-		if err != nil {
-			return fmt.Errorf("%w: %v", kv.ErrUnavailable, err)
-		}
 	}
-	if err := batch.Set(clockKey, binary.BigEndian.AppendUint64(nil, uint64(s.now)), nil); err != nil {
-		return fmt.Errorf("%w: %v", kv.ErrUnavailable, err)
+	if err == nil {
+		err = s.db.ApplyNoSyncWait(batch, pebble.Sync)
 	}
-	if err := batch.Commit(pebble.Sync); err != nil {
-		return fmt.Errorf("%w: %v", kv.ErrUnavailable, err)
+	if err != nil {
+		batch.Close()
+		return nil, fmt.Errorf("%w: %v", kv.ErrUnavailable, err)
 	}
-	next := s.last.commit + 1
-	s.recent.follow(b, next)
-	s.publish(next)
-	return nil
+	return batch, nil
 }
 
 // room refuses a batch that the disk may not have room for: it is written to the log and, later, to a table.

@@ -1,11 +1,12 @@
 // Package pebble is the embedded kv.Store: one folder, one process, on the Pebble storage engine.
 //
 // One goroutine, the executor, does all writes. It takes the operations that wait (at most 128, or
-// 1 MiB of writes), runs each on an overlay above the last durable state, writes what they left as one
-// batch with one fsync, publishes a new durable snapshot and answers them all. While it waits for the
-// disk the queue fills, so batches grow with the load. Every write sees all writes before it; the
-// order of commits is total; nobody ever reads what a crash could take back, although Pebble itself
-// shows a batch before it is synced: readers only ever get published snapshots.
+// 1 MiB of writes), runs each on an overlay above the newest state and begins to write what they left as
+// one batch. Another goroutine waits until that is on the disk, publishes the snapshot and answers them
+// all, while the executor makes the next batch, but not the one after it: the queue fills meanwhile, so
+// batches grow with the load. Every write sees all writes before it; the order of commits is total;
+// nobody is ever told what a crash could take back: Pebble shows a batch before it is synced, but
+// readers only ever get published snapshots, and writes, refused ones too, get their answers in order.
 //
 // Lock order: Store.mu, then nothing. Store.closing is held for reading while an operation is
 // handed over, and for writing by Close alone.
@@ -41,6 +42,8 @@ type Options struct {
 	// Reserve is how many bytes of the disk writes leave free, and fail with kv.ErrUnavailable before
 	// they take them: Pebble ends the process when a disk fills under it. 0 is 16 MiB.
 	Reserve uint64
+
+	files vfs.FS // nil is the disk; tests slow it down
 }
 
 // limits: a key must hold the longest key of an index with every byte escaped.
@@ -68,9 +71,11 @@ type Store struct {
 
 	ops     chan *op
 	idle    sync.Pool     // of ops that nobody has any more
-	stopped chan struct{} // closed when the executor has ended
+	commits chan *commit  // from the executor to settle
+	stopped chan struct{} // closed when both have ended
 	now     int64         // the executor's own
 	own     writes        // the executor's own: of the operation that runs
+	newest  *snapshot     // the executor's own: with all commits, durable or not
 	recent  *recent
 
 	mu   sync.Mutex // guards last and the counts of its users
@@ -113,7 +118,7 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("open store in %s: %w", dir, err)
 	}
-	s := &Store{lock: lock, log: o.Log, dir: dir, reserve: o.Reserve, ops: make(chan *op, maxOps), recent: newRecent(o.Recent), stopped: make(chan struct{})}
+	s := &Store{lock: lock, log: o.Log, dir: dir, reserve: o.Reserve, ops: make(chan *op, maxOps), recent: newRecent(o.Recent), commits: make(chan *commit), stopped: make(chan struct{})}
 	if s.db, err = pebble.Open(dir, settings(o, lock)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store in %s: %w", dir, err), lock.Close())
 	}
@@ -131,6 +136,7 @@ func inUse(err error) bool {
 func settings(o Options, lock *pebble.Lock) *pebble.Options {
 	log := quiet{o.Log}
 	opts := &pebble.Options{
+		FS:                          o.files,
 		FormatMajorVersion:          format,
 		CacheSize:                   o.Cache,
 		MemTableSize:                uint64(o.MemTable),
@@ -167,8 +173,10 @@ func (s *Store) start() error {
 		return err
 	}
 	s.last = &snapshot{snap: s.db.NewSnapshot()}
-	s.last.users.Store(1)
-	go s.execute() // Close waits for it
+	s.last.users.Store(2)
+	s.newest = s.last
+	go s.execute() // Close waits for both
+	go s.settle()
 	return nil
 }
 
@@ -192,6 +200,7 @@ func (s *Store) Close() error {
 	last := s.last
 	s.mu.Unlock()
 	last.release(s)
+	s.newest.release(s)
 	return errors.Join(s.db.Close(), s.lock.Close())
 }
 
@@ -259,10 +268,17 @@ func (n *snapshot) release(s *Store) {
 	}
 }
 
-// publish makes the present state of the database, all of it synced, what readers see.
-func (s *Store) publish(commit uint64) {
-	next := &snapshot{snap: s.db.NewSnapshot(), commit: commit}
-	next.users.Store(1)
+// follow is the state of the database with a batch that has been applied.
+func (s *Store) follow(b *writes) *snapshot {
+	next := &snapshot{snap: s.db.NewSnapshot(), commit: s.newest.commit + 1}
+	next.users.Store(2) // as the newest, and as the last one
+	s.recent.follow(b, next.commit)
+	s.newest.release(s)
+	return next
+}
+
+// publish makes a state that is durable what readers see.
+func (s *Store) publish(next *snapshot) {
 	s.mu.Lock()
 	old := s.last
 	s.last = next

@@ -3,11 +3,11 @@ package pebble
 import (
 	"hash/maphash"
 	"sync"
-	"sync/atomic"
 )
 
 const (
 	recentParts = 16
+	recentSlots = 256
 	recentValue = 4 << 10 // bytes of the longest value that is remembered
 	recentEach  = 96      // bytes that a value costs beside its own and its key's
 )
@@ -18,11 +18,10 @@ const (
 //
 // Commits are numbered, and a value has the number of the first commit that a reader must see for it to
 // be right. The executor, which is the only writer, keeps values in step before a commit shows. A reader
-// remembers what it has read only while there is no later commit than its own.
+// remembers what it has read only if no later commit than its own has written the key, or one of its hash.
 type recent struct {
-	commit atomic.Uint64 // the last one
-	seed   maphash.Seed
-	parts  [recentParts]recentPart
+	seed  maphash.Seed
+	parts [recentParts]recentPart
 }
 
 // recentPart has two generations: what is asked for moves to the young one, and when that is full the old one goes.
@@ -30,6 +29,7 @@ type recentPart struct {
 	mu         sync.Mutex
 	max, bytes int // of the young generation
 	young, old map[string]remembered
+	changed    [recentSlots]uint64 // the last commits that wrote a key, by its hash
 }
 
 type remembered struct {
@@ -44,7 +44,7 @@ func (r *remembered) size() int { return len(r.key) + len(r.val) + recentEach }
 func newRecent(max int) *recent {
 	r := &recent{seed: maphash.MakeSeed()}
 	for i := range r.parts {
-		r.parts[i] = recentPart{max: max / recentParts / 2, young: map[string]remembered{}}
+		r.parts[i].max, r.parts[i].young = max/recentParts/2, map[string]remembered{}
 	}
 	return r
 }
@@ -71,10 +71,11 @@ func (r *recent) put(key, val []byte, commit uint64) {
 	if len(val) > recentValue {
 		return
 	}
-	p := r.part(maphash.Bytes(r.seed, key))
+	hash := maphash.Bytes(r.seed, key)
+	p := r.part(hash)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if r.commit.Load() == commit {
+	if p.changed[hash>>32%recentSlots] <= commit {
 		p.forget(string(key))
 		p.keep(remembered{string(key), val, commit})
 	}
@@ -82,10 +83,11 @@ func (r *recent) put(key, val []byte, commit uint64) {
 
 // follow takes over what a new commit has changed. Nobody may see that commit before.
 func (r *recent) follow(w *writes, commit uint64) {
-	r.commit.Store(commit) // from here on nothing older is put
 	for _, e := range w.list {
-		p := r.part(maphash.String(r.seed, e.key))
+		hash := maphash.String(r.seed, e.key)
+		p := r.part(hash)
 		p.mu.Lock()
+		p.changed[hash>>32%recentSlots] = commit // from here on nothing older is put
 		if p.forget(e.key) && e.val != nil && len(e.val) <= recentValue {
 			p.keep(remembered{e.key, e.val, commit})
 		}
