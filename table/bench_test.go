@@ -138,8 +138,9 @@ func BenchmarkPut(b *testing.B) {
 			spec := create(b, tables, c.spec)
 			spread(b, c.workers, func(rnd *rand.Rand) error {
 				n := rnd.Int64N(benchRows)
-				_, err := tables.Apply(b.Context(), put(spec, table.Key{str("a"), num(n)},
-					cols(1, "n", num(rnd.Int64()), "v", table.Value{Type: table.Binary, Bytes: val})...))
+				op := put(spec, table.Key{str("a"), num(n)}, cols(1, "n", num(rnd.Int64()), "v", table.Value{Type: table.Binary, Bytes: val})...)
+				op.Put, _ = op.Do(nil, 0)
+				_, err := tables.Apply(b.Context(), op)
 				return err
 			})
 		})

@@ -56,6 +56,51 @@ func TestExpiredRowIsNotSeenAndThenSwept(t *testing.T) {
 	}
 }
 
+func TestPutThatReadsNothingOutlivesWhatItReplaces(t *testing.T) {
+	t.Parallel()
+	at := &clock{time.Unix(1000, 0)}
+	store := memory.New()
+	tables := open(t, store, at.now)
+	made := create(t, tables, chat())
+	key := table.Key{str("a"), num(1)}
+	apply(t, tables, table.Op{Table: made, Key: key, Do: func(*table.Row, int64) (*table.Row, error) {
+		return &table.Row{Columns: cols(1, "n", num(1)), Expires: 1010}, nil
+	}})
+	op := put(made, key, cols(1, "n", num(2))...)
+	op.Put, _ = op.Do(nil, 0)
+	if ch := apply(t, tables, op); ch.Before != nil || value(ch.After) != 2 {
+		t.Errorf("the put says %+v", ch)
+	}
+	at.at = time.Unix(1011, 0)
+	sweep(t, tables, func() bool { return left(t, store, "T") == 0 })
+	if row := get(t, tables, made, key...); row == nil || value(row) != 2 || row.Expires != 0 {
+		t.Errorf("the row is %+v", row)
+	}
+	// What hangs on the row it replaces has it read.
+	made, err := tables.Alter(t.Context(), made.Scope, made.Name, func(s *table.Spec) error {
+		s.Stream = &table.Stream{Hours: 1}
+		s.Indexes = []table.Index{{Name: "x", Key: []table.KeyColumn{{Name: "n", Type: table.Int}}, All: true}}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range int64(2) {
+		op := put(op.Table, key, cols(1, "n", num(3+n))...) // the description is an old one
+		op.Put, _ = op.Do(nil, 0)
+		if ch := apply(t, tables, op); value(ch.Before) != 2+n || value(ch.After) != 3+n {
+			t.Errorf("the put says %+v", ch)
+		}
+	}
+	if rows := all(t, tables, table.Range{Table: made, Index: "x"}); len(rows) != 1 || left(t, store, "I") != 1 {
+		t.Errorf("the index has %+v", rows)
+	}
+	recs, err := tables.ReadStream(t.Context(), made, 1, 0)
+	if err != nil || len(recs) != 2 || value(recs[1].Before) != 3 {
+		t.Errorf("records are %+v, %v", recs, err)
+	}
+}
+
 func TestExpiredCellsAreNotSeenAndThenSwept(t *testing.T) {
 	t.Parallel()
 	at := &clock{time.Unix(1000, 0)}

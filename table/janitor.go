@@ -220,10 +220,9 @@ func (t *Tables) trim(ctx context.Context, spec *Spec) error {
 func (t *Tables) expire(ctx context.Context, spec *Spec) error {
 	none := make([]byte, 5) // no row: its key is a table's prefix only
 	for lo := dueKey(spec.ID, 0, none); ; {
-		var rows [][]byte
-		var last []byte
+		var rows, places [][]byte
 		err := t.store.View(ctx, func(r kv.Reader) error {
-			rows = nil
+			rows, places = nil, nil
 			it := r.Scan(lo, dueKey(spec.ID, t.now()/1000+1, none), kv.ScanOpts{Limit: walkRows, KeysOnly: true})
 			defer it.Close()
 			for it.Next() {
@@ -231,18 +230,33 @@ func (t *Tables) expire(ctx context.Context, spec *Spec) error {
 				if err != nil {
 					return err
 				}
-				rows, last = append(rows, row), append(last[:0], it.Key()...)
+				rows, places = append(rows, row), append(places, slices.Clone(it.Key()))
 			}
 			return it.Err()
 		})
 		if err != nil || len(rows) == 0 {
 			return err
 		}
-		if err := t.refreshRows(ctx, spec, rows, nil); err != nil {
+		if err := t.refreshRows(ctx, spec, rows, func(tx kv.Txn) error { return spec.leave(tx, rows, places) }); err != nil {
 			return done(err)
 		}
-		lo = append(last, 0)
+		lo = append(places[len(places)-1], 0)
 	}
+}
+
+// leave deletes those places in the expiry space that are not, or no longer, the rows' own: a put that does not
+// read the row before it leaves that one's place.
+func (t *Spec) leave(tx kv.Txn, rows, places [][]byte) error {
+	for i, row := range rows {
+		st, err := t.read(tx, row, nil)
+		if err != nil {
+			return err
+		}
+		if st == nil || !bytes.Equal(places[i], dueKey(t.ID, st.due, row)) {
+			tx.Delete(places[i])
+		}
+	}
+	return nil
 }
 
 // done turns the news that a table was dropped or altered meanwhile into silence: the next round

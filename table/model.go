@@ -140,8 +140,16 @@ type Op struct {
 	Key   Key // an auto-increment column given as Min is filled in
 	Do    Mutate
 	Note  []byte // kept with the record of the table's stream, unread
+	// Put, unless it is nil, is what Do makes of the row whatever that is. It is not read then, if neither an
+	// index nor a stream nor a time to live depends on it: Change.Before is nil though there was one.
+	Put *Row
 
 	session string // whose hold lets the op pass; see Session
+
+	// What is known before the op's turn comes. Nil when it is not, or is wrong.
+	rowKey []byte
+	after  *Row   // of a put that reads nothing
+	val    []byte // after, encoded
 }
 
 // Ref names one row.

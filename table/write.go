@@ -102,8 +102,9 @@ func isStoreError(err error) bool {
 
 // update runs fn in one Update with ops that carry the current descriptions of their tables.
 func (t *Tables) update(ctx context.Context, ops []Op, fn func(kv.Txn, []Op) error) error {
+	ops = slices.Clone(ops)
 	for range 10 {
-		err := t.store.Update(ctx, locks(ops), func(tx kv.Txn) error {
+		err := t.store.Update(ctx, prepare(ops), func(tx kv.Txn) error {
 			var seen *Spec // most often all ops are on one table
 			for _, op := range ops {
 				if op.Table == seen {
@@ -119,7 +120,6 @@ func (t *Tables) update(ctx context.Context, ops []Op, fn func(kv.Txn, []Op) err
 		if !errors.Is(err, errStale) {
 			return t.settle(err)
 		}
-		ops = slices.Clone(ops)
 		for i := range ops {
 			if ops[i].Table, err = t.renew(ctx, ops[i].Table); err != nil {
 				return err
@@ -174,16 +174,20 @@ func (t *Tables) renew(ctx context.Context, spec *Spec) (now *Spec, err error) {
 	return now, err
 }
 
-// locks are the keys that the ops decide on.
-func locks(ops []Op) kv.Locks {
+// prepare does of ops what can be done before their turn comes, since they take turns with all other writes.
+// It returns the keys that they decide on.
+func prepare(ops []Op) kv.Locks {
 	var l kv.Locks
-	for _, op := range ops {
+	for i := range ops {
+		op := &ops[i]
+		op.rowKey, op.after, op.val = nil, nil, nil
 		if auto := op.auto(); auto >= 0 {
 			if k, err := op.autoCounter(); err == nil {
 				l.Keys = append(l.Keys, k)
 			}
 		} else if k, err := op.Table.rows().key(op.Key); err == nil {
-			l.Keys = append(l.Keys, k)
+			op.rowKey, l.Keys = k, append(l.Keys, k)
+			op.encode()
 		}
 		if op.Table.Sessions && len(op.Key) > 0 {
 			if k, err := holdKey(op.Table.ID, op.Key[0]); err == nil {
@@ -195,6 +199,22 @@ func locks(ops []Op) kv.Locks {
 		}
 	}
 	return l
+}
+
+// encode prepares a put that reads nothing. What is wrong with it comes to light at its turn.
+func (op *Op) encode() {
+	t := op.Table
+	if op.Put == nil || len(t.Indexes) > 0 || t.records() || t.TTL > 0 || t.Ends != "" || op.Put.Expires != 0 {
+		return
+	}
+	row, err := t.tidy(op.Key, op.Put)
+	if err != nil {
+		return
+	}
+	val, err := appendRow(make([]byte, 0, 256), &stored{Row: *row})
+	if err == nil && len(val) <= MaxRow {
+		op.after, op.val = row, val
+	}
 }
 
 // auto is the column that Op asks to be counted up; -1 when there is none.
@@ -224,9 +244,12 @@ func (t *Tables) apply(tx kv.Txn, op Op) (Change, error) {
 			return Change{}, err
 		}
 	}
-	key, err := spec.rows().key(op.Key)
-	if err != nil {
-		return Change{}, err
+	key := op.rowKey
+	if key == nil {
+		var err error
+		if key, err = spec.rows().key(op.Key); err != nil {
+			return Change{}, err
+		}
 	}
 	if len(key) > t.store.Limits().MaxKey {
 		return Change{}, sluice.Errorf(sluice.TooMuch, "a key of table %s is too long", spec.Name)
@@ -235,6 +258,10 @@ func (t *Tables) apply(tx kv.Txn, op Op) (Change, error) {
 		if err := checkHold(tx, spec.ID, op.Key[0], op.session, now); err != nil {
 			return Change{}, err
 		}
+	}
+	if op.after != nil {
+		tx.Put(key, op.val)
+		return Change{Key: op.Key, After: op.after}, nil
 	}
 	old, err := spec.read(tx, key, op.Key)
 	if err != nil {

@@ -205,13 +205,13 @@ func (r *room) of(n int) (*table.Spec, error) {
 	return spec, nil
 }
 
+// op is a put without a condition, whose answer does not tell what was there.
 func (r *room) op(spec *table.Spec, at, n int64) table.Op {
-	return table.Op{Table: spec, Key: keyOf(at), Do: func(*table.Row, int64) (*table.Row, error) {
-		return &table.Row{Columns: []table.Column{
-			{Name: "n", Cells: []table.Cell{{Value: table.Value{Type: table.Int, Int: n}, Time: 1}}},
-			{Name: "v", Cells: []table.Cell{{Value: table.Value{Type: table.Binary, Bytes: value}, Time: 1}}},
-		}}, nil
+	row := &table.Row{Columns: []table.Column{
+		{Name: "n", Cells: []table.Cell{{Value: table.Value{Type: table.Int, Int: n}, Time: 1}}},
+		{Name: "v", Cells: []table.Cell{{Value: table.Value{Type: table.Binary, Bytes: value}, Time: 1}}},
 	}}
+	return table.Op{Table: spec, Key: keyOf(at), Put: row, Do: func(*table.Row, int64) (*table.Row, error) { return row, nil }}
 }
 
 func (r *room) put(spec *table.Spec, at, n int64) error {

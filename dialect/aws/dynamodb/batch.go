@@ -203,6 +203,7 @@ func (h *Handler) batchWriteItem(ctx context.Context, req *node) ([]byte, error)
 	if n > maxWrites {
 		return nil, invalid("Too many items requested for the BatchWriteItem call")
 	}
+	tell := consumption(req) != ""
 	var ops []table.Op
 	var usages []*usage
 	var of []*usage // of each op
@@ -215,7 +216,7 @@ func (h *Handler) batchWriteItem(ctx context.Context, req *node) ([]byte, error)
 		usages = append(usages, use)
 		var keys []table.Key
 		for j := range asked.list[i].list {
-			op, err := d.batched(&asked.list[i].list[j])
+			op, err := d.batched(&asked.list[i].list[j], &params{blind: !tell})
 			if err != nil {
 				return nil, err
 			}
@@ -231,10 +232,12 @@ func (h *Handler) batchWriteItem(ctx context.Context, req *node) ([]byte, error)
 	metrics := newWriter()
 	sizes := req.text("ReturnItemCollectionMetrics") == "SIZE"
 	at := 0
-	changes := h.opt.Tables.ApplyMany(ctx, ops)
-	for i, ch := range changes {
+	for i, ch := range h.opt.Tables.ApplyMany(ctx, ops) {
 		if ch.Err != nil {
 			return nil, ch.Err
+		}
+		if !tell {
+			continue
 		}
 		of[i].write(of[i].d.item(ch.Before), of[i].d.item(ch.After))
 	}
@@ -277,13 +280,13 @@ func checkBatched(n *node) error {
 }
 
 // batched is one write of a batch.
-func (d *described) batched(n *node) (table.Op, error) {
+func (d *described) batched(n *node, p *params) (table.Op, error) {
 	if remove := n.get("DeleteRequest"); remove != nil {
 		key, err := d.key(remove.get("Key").item)
 		if err != nil {
 			return table.Op{}, err
 		}
-		return d.remove(key, &params{})
+		return d.remove(key, p)
 	}
 	item := n.get("PutRequest").get("Item").item
 	for _, c := range d.spec.Key {
@@ -294,5 +297,5 @@ func (d *described) batched(n *node) (table.Op, error) {
 	if err := d.checkItem(item); err != nil {
 		return table.Op{}, err
 	}
-	return d.put(item, &params{})
+	return d.put(item, p)
 }

@@ -327,6 +327,7 @@ func (h *Handler) writeItem(ctx context.Context, kind string, req *node) ([]byte
 	if err != nil {
 		return nil, err
 	}
+	a.p.blind = req.text("ReturnValues") != "ALL_OLD" && consumption(req) == ""
 	d, err := h.open(ctx, req.text("TableName"))
 	if err != nil {
 		return nil, err
@@ -344,7 +345,7 @@ func (d *described) put(item attr.Item, p *params) (table.Op, error) {
 		return table.Op{}, err
 	}
 	row := d.row(item)
-	return table.Op{Table: d.spec, Key: row.Key, Do: func(cur *table.Row, _ int64) (*table.Row, error) {
+	op := table.Op{Table: d.spec, Key: row.Key, Do: func(cur *table.Row, _ int64) (*table.Row, error) {
 		if cur == nil {
 			return row, p.holds(d, cur)
 		}
@@ -355,7 +356,11 @@ func (d *described) put(item attr.Item, p *params) (table.Op, error) {
 			return cur, nil // what changes nothing makes no record
 		}
 		return row, nil
-	}}, nil
+	}}
+	if p.blind && p.condition == nil {
+		op.Put = row
+	}
+	return op, nil
 }
 
 // remove is the write that deletes an item.

@@ -17,6 +17,7 @@ type params struct {
 	update     *expr.Update
 	projection []expr.Path // nil is everything
 	tellOld    bool        // ReturnValuesOnConditionCheckFailure
+	blind      bool        // the answer to a write does not tell what was there
 }
 
 // holds refuses a write whose condition does not hold.
