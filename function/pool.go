@@ -53,6 +53,7 @@ type pool struct {
 	peaks    [keepWindow]int // the same, per second
 	second   int             // index into peaks
 	called   time.Time       // last call
+	moved    time.Time       // when an instance last was done with one
 	health   health
 	service  average
 	warm     average // as service, without the first calls of instances; with those that run out of time
@@ -268,6 +269,7 @@ func (p *pool) release(m *member) {
 		p.free = append(p.free, m)
 	}
 	m.idleAt = time.Now()
+	p.moved = m.idleAt
 	p.serve(m, false)
 	if p.retired && m.busy == 0 {
 		p.part(m)

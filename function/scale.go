@@ -84,7 +84,7 @@ func (p *pool) grow(now time.Time) {
 		if live > 0 && p.service.value > 0 && p.start.value > 0 {
 			worth := max(p.start.value, bootCost)
 			drained := p.service.value * time.Duration(q) / time.Duration(live*p.conc)
-			waited := now.Sub(p.queue[0].at)
+			waited := now.Sub(latest(p.queue[0].at, p.moved)) // a queue that moves is slow for other reasons
 			if drained <= worth && waited < worth {
 				p.lookAgain(now, worth-waited)
 				return
@@ -96,6 +96,13 @@ func (p *pool) grow(now time.Time) {
 		}
 		p.boot()
 	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // expected is how long another call would wait in the queue, by the average of those before. It is nothing

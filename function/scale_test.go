@@ -102,6 +102,48 @@ func TestShortQueuesWaitRatherThanStart(t *testing.T) {
 	})
 }
 
+// A busy machine lets goroutines wait that were given an instance: that is no call's time, and another process
+// would make it worse.
+func TestAQueueThatMovesSlowlyForOtherReasonsStartsNothing(t *testing.T) {
+	s := &fakes{
+		start:  func(context.Context, *Version, int) error { time.Sleep(5 * time.Millisecond); return nil },
+		invoke: slow(100 * time.Microsecond),
+		wanted: func(*fake) time.Duration { return 1 },
+	}
+	room(t, s, Options{NoPrewarm: true}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		for range 10 {
+			call(f, "f", "")
+		}
+		var callers sync.WaitGroup
+		for range 16 {
+			callers.Go(func() {
+				for range 20 {
+					p, err := f.enter(&sluice.Invocation{App: "app", Function: "f"})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					m, _, err := p.acquire(t.Context())
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					time.Sleep(5 * time.Millisecond) // until the goroutine runs
+					inv := &sluice.Invocation{App: "app", Function: "f", RequestID: sluice.NewRequestID()}
+					c := m.begin(false, inv)
+					c.land(m.inst.Invoke(c.ctx, inv))
+					f.calls.Done()
+				}
+			})
+		}
+		callers.Wait()
+		if starts, _ := s.count(); starts != 1 {
+			t.Errorf("%d instances were started for a queue that one could drain", starts)
+		}
+	})
+}
+
 // A server that listens on a port of its own lets no second one start.
 func TestCallsWaitForTheStartThatGoesWell(t *testing.T) {
 	s := &fakes{invoke: slow(time.Second), start: func(_ context.Context, _ *Version, nth int) error {

@@ -30,7 +30,9 @@ type Options struct {
 	Handler http.Handler
 	// App reports whether a deployed app owns a host; *.localhost are apps' anyway. May be nil.
 	App func(host string) bool
-	// Public is the address of the public listener, which serves apps' hosts.
+	// Apps serves apps' hosts as the public listener does, all but what upgrades a connection: that goes on
+	// to Public, the listener's address.
+	Apps   http.Handler
 	Public string
 	// Log gets connections that fail; default slog.Default().
 	Log *slog.Logger
@@ -40,12 +42,13 @@ type Options struct {
 type Egress struct {
 	o      Options
 	ca     *authority
-	inner  http.Server
-	tls    *tls.Config // one for all connections, so that sessions are taken up
+	inner  *http.Server // behind conns
+	clear  *http.Server // of clients that leave TLS out
+	tls    *tls.Config  // one for all connections: a client may take up a session
 	conns  *conns
-	public *httputil.ReverseProxy // to the public listener
+	public *httputil.ReverseProxy // to the public listener, for upgrades
 	away   *httputil.ReverseProxy // to wherever the request says
-	idle   []func()               // close the two's idle connections
+	idle   func()                 // closes its idle connections
 }
 
 // keepAlive is how long an unused connection stays, in seconds. Functions that make a client for each call
@@ -77,12 +80,9 @@ func Open(o Options) (*Egress, error) {
 	}
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	transport := &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute, DisableCompression: true}
-	toPublic := &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "tcp", o.Public)
-		},
-		MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute, DisableCompression: true,
-	}
+	toPublic := &http.Transport{DisableKeepAlives: true, DisableCompression: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, "tcp", o.Public)
+	}}
 	e.public = e.reverse(toPublic, func(r *httputil.ProxyRequest) {
 		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", r.In.Host, r.In.Host
 		r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
@@ -91,8 +91,15 @@ func Open(o Options) (*Egress, error) {
 		r.Out.Host = r.In.Host
 		r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
 	})
-	e.idle = []func(){transport.CloseIdleConnections, toPublic.CloseIdleConnections}
-	e.inner = http.Server{Handler: e, ReadHeaderTimeout: time.Minute, IdleTimeout: (keepAlive + 1) * time.Second, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
+	e.idle = transport.CloseIdleConnections
+	serve := func(h http.HandlerFunc) *http.Server {
+		return &http.Server{Handler: h, ReadHeaderTimeout: time.Minute, IdleTimeout: (keepAlive + 1) * time.Second, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
+	}
+	e.inner = serve(e.ServeHTTP)
+	e.clear = serve(func(w http.ResponseWriter, r *http.Request) {
+		r.TLS = &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true} // as far as anybody knows
+		e.ServeHTTP(w, r)
+	})
 	return e, nil
 }
 
@@ -114,15 +121,16 @@ func (e *Egress) CAFile() string { return filepath.Join(e.o.Dir, "ca.pem") }
 type Hook struct {
 	Hosts []string `json:"hosts"` // patterns: "name" or "*.suffix"
 	Addr  string   `json:"addr"`  // host:port
+	Clear string   `json:"clear"` // host:port for HTTPS without the TLS, which protects nothing between us
 	CA    string   `json:"ca"`    // the certificate's file, for clients that bring roots of their own
 }
 
-// Environment is what makes a process reach us. addr is where Serve listens; domains are the apps' own
-// hosts; proxy adds the proxy variables, for programs without our hook.
-func (e *Egress) Environment(addr string, domains []string, proxy bool) map[string]string {
+// Environment is what makes a process reach us. addr and clear are where Serve listens; domains are the
+// apps' own hosts; proxy adds the proxy variables, for programs without our hook.
+func (e *Egress) Environment(addr, clear string, domains []string, proxy bool) map[string]string {
 	bundle := filepath.Join(e.o.Dir, "bundle.pem")
 	hosts := append(append([]string{"*.localhost"}, e.o.Vendors...), domains...)
-	hook, _ := json.Marshal(Hook{Hosts: hosts, Addr: addr, CA: e.CAFile()}) // strings always marshal
+	hook, _ := json.Marshal(Hook{Hosts: hosts, Addr: addr, Clear: clear, CA: e.CAFile()}) // strings always marshal
 	env := map[string]string{
 		"NODE_EXTRA_CA_CERTS": e.CAFile(),
 		"AWS_CA_BUNDLE":       bundle,
@@ -141,23 +149,25 @@ func (e *Egress) Environment(addr string, domains []string, proxy bool) map[stri
 	return env
 }
 
-// Serve answers on ln until ctx ends; then it closes ln and every connection.
-func (e *Egress) Serve(ctx context.Context, ln net.Listener) error {
+// Serve answers on ln until ctx ends, and on clear as if those who come there had spoken TLS; then it closes
+// both and every connection.
+func (e *Egress) Serve(ctx context.Context, ln, clear net.Listener) error {
 	var wg sync.WaitGroup
 	defer func() {
 		wg.Wait()
 		e.conns.busy.Wait()
-		for _, closeIdle := range e.idle {
-			closeIdle()
-		}
+		e.idle()
 	}()
 	wg.Go(func() { e.inner.Serve(e.conns) })
+	wg.Go(func() { e.clear.Serve(clear) })
 	stop := context.AfterFunc(ctx, func() {
 		ln.Close()
 		e.conns.Close()
 		e.inner.Close()
+		e.clear.Close()
 	})
 	defer stop()
+	defer e.clear.Close()
 	defer e.inner.Close()
 	defer e.conns.Close()
 	for {
@@ -200,19 +210,26 @@ func (e *Egress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodConnect:
 		e.connect(w, r)
-	case e.vendor(host):
-		// A handler sees the request as a server does, not as a proxy.
-		r.URL.Scheme, r.URL.Host = "", ""
-		r.RequestURI = r.URL.RequestURI()
-		r.Header.Del("Proxy-Connection")
-		e.o.Handler.ServeHTTP(w, r)
-	case e.app(r.Host):
+	case r.Header.Get("Upgrade") != "" && e.app(r.Host):
 		e.public.ServeHTTP(w, r)
+	case e.vendor(host):
+		e.o.Handler.ServeHTTP(w, asServer(r))
+	case e.app(r.Host):
+		r.TLS = nil // the public listener has none
+		e.o.Apps.ServeHTTP(w, asServer(r))
 	case r.URL.IsAbs():
 		e.away.ServeHTTP(w, r)
 	default:
 		http.Error(w, "sluice: "+host+" is no host of ours", http.StatusNotFound)
 	}
+}
+
+// asServer makes a request look as a server gets it, not as a proxy does.
+func asServer(r *http.Request) *http.Request {
+	r.URL.Scheme, r.URL.Host = "", ""
+	r.RequestURI = r.URL.RequestURI()
+	r.Header.Del("Proxy-Connection")
+	return r
 }
 
 // connect opens a tunnel: to ourselves when the host is ours.

@@ -26,10 +26,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // world is a proxy, a handler for vendor hosts, a public listener and a host that is not ours.
 type world struct {
-	e    *Egress
-	addr string
-	dir  string
-	away *httptest.Server // not ours
+	e     *Egress
+	addr  string
+	clear string // where TLS is left out
+	dir   string
+	away  *httptest.Server // not ours
 }
 
 func say(what string) http.Handler {
@@ -47,7 +48,7 @@ func newWorld(t *testing.T) *world {
 	var err error
 	w.e, err = Open(Options{
 		Dir: w.dir, Vendors: []string{"*.vendor.test", "exact.test"}, Handler: say("vendor"),
-		App: func(host string) bool { return host == "shop.test" }, Public: public.Listener.Addr().String(),
+		App: func(host string) bool { return host == "shop.test" }, Apps: say("app"), Public: public.Listener.Addr().String(),
 		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -57,11 +58,15 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.addr = ln.Addr().String()
+	clear, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.addr, w.clear = ln.Addr().String(), clear.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := w.e.Serve(ctx, ln); err != nil {
+		if err := w.e.Serve(ctx, ln, clear); err != nil {
 			t.Error(err)
 		}
 	})
@@ -107,16 +112,16 @@ func TestHostsFindTheirWay(t *testing.T) {
 		{true, "http://a.b.vendor.test/x?y=1", "vendor POST a.b.vendor.test/x?y=1 tls=false hello"},
 		{true, "https://a.vendor.test/x?y=1", "vendor POST a.vendor.test/x?y=1 tls=true hello"},
 		{true, "https://EXACT.test/", "vendor POST EXACT.test/ tls=true hello"},
-		{true, "http://chat.localhost/notify", "public POST chat.localhost/notify tls=false hello"},
-		{true, "https://chat.localhost/notify", "public POST chat.localhost/notify tls=false hello"},
-		{true, "http://shop.test/a%20b", "public POST shop.test/a%20b tls=false hello"},
+		{true, "http://chat.localhost/notify", "app POST chat.localhost/notify tls=false hello"},
+		{true, "https://chat.localhost/notify", "app POST chat.localhost/notify tls=false hello"},
+		{true, "http://shop.test/a%20b", "app POST shop.test/a%20b tls=false hello"},
 		{true, "http://" + awayHost + "/z?q", "away POST " + awayHost + "/z?q tls=false hello"},
 		{true, "http://inst.ots.localhost:" + awayPort + "/t", "away POST inst.ots.localhost:" + awayPort + "/t tls=false hello"},
-		{true, "http://shop.test:8080/x", "public POST shop.test:8080/x tls=false hello"},
+		{true, "http://shop.test:8080/x", "app POST shop.test:8080/x tls=false hello"},
 		{false, "https://a.vendor.test/x", "vendor POST a.vendor.test/x tls=true hello"},
 		{false, "http://a.vendor.test/x", "vendor POST a.vendor.test/x tls=false hello"},
-		{false, "http://shop.test/x", "public POST shop.test/x tls=false hello"},
-		{false, "https://shop.test/x", "public POST shop.test/x tls=false hello"},
+		{false, "http://shop.test/x", "app POST shop.test/x tls=false hello"},
+		{false, "https://shop.test/x", "app POST shop.test/x tls=false hello"},
 		{false, "http://other.test/x", "sluice: other.test is no host of ours\n"},
 		{true, "http://127.0.0.1:1/", "sluice: 127.0.0.1:1 cannot be reached: dial tcp 127.0.0.1:1: connect: connection refused\n"},
 	} {
@@ -129,6 +134,57 @@ func TestHostsFindTheirWay(t *testing.T) {
 		res.Body.Close()
 		if string(body) != c.want {
 			t.Errorf("%s (proxy %v): %q, want %q", c.url, c.proxy, body, c.want)
+		}
+	}
+}
+
+func TestWhoLeavesTLSOutIsTakenForOneWhoDoesNot(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", w.clear)
+	}}
+	t.Cleanup(tr.CloseIdleConnections)
+	for url, want := range map[string]string{
+		"http://a.vendor.test/x?y": "vendor GET a.vendor.test/x?y tls=true ",
+		"http://shop.test/x":       "app GET shop.test/x tls=false ", // as before the public listener, which has none
+		"http://chat.localhost/x":  "app GET chat.localhost/x tls=false ",
+		"http://other.test/x":      "sluice: other.test is no host of ours\n",
+	} {
+		res, err := (&http.Client{Transport: tr}).Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if string(body) != want {
+			t.Errorf("%s: %q, want %q", url, body, want)
+		}
+	}
+}
+
+// TestUpgradesGoOnToThePublicListener: the handler of requests cannot have them, and a connection that has been
+// upgraded is the listener's as long as it lasts.
+func TestUpgradesGoOnToThePublicListener(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, c := range []struct{ addr, host, want string }{
+		{w.addr, "chat.localhost", "public GET chat.localhost/ws tls=false "}, {w.clear, "chat.localhost", "public GET chat.localhost/ws tls=false "},
+		{w.clear, "shop.test", "public GET shop.test/ws tls=false "}, {w.clear, "a.vendor.test", "vendor GET a.vendor.test/ws tls=true "},
+	} {
+		req := httptest.NewRequest(http.MethodGet, "http://"+c.host+"/ws", nil)
+		req.RequestURI, req.URL.Host = "", c.addr
+		req.Header.Set("Connection", "Upgrade")
+		req.Header.Set("Upgrade", "websocket")
+		tr := &http.Transport{DisableKeepAlives: true}
+		res, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if string(body) != c.want {
+			t.Errorf("%s at %s: %q, want %q", c.host, c.addr, body, c.want)
 		}
 	}
 }
@@ -252,14 +308,14 @@ func TestMatch(t *testing.T) {
 func TestEnvironmentLeadsToUs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	env := w.e.Environment(w.addr, []string{"shop.test"}, false)
+	env := w.e.Environment(w.addr, w.clear, []string{"shop.test"}, false)
 	if _, ok := env["HTTP_PROXY"]; ok {
 		t.Error("proxy without being asked")
 	}
-	if want := fmt.Sprintf(`{"hosts":["*.localhost","*.vendor.test","exact.test","shop.test"],"addr":%q,"ca":%q}`, w.addr, w.e.CAFile()); env["SLUICE_EGRESS"] != want {
+	if want := fmt.Sprintf(`{"hosts":["*.localhost","*.vendor.test","exact.test","shop.test"],"addr":%q,"clear":%q,"ca":%q}`, w.addr, w.clear, w.e.CAFile()); env["SLUICE_EGRESS"] != want {
 		t.Errorf("hook %s", env["SLUICE_EGRESS"])
 	}
-	env = w.e.Environment(w.addr, nil, true)
+	env = w.e.Environment(w.addr, w.clear, nil, true)
 	if env["HTTPS_PROXY"] != "http://"+w.addr || env["NO_PROXY"] == "" {
 		t.Errorf("%v", env)
 	}
@@ -286,7 +342,7 @@ const at = new URL(process.env.HTTPS_PROXY);
 http.request({ host: at.hostname, port: at.port, method: 'CONNECT', path: 'a.vendor.test:443' }).on('connect', (res, socket) => {
   https.get('https://a.vendor.test/x', { socket, agent: false }, (r) => r.pipe(process.stdout));
 }).end();`)
-	for k, v := range w.e.Environment(w.addr, nil, true) {
+	for k, v := range w.e.Environment(w.addr, w.clear, nil, true) {
 		cmd.Env = append(cmd.Env, k+"="+v)
 	}
 	out, err := cmd.CombinedOutput()

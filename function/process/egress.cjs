@@ -2,50 +2,102 @@
 // Connects hosts that are ours to our own address, whatever library asks: http, https, fetch, tls and
 // http2 all end in a socket's connect. Names stay as they are, so certificates and Host headers fit.
 const net = require('net');
+const tls = require('tls');
 
-module.exports = ({ hosts, addr }) => {
-  const at = addr.lastIndexOf(':');
-  const ours = { host: addr.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(addr.slice(at + 1)) };
+// Plain is a connection without TLS that its user cannot tell from one with it. Between a function and us,
+// on one machine, TLS protects nothing, and a handshake costs more than most calls.
+class Plain extends net.Socket {
+  #name;
+
+  constructor(o) {
+    super({ allowHalfOpen: o.allowHalfOpen, highWaterMark: o.highWaterMark, onread: o.onread, signal: o.signal, noDelay: o.noDelay, keepAlive: o.keepAlive, keepAliveInitialDelay: o.keepAliveInitialDelay });
+    this.encrypted = true;
+    this.secureConnecting = true;
+    this.authorized = false;
+    this.authorizationError = null;
+    this.servername = null;
+    this.alpnProtocol = null;
+    this.#name = o.servername || o.host;
+    this.once('connect', () => process.nextTick(() => { // who waits for connect hears it first
+      if (this.destroyed) return;
+      this.secureConnecting = false;
+      this.authorized = true;
+      this.servername = o.servername || false;
+      this.alpnProtocol = o.ALPNProtocols ? 'http/1.1' : false;
+      this.emit('secureConnect');
+      this.emit('secure');
+    }));
+  }
+
+  getPeerCertificate() {
+    const name = this.#name, year = 365 * 24 * 3600e3;
+    return { subject: { CN: name }, issuer: { CN: 'sluice' }, subjectaltname: 'DNS:' + name, valid_from: new Date(Date.now() - year).toUTCString(), valid_to: new Date(Date.now() + year).toUTCString() };
+  }
+
+  exportKeyingMaterial() { throw Object.assign(new Error('this connection to sluice has no keys'), { code: 'ERR_TLS_INVALID_STATE' }); }
+
+  renegotiate(o, cb) {
+    if (cb) process.nextTick(cb, null);
+    return true;
+  }
+
+  getCipher() { return { name: 'TLS_AES_128_GCM_SHA256', standardName: 'TLS_AES_128_GCM_SHA256', version: 'TLSv1.3' }; }
+  getProtocol() { return 'TLSv1.3'; }
+  getCertificate() { return {}; }
+  getEphemeralKeyInfo() { return {}; }
+  getSharedSigalgs() { return []; }
+  isSessionReused() { return false; }
+  setMaxSendFragment() { return true; }
+}
+
+// It is an instance of TLSSocket, of whose methods none finds a handle that is not TLS's.
+Object.defineProperty(Plain, 'name', { value: 'TLSSocket' });
+for (const k of Reflect.ownKeys(tls.TLSSocket.prototype)) {
+  if (Object.hasOwn(Plain.prototype, k)) continue;
+  const of = Object.getOwnPropertyDescriptor(net.Socket.prototype, k) || { value: () => undefined, writable: true, configurable: true };
+  Object.defineProperty(Plain.prototype, k, of);
+}
+Object.setPrototypeOf(Plain.prototype, tls.TLSSocket.prototype);
+
+// own are settings of which TLS itself makes something. Whoever brings one is left alone.
+const own = ['ca', 'cert', 'key', 'pfx', 'crl', 'secureContext', 'secureProtocol', 'secureOptions', 'ciphers', 'sigalgs', 'ecdhCurve', 'minVersion', 'maxVersion', 'checkServerIdentity', 'pskCallback', 'requestOCSP', 'enableTrace', 'socket'];
+const simple = ({ ALPNProtocols: p }) => p == null || (Array.isArray(p) && p.includes('http/1.1'));
+
+module.exports = ({ hosts, addr, clear }) => {
+  const place = (addr) => {
+    const at = addr.lastIndexOf(':');
+    return { host: addr.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(addr.slice(at + 1)), lookup: undefined };
+  };
+  const ours = place(addr), withoutTLS = place(clear);
   const suffixes = hosts.filter((h) => h.startsWith('*')).map((h) => h.slice(1).toLowerCase());
   const names = new Set(hosts.filter((h) => !h.startsWith('*')).map((h) => h.toLowerCase()));
 
   function target(o) {
+    if (o.path) return null;
     const host = String(o.host || '').toLowerCase().replace(/\.$/, '');
     if (!names.has(host) && !suffixes.some((s) => host.length > s.length && host.endsWith(s))) return null;
     const port = Number(o.port);
     if (port === 80 || port === 443 || !host.endsWith('.localhost')) return ours;
-    return { host: '127.0.0.1', port }; // a port of this machine, named on purpose
+    return { host: '127.0.0.1', port, lookup: undefined }; // a port of this machine, named on purpose
   }
 
-  // A handshake costs more than most calls, and SDKs make many: connections to our hosts share a context,
-  // and take up the last session with their host. Whoever brings anything of their own is left alone.
-  const own = ['ca', 'cert', 'key', 'pfx', 'crl', 'secureContext', 'secureProtocol', 'secureOptions', 'ciphers', 'sigalgs', 'ecdhCurve', 'minVersion', 'maxVersion', 'checkServerIdentity', 'pskCallback', 'socket'];
-  const sessions = new Map();
-  let context;
-  function resume(tls) {
-    const connect = tls.connect;
-    tls.connect = function (o, ...rest) {
-      if (!o || typeof o !== 'object' || o.rejectUnauthorized === false || !target(o) || own.some((k) => o[k] != null)) return connect.call(this, o, ...rest);
-      const name = o.servername || o.host;
-      context ??= tls.createSecureContext();
-      const socket = connect.call(this, { ...o, secureContext: context, session: o.session ?? sessions.get(name) }, ...rest);
-      return socket.on('session', (s) => sessions.set(name, s));
-    };
-  }
+  const secure = tls.connect;
+  tls.connect = function (o, ...rest) {
+    if (!o || typeof o !== 'object' || !simple(o) || own.some((k) => o[k] != null) || target(o) !== ours) return secure.call(this, o, ...rest);
+    const socket = new Plain(o);
+    const cb = rest.find((a) => typeof a === 'function');
+    if (cb) socket.once('secureConnect', cb);
+    if (o.timeout) socket.setTimeout(o.timeout);
+    return socket.connect({ ...o, ...withoutTLS });
+  };
 
-  let resumes = false;
   const connect = net.Socket.prototype.connect;
   net.Socket.prototype.connect = function (...args) {
     const list = Array.isArray(args[0]) ? args[0] : args; // node itself hands its arguments in one array
     const o = list[0] && typeof list[0] === 'object' ? list[0] : typeof list[0] === 'number' || /^\d+$/.test(list[0]) ? { port: list[0], host: typeof list[1] === 'string' ? list[1] : 'localhost' } : {};
-    const to = o.path ? null : target(o);
+    const to = target(o);
     if (!to) return connect.apply(this, args);
-    if (!resumes && this.setSession) { // tls is there: who uses none does not pay for it
-      resumes = true;
-      resume(require('tls'));
-    }
     const next = { ...o, ...to };
-    delete next.lookup;
     if (list !== args) {
       list[0] = next;
       return connect.apply(this, args);

@@ -3,53 +3,24 @@
 package process
 
 import (
-	"context"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"io"
-	"maps"
 	"net"
-	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluicehq/sluice/function"
-	"github.com/sluicehq/sluice/function/egress"
 )
 
 func TestUnmodifiedPythonReachesUs(t *testing.T) {
 	t.Parallel()
-	say := func(what string) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			b, _ := io.ReadAll(r.Body)
-			fmt.Fprintf(w, "%s %s tls=%v %s", what, r.Host, r.TLS != nil, b)
-		})
-	}
-	public := httptest.NewServer(say("public"))
-	defer public.Close()
-	other := httptest.NewServer(say("other"))
-	defer other.Close()
+	o := newOutside(t, sayHow("vendor"))
 	foreign := httptest.NewTLSServer(nil)
 	defer foreign.Close()
-	e, err := egress.Open(egress.Options{Dir: t.TempDir(), Vendors: []string{"*.vendor.test"}, Handler: say("vendor"),
-		App: func(h string) bool { return h == "shop.test" }, Public: public.Listener.Addr().String(), Log: quiet()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() { e.Serve(ctx, ln) })
-	defer wg.Wait()
-	defer cancel()
 	code := `
 import asyncio, http.client, json, os, socket, ssl, urllib.request
 def get(url, data=None, **more):
@@ -70,11 +41,11 @@ def handler(event, context):
         raw(socket.create_connection(('RAW.vendor.test', 80))), raw(connect('raw.vendor.test', 80)), asyncio.run(aget()),
         get('https://own.vendor.test/x', context=ssl.create_default_context(cafile=os.environ['ROOTS']))]
 `
-	port := other.Listener.Addr().(*net.TCPAddr).Port
+	port := o.other.Listener.Addr().(*net.TCPAddr).Port
 	for _, proxy := range []bool{false, true} {
 		w := newPythonWorld(t, nil)
 		w.deploy("f", code, func(v *function.Version) {
-			maps.Copy(v.Env, e.Environment(ln.Addr().String(), []string{"shop.test"}, proxy))
+			o.environment(v, proxy)
 			v.Env["ROOTS"] = filepath.Join(v.Root, "roots.pem") // of somebody else
 			write(t, v.Env["ROOTS"], string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: foreign.Certificate().Raw})))
 		})
@@ -87,11 +58,11 @@ def handler(event, context):
 			t.Fatal(err)
 		}
 		want := []string{
-			"vendor a.vendor.test tls=true ", "vendor b.vendor.test tls=false ", "vendor c.vendor.test:443 tls=true body",
-			"public shop.test tls=false ", "public chat.localhost tls=false ",
-			fmt.Sprintf("other chat.localhost:%d tls=false ", port), fmt.Sprintf("other 127.0.0.1:%d tls=false ", port),
-			"vendor raw.vendor.test tls=false ", "vendor raw.vendor.test tls=false ", "vendor a.vendor.test tls=true ",
-			"vendor own.vendor.test tls=true ",
+			"vendor a.vendor.test https ", "vendor b.vendor.test http ", "vendor c.vendor.test:443 https body",
+			"app shop.test http ", "app chat.localhost http ",
+			fmt.Sprintf("other chat.localhost:%d http ", port), fmt.Sprintf("other 127.0.0.1:%d http ", port),
+			"vendor raw.vendor.test http ", "vendor raw.vendor.test http ", "vendor a.vendor.test https ",
+			"vendor own.vendor.test https ",
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error("proxy", proxy, diff)

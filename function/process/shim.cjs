@@ -154,6 +154,7 @@ let rehearsing = null; // true while nobody is to hear of an answer
 // one and calls it.
 async function rehearse() {
   const own = process.argv[1];
+  require('./egress.cjs');
   await find(__dirname, 'nodepath.resolve', dialect.endings);
   if (spec) return;
   process.argv[1] = own;
