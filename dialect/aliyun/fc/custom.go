@@ -82,8 +82,7 @@ func (c *Custom) start(ctx context.Context, v *function.Version, s function.Spaw
 		fixed = 0 // somebody else is there: what answers would not be ours
 	}
 	in := newInstance(v, c.Keys, logs)
-	// Servers in node close a connection that was idle for 5 s, maybe just when a call is sent.
-	in.client = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, IdleConnTimeout: 3 * time.Second}
+	in.client = newClient()
 	path, args := command(v)
 	given := strconv.Itoa(port)
 	if err := in.spawn(ctx, s, path, args, map[string]string{"FC_SERVER_PORT": given, "FC_CUSTOM_LISTEN_PORT": given, "PORT": given}); err != nil {
@@ -108,6 +107,12 @@ func (c *Custom) start(ctx context.Context, v *function.Version, s function.Spaw
 		in.wg.Go(in.watch)
 	}
 	return in, nil
+}
+
+// newClient calls a server. Those in node close a connection that was idle for 5 s, maybe just when a call is
+// sent.
+func newClient() *http.Transport {
+	return &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, IdleConnTimeout: 3 * time.Second}
 }
 
 func (c *Custom) ready() time.Duration { return cmp.Or(c.Ready, 120*time.Second) }
@@ -176,7 +181,7 @@ func (c *Custom) await(ctx context.Context, in *instance, port, fixed int) error
 // newInstance makes an instance whose process is not there yet.
 func newInstance(v *function.Version, keys Keys, logs function.LogSink) *instance {
 	in := &instance{
-		v: v, keys: keys, logs: logs,
+		v: v, keys: keys, logs: logs, constant: constant(v),
 		id:    "c-" + strings.ToLower(sluice.NewRequestID()),
 		calls: map[string]int{},
 		done:  make(chan struct{}),

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -31,18 +32,19 @@ const (
 
 // instance is one running server.
 type instance struct {
-	id      string
-	v       *function.Version
-	keys    Keys
-	logs    function.LogSink
-	proc    function.Process
-	env     []string // of its processes
-	address string
-	client  transport
-	fetches bool // it fetches its calls (go1): it gets HTTP requests in a header, and brackets calls in its log itself
-	lines   function.LineWriter
-	done    chan struct{}
-	wg      sync.WaitGroup // the waiter for the process's end, and hooks
+	id       string
+	v        *function.Version
+	keys     Keys
+	logs     function.LogSink
+	proc     function.Process
+	env      []string    // of its processes
+	constant http.Header // of its calls
+	address  string
+	client   transport
+	fetches  bool // it fetches its calls (go1): it gets HTTP requests in a header, and brackets calls in its log itself
+	lines    function.LineWriter
+	done     chan struct{}
+	wg       sync.WaitGroup // the waiter for the process's end, and hooks
 
 	mu     sync.Mutex     // guards the fields below
 	calls  map[string]int // in flight, by request id
@@ -238,9 +240,8 @@ func answer(inv *sluice.Invocation, res *http.Response, body []byte) sluice.Resu
 	out := sluice.Result{Payload: body}
 	status := res.Header.Get("X-Fc-Status")
 	if inv.Kind == sluice.InvokeHTTP {
-		h := res.Header.Clone()
-		dropPrivate(h)
-		out.HTTP = &sluice.HTTPResponse{Status: res.StatusCode, Header: h}
+		dropPrivate(res.Header)
+		out.HTTP = &sluice.HTTPResponse{Status: res.StatusCode, Header: res.Header}
 	} else if status == "" && res.StatusCode >= 400 {
 		status = strconv.Itoa(res.StatusCode)
 	}
@@ -324,17 +325,14 @@ func (in *instance) abort() {
 // request is the call as the server gets it.
 func (in *instance) request(ctx context.Context, inv *sluice.Invocation) (*http.Request, error) {
 	method, u, control := http.MethodPost, &url.URL{Path: "/invoke"}, "/invoke"
-	header := http.Header{}
+	header := make(http.Header, 32)
 	isHTTP := inv.Kind == sluice.InvokeHTTP && inv.HTTP != nil
 	switch {
 	case isHTTP && in.fetches:
 		control = "/http-invoke"
 	case isHTTP:
 		method, control = inv.HTTP.Method, "/http-invoke"
-		header = inv.HTTP.Header.Clone()
-		if header == nil {
-			header = http.Header{}
-		}
+		maps.Copy(header, inv.HTTP.Header)
 		dropPrivate(header)
 		parsed, err := url.ParseRequestURI(inv.HTTP.Path)
 		if err != nil || !strings.HasPrefix(inv.HTTP.Path, "/") || parsed.Host != "" {
@@ -343,22 +341,22 @@ func (in *instance) request(ctx context.Context, inv *sluice.Invocation) (*http.
 		parsed.RawQuery = inv.HTTP.RawQuery
 		u = parsed
 	default:
-		header.Set("Content-Type", "application/octet-stream")
+		header["Content-Type"] = []string{"application/octet-stream"}
 	}
 	u.Scheme, u.Host = "http", in.address
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(inv.Payload))
+	req, err := http.NewRequestWithContext(ctx, method, "", bytes.NewReader(inv.Payload))
 	if err != nil {
 		return nil, sluice.Errorf(sluice.Invalid, "call function %q: %w", in.v.Spec.Name, err)
 	}
 	if len(inv.Payload) == 0 && inv.Kind == sluice.InvokeHTTP {
 		req.Body, req.ContentLength = http.NoBody, 0
 	}
-	req.Header = header
+	req.URL, req.Host, req.Header = u, u.Host, header
 	if inv.HTTP != nil && inv.HTTP.Host != "" {
 		req.Host = inv.HTTP.Host
 	}
 	if _, ok := header["User-Agent"]; !ok {
-		header.Set("User-Agent", "") // none, instead of Go's
+		header["User-Agent"] = none // instead of Go's
 	}
 	in.platform(header, inv.RequestID, control, inv.Qualifier)
 	if isHTTP && in.fetches {
@@ -367,9 +365,15 @@ func (in *instance) request(ctx context.Context, inv *sluice.Invocation) (*http.
 	return req, nil
 }
 
+// none is a header without a value; nobody changes it.
+var none = []string{""}
+
+// private are headers of one connection, or that the transport sets.
+var private = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect", "Content-Length"}
+
 // dropPrivate takes out headers of one connection and those that only the platform may set.
 func dropPrivate(h http.Header) {
-	for _, v := range h.Values("Connection") {
+	for _, v := range h["Connection"] {
 		for name := range strings.SplitSeq(v, ",") {
 			h.Del(strings.TrimSpace(name))
 		}
@@ -379,43 +383,47 @@ func dropPrivate(h http.Header) {
 			delete(h, name)
 		}
 	}
-	for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect", "Content-Length"} {
-		h.Del(name)
+	for _, name := range private {
+		delete(h, name)
 	}
 }
 
 // platform sets the headers by which a function knows where and as whom it runs.
 func (in *instance) platform(h http.Header, request, control, qualifier string) {
-	if qualifier == "" {
-		qualifier = latest
+	maps.Copy(h, in.constant)
+	c := in.credentials()
+	values := [...]string{request, c.ID, c.Secret, c.Token, control, cmp.Or(qualifier, latest)}
+	for i, name := range [...]string{
+		"X-Fc-Request-Id", "X-Fc-Access-Key-Id", "X-Fc-Access-Key-Secret", "X-Fc-Security-Token", "X-Fc-Control-Path", "X-Fc-Qualifier",
+	} {
+		h[name] = values[i : i+1 : i+1]
 	}
-	c, env, spec := in.credentials(), in.v.Env, &in.v.Spec
-	for name, v := range map[string]string{
-		"X-Fc-Request-Id":             request,
-		"X-Fc-Access-Key-Id":          c.ID,
-		"X-Fc-Access-Key-Secret":      c.Secret,
-		"X-Fc-Security-Token":         c.Token,
-		"X-Fc-Function-Name":          string(spec.Name),
-		"X-Fc-Function-Handler":       cmp.Or(spec.Handler, defaultHandler),
-		"X-Fc-Function-Memory":        strconv.Itoa(spec.MemoryMB),
-		"X-Fc-Function-Timeout":       strconv.Itoa(int(spec.Timeout.Seconds())),
-		"X-Fc-Function-Initializer":   spec.Initializer,
-		"X-Fc-Initialization-Timeout": strconv.Itoa(int(initTimeout(spec).Seconds())),
-		"X-Fc-Region":                 env["FC_REGION"],
+}
+
+// constant are the platform's headers that are the same in all calls of a version.
+func constant(v *function.Version) http.Header {
+	h := http.Header{}
+	for name, value := range map[string]string{
+		"X-Fc-Function-Name":          string(v.Spec.Name),
+		"X-Fc-Function-Handler":       cmp.Or(v.Spec.Handler, defaultHandler),
+		"X-Fc-Function-Memory":        strconv.Itoa(v.Spec.MemoryMB),
+		"X-Fc-Function-Timeout":       strconv.Itoa(int(v.Spec.Timeout.Seconds())),
+		"X-Fc-Function-Initializer":   v.Spec.Initializer,
+		"X-Fc-Initialization-Timeout": strconv.Itoa(int(initTimeout(&v.Spec).Seconds())),
+		"X-Fc-Region":                 v.Env["FC_REGION"],
 		"X-Fc-Account-Id":             Account,
-		"X-Fc-Service-Name":           spec.Group,
+		"X-Fc-Service-Name":           v.Spec.Group,
 		"X-Fc-Service-Logproject":     "",
 		"X-Fc-Service-Logstore":       "",
-		"X-Fc-Qualifier":              qualifier,
 		"X-Fc-Version-Id":             "",
 		"X-Fc-Retry-Count":            "0",
-		"X-Fc-Control-Path":           control,
 
-		"X-Fc-Instance-Lifecycle-Pre-Stop-Handler":   spec.PreStop,
-		"X-Fc-Instance-Lifecycle-Pre-Freeze-Handler": spec.PreFreeze,
+		"X-Fc-Instance-Lifecycle-Pre-Stop-Handler":   v.Spec.PreStop,
+		"X-Fc-Instance-Lifecycle-Pre-Freeze-Handler": v.Spec.PreFreeze,
 	} {
-		h.Set(name, v)
+		h.Set(name, value)
 	}
+	return h
 }
 
 // initialize runs the initializer, when there is one: run, or the server's own.
