@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/sluicehq/sluice/dialect/aliyun/apigroup"
@@ -73,15 +74,15 @@ func (g *Group) outgoing(c *call, m match) (outgoing, error) {
 	out := outgoing{
 		method: a.Backend.Method,
 		query:  c.r.URL.RawQuery,
-		header: c.r.Header.Clone(),
+		header: maps.Clone(c.r.Header), // values are replaced, never changed
 		body:   c.body,
 	}
 	if out.method == "" || out.method == anyMethod {
 		out.method = c.r.Method
 	}
 	dropHop(out.header)
-	for _, name := range []string{"X-Ca-Signature", "X-Ca-Signature-Headers", "X-Ca-Signature-Method"} {
-		out.header.Del(name)
+	for _, name := range signatureHeaders {
+		delete(out.header, name)
 	}
 	vals, err := g.parameters(c, m, &out)
 	if err != nil {
@@ -92,30 +93,31 @@ func (g *Group) outgoing(c *call, m match) (outgoing, error) {
 		out.header.Set("Content-Type", ct)
 	}
 	if c.remote != "" {
-		out.header.Set("X-Forwarded-For", strings.Join(append(c.r.Header.Values("X-Forwarded-For"), c.remote), ", "))
+		out.header["X-Forwarded-For"] = []string{strings.Join(append(slices.Clip(c.r.Header["X-Forwarded-For"]), c.remote), ", ")}
 	}
 	scheme := "http"
 	if c.proto == protoHTTPS {
 		scheme = "https"
 	}
-	out.header.Set("X-Forwarded-Proto", scheme)
-	out.header.Set("X-Ca-Request-Id", c.id)
-	out.header.Set("X-Ca-Api-Gateway", c.id)
-	out.header.Set("Via", c.id)
+	id := []string{c.id}
+	out.header["X-Forwarded-Proto"] = []string{scheme}
+	out.header["X-Ca-Request-Id"], out.header["X-Ca-Api-Gateway"], out.header["Via"] = id, id, id
 	return out, nil
 }
+
+var signatureHeaders = []string{"X-Ca-Signature", "X-Ca-Signature-Headers", "X-Ca-Signature-Method"}
 
 // hopByHop are headers of one connection, which no proxy passes on (RFC 9110, 7.6.1).
 var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
 func dropHop(h http.Header) {
-	for _, v := range h.Values("Connection") {
+	for _, v := range h["Connection"] {
 		for name := range strings.SplitSeq(v, ",") {
 			h.Del(strings.TrimSpace(name))
 		}
 	}
 	for _, name := range hopByHop {
-		h.Del(name)
+		delete(h, name)
 	}
 }
 

@@ -240,12 +240,12 @@ func (g *Group) callHTTP(ctx context.Context, w http.ResponseWriter, c *call, m 
 		if !final(status) {
 			return faultf(D502FC, "FunctionCompute response invalid: its status is %d", status)
 		}
-		h := res.HTTP.Header.Clone()
+		h := w.Header()
+		maps.Copy(h, res.HTTP.Header)
 		dropHop(h)
-		h.Del("Content-Length")
-		maps.Copy(w.Header(), h)
+		delete(h, "Content-Length")
 	}
-	w.Header().Set("X-Ca-Request-Id", c.id)
+	w.Header()["X-Ca-Request-Id"] = []string{c.id}
 	finish(w, status, res.Payload)
 	return nil
 }

@@ -85,10 +85,10 @@ func (p *parts) drop(in, name string) {
 // parameters of the service path.
 func (g *Group) parameters(c *call, m match, out *outgoing) (map[string]string, error) {
 	a := m.api
-	in := parts{path: m.params(), query: c.r.URL.Query(), head: out.header, form: url.Values{}}
 	if len(a.RequestParams) == 0 && len(a.ServiceParams) == 0 {
-		return in.path, nil
+		return m.params(), nil
 	}
+	in := parts{path: m.params(), query: c.r.URL.Query(), head: out.header, form: url.Values{}}
 	form := isForm(c.r.Header)
 	if !form && len(c.body) > 0 && a.BodyFormat == "FORM" && a.Mode != apigroup.Passthrough {
 		return nil, faultf(I400CT, "Invalid Content-Type") // its fields would be lost
