@@ -143,7 +143,7 @@ func buildSingle(b []byte) (*filter, error) {
 	}
 	f := &filter{comparator: m.Comparator, column: m.Column, missing: !m.IfMissing, latest: m.Latest, cast: vtString}
 	if m.Comparator < cmpExist {
-		r := reader{b: m.Value}
+		r := newReader(m.Value)
 		kind, v := r.variant()
 		if r.err != nil || len(r.b) > 0 || v.Type == table.Min || v.Type == table.Max {
 			return nil, broken

@@ -136,7 +136,7 @@ var (
 // parseRow reads a header and one row. What follows the row is ignored: the Node SDK sends its
 // whole, too large buffer.
 func parseRow(b []byte) (wireRow, error) {
-	r := reader{b: b}
+	r := newReader(b)
 	if r.int32() != plainHeader || r.err != nil {
 		return wireRow{}, errHeader
 	}
@@ -146,9 +146,12 @@ func parseRow(b []byte) (wireRow, error) {
 
 // reader consumes PlainBuffer; after an error it reads zeros.
 type reader struct {
-	b   []byte
-	err error
+	b    []byte // what is left
+	text string // the same bytes, and those before, of which strings are parts
+	err  error
 }
+
+func newReader(b []byte) reader { return reader{b: b, text: string(b)} }
 
 func (r *reader) fail(err error) {
 	if r.err == nil {
@@ -165,6 +168,11 @@ func (r *reader) bytes(n int) []byte {
 	head := r.b[:n:n]
 	r.b = r.b[n:]
 	return head
+}
+
+func (r *reader) string(n int) string {
+	at := len(r.text) - len(r.b)
+	return r.text[at : at+len(r.bytes(n))]
 }
 
 func (r *reader) byte() byte {
@@ -229,16 +237,19 @@ func (r *reader) row() wireRow {
 func (r *reader) cells(sum *byte) []cell {
 	var cells []cell
 	for r.tag(tagCell) {
+		if cells == nil {
+			cells = make([]cell, 0, min(8, 1+len(r.b)/32)) // most cells have at least so many bytes
+		}
 		var c cell
 		if !r.tag(tagName) {
 			r.fail(errTruncated)
 		}
-		c.Name = string(r.bytes(r.int32()))
+		c.Name = r.string(r.int32())
 		var raw []byte
 		c.Kind = vtNone
 		if r.tag(tagValue) {
 			raw = r.bytes(r.int32())
-			v := reader{b: raw}
+			v := reader{b: raw, text: r.text[:len(r.text)-len(r.b)]}
 			c.Kind, c.Value = v.variant()
 			if v.err != nil || len(v.b) > 0 {
 				r.fail(errVariant)
@@ -281,7 +292,7 @@ func (r *reader) variant() (variant, table.Value) {
 			v.Int = 1
 		}
 	case vtString:
-		v = table.Value{Type: table.String, Str: string(r.bytes(r.int32()))}
+		v = table.Value{Type: table.String, Str: r.string(r.int32())}
 	case vtBlob:
 		v = table.Value{Type: table.Binary, Bytes: r.bytes(r.int32())}
 	case vtInfMin, vtAuto:

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -28,17 +29,36 @@ func marshal(msg any) []byte {
 	return appendMessage(nil, reflect.ValueOf(msg).Elem())
 }
 
-func fieldTag(f reflect.StructField) (num protowire.Number, required bool) {
-	text, required := strings.CutSuffix(f.Tag.Get("pb"), "!")
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		panic("tablestore: field " + f.Name + " has no field number")
+// protoField is what the tag of a struct's field says.
+type protoField struct {
+	num      protowire.Number
+	required bool
+	name     string
+}
+
+// layouts are the fields of the messages' types: []protoField by reflect.Type.
+var layouts sync.Map
+
+func layoutOf(t reflect.Type) []protoField {
+	if l, ok := layouts.Load(t); ok {
+		return l.([]protoField)
 	}
-	return protowire.Number(n), required
+	l := make([]protoField, t.NumField())
+	for i := range l {
+		f := t.Field(i)
+		text, required := strings.CutSuffix(f.Tag.Get("pb"), "!")
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			panic("tablestore: field " + f.Name + " has no field number")
+		}
+		l[i] = protoField{protowire.Number(n), required, f.Name}
+	}
+	layouts.Store(t, l)
+	return l
 }
 
 func readMessage(b []byte, m reflect.Value) error {
-	t := m.Type()
+	fields := layoutOf(m.Type())
 	var seen uint64 // bit i is field i of the struct
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
@@ -49,8 +69,8 @@ func readMessage(b []byte, m reflect.Value) error {
 		if n = protowire.ConsumeFieldValue(num, typ, b); n < 0 {
 			return errMessage
 		}
-		for i := range t.NumField() {
-			if known, _ := fieldTag(t.Field(i)); known != num {
+		for i := range fields {
+			if fields[i].num != num {
 				continue
 			}
 			ok, err := readField(b[:n], typ, m.Field(i))
@@ -64,9 +84,9 @@ func readMessage(b []byte, m reflect.Value) error {
 		}
 		b = b[n:]
 	}
-	for i := range t.NumField() {
-		if _, required := fieldTag(t.Field(i)); required && seen&(1<<i) == 0 {
-			return fmt.Errorf("%w: %s is required", errMessage, t.Field(i).Name)
+	for i := range fields {
+		if fields[i].required && seen&(1<<i) == 0 {
+			return fmt.Errorf("%w: %s is required", errMessage, fields[i].name)
 		}
 	}
 	return nil
@@ -128,10 +148,13 @@ func readField(b []byte, typ protowire.Type, v reflect.Value) (bool, error) {
 			return true, nil
 		}
 		if v.Type().Elem().Kind() != reflect.Uint8 {
-			item := reflect.New(v.Type().Elem()).Elem()
-			ok, err := readField(b, typ, item)
-			if ok {
-				v.Set(reflect.Append(v, item))
+			n := v.Len()
+			v.Grow(1)
+			v.SetLen(n + 1)
+			v.Index(n).SetZero()
+			ok, err := readField(b, typ, v.Index(n))
+			if !ok {
+				v.SetLen(n)
 			}
 			return ok, err
 		}
@@ -155,9 +178,8 @@ func readField(b []byte, typ protowire.Type, v reflect.Value) (bool, error) {
 var packedTypes = map[reflect.Kind]protowire.Type{reflect.Float32: protowire.Fixed32Type, reflect.Float64: protowire.Fixed64Type}
 
 func appendMessage(b []byte, m reflect.Value) []byte {
-	for i := range m.NumField() {
-		num, required := fieldTag(m.Type().Field(i))
-		b = appendField(b, num, required, m.Field(i))
+	for i, f := range layoutOf(m.Type()) {
+		b = appendField(b, f.num, f.required, m.Field(i))
 	}
 	return b
 }

@@ -407,7 +407,7 @@ func (q *queries) nested(m *query) (matcher, error) {
 
 // variantValue reads a value of a query: its type byte and payload.
 func variantValue(b []byte) (table.Value, error) {
-	r := reader{b: b}
+	r := newReader(b)
 	_, v := r.variant()
 	if r.err == nil && len(r.b) > 0 {
 		r.err = errVariant

@@ -166,7 +166,10 @@ func expectName(expect int32) string {
 
 // checkCells checks the attribute cells and adds their sizes.
 func (ch *change) checkCells() error {
-	ops := map[string]cellOp{}
+	var ops map[string]cellOp // only where a column may be named twice and it matters
+	if n := len(ch.cells); n > maxAttributes || n > 1 && slices.ContainsFunc(ch.cells, func(c cell) bool { return c.Op == opIncrement }) {
+		ops = make(map[string]cellOp, n)
+	}
 	for i := range ch.cells {
 		c := &ch.cells[i]
 		if err := checkColumnName(c.Name); err != nil {
@@ -181,7 +184,9 @@ func (ch *change) checkCells() error {
 		if before, again := ops[c.Name]; again && (before == opIncrement || c.Op == opIncrement) {
 			return invalid("Column '%s' cannot be incremented and modified in the same request.", c.Name)
 		}
-		ops[c.Name] = c.Op
+		if ops != nil {
+			ops[c.Name] = c.Op
+		}
 		ch.size += c.size()
 	}
 	if len(ops) > maxAttributes {
@@ -265,9 +270,11 @@ func (ch *change) mutate(cur *table.Row, now int64) (*table.Row, error) {
 			next.Columns = slices.Clone(cur.Columns)
 		}
 	}
+	next.Columns = slices.Grow(next.Columns, len(ch.cells))
+	room := make([]table.Cell, len(ch.cells)) // of columns that are new
 	creates := ch.kind == writePut || cur != nil
 	for i := range ch.cells {
-		if err := ch.apply(next, &ch.cells[i], now); err != nil {
+		if err := ch.apply(next, &ch.cells[i], room[i:i+1:i+1], now); err != nil {
 			return nil, err
 		}
 		creates = creates || ch.cells[i].Op == opPut || ch.cells[i].Op == opIncrement
@@ -320,8 +327,8 @@ func findColumn(cols []table.Column, name string) (int, bool) {
 	return slices.BinarySearchFunc(cols, name, func(c table.Column, name string) int { return strings.Compare(c.Name, name) })
 }
 
-// apply does one cell to the row, whose columns it owns but not their cells.
-func (ch *change) apply(row *table.Row, c *cell, now int64) error {
+// apply does one cell to the row, whose columns it owns but not their cells. room is for one cell.
+func (ch *change) apply(row *table.Row, c *cell, room []table.Cell, now int64) error {
 	i, found := findColumn(row.Columns, c.Name)
 	put := table.Cell{Value: c.Value, Time: now}
 	if c.HasTime {
@@ -362,14 +369,15 @@ func (ch *change) apply(row *table.Row, c *cell, now int64) error {
 	if found {
 		row.Columns[i].Cells = append([]table.Cell{put}, row.Columns[i].Cells...)
 	} else {
-		row.Columns = slices.Insert(row.Columns, i, table.Column{Name: c.Name, Cells: []table.Cell{put}})
+		room[0] = put
+		row.Columns = slices.Insert(row.Columns, i, table.Column{Name: c.Name, Cells: room})
 	}
 	return nil
 }
 
 // returned is the row blob of the answer; nil when none was asked for.
 func (ch *change) returned(done *table.Change) []byte {
-	row := wireRow{Key: keyCells(ch.spec.Key, done.Key)}
+	var row wireRow
 	switch {
 	case ch.answer.Type == returnAfterModify && len(ch.answer.Columns) > 0 && done.After != nil:
 		names := slices.Sorted(slices.Values(ch.answer.Columns))
@@ -381,6 +389,7 @@ func (ch *change) returned(done *table.Change) []byte {
 	case ch.answer.Type != returnKey:
 		return nil
 	}
+	row.Key = keyCells(ch.spec.Key, done.Key)
 	return appendRow(appendHeader(nil), row)
 }
 

@@ -23,7 +23,7 @@ var start = time.Date(2024, 1, 2, 3, 4, 5, 0, time.UTC)
 // server is a handler over tables in memory, with its clock in the test's hands.
 type server struct {
 	*httptest.Server
-	t      *testing.T
+	t      testing.TB
 	keys   *access.Keys
 	tables *table.Tables
 	store  *brittle     // of the tables
@@ -58,13 +58,13 @@ func (s *server) now() time.Time { return time.UnixMilli(s.ms.Load()).UTC() }
 
 func (s *server) pass(d time.Duration) { s.ms.Add(d.Milliseconds()) }
 
-func newServer(t *testing.T, change func(*Options)) *server {
+func newServer(t testing.TB, change func(*Options)) *server {
 	t.Helper()
 	return newServerOn(t, memory.New(), change)
 }
 
 // newServerOn is newServer on a store, which is closed when the test is over.
-func newServerOn(t *testing.T, store kv.Store, change func(*Options)) *server {
+func newServerOn(t testing.TB, store kv.Store, change func(*Options)) *server {
 	t.Helper()
 	s := &server{t: t}
 	s.ms.Store(start.UnixMilli())
@@ -222,7 +222,7 @@ func (s *server) rows(b []byte) []wireRow {
 	if len(b) == 0 {
 		return nil
 	}
-	r := reader{b: b}
+	r := newReader(b)
 	if r.int32() != plainHeader {
 		s.t.Fatalf("rows begin with %x", b[:min(4, len(b))])
 	}

@@ -2,9 +2,9 @@ package tablestore
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/sluicehq/sluice/table"
 )
@@ -293,11 +293,11 @@ func (c *call) logFailures(req *batchWriteRequest, plans []batchPlan) {
 
 // keyText tells keys of one table apart.
 func keyText(key table.Key) string {
-	var b []byte
+	b := make([]byte, 0, 64)
 	for _, v := range key {
-		b = strconv.AppendInt(b, v.Int, 10)
-		b = strconv.AppendQuote(b, v.Str)
-		b = strconv.AppendQuote(b, string(v.Bytes))
+		b = binary.BigEndian.AppendUint64(b, uint64(v.Int))
+		b = append(binary.AppendUvarint(b, uint64(len(v.Str))), v.Str...)
+		b = append(binary.AppendUvarint(b, uint64(len(v.Bytes))), v.Bytes...)
 	}
 	return string(b)
 }
