@@ -13,17 +13,22 @@ import (
 )
 
 // egressRoom is how unmodified code in functions reaches us: a forward proxy on a loopback address of
-// its own, and the certificates that it shows.
+// its own, the certificates that it shows, and an address for who leaves TLS out.
 type egressRoom struct {
 	*egress.Egress
-	ln net.Listener
+	ln, clear net.Listener
 }
 
 // openEgress binds the proxy. Vendors' host names are answered by the admin listener's handler, apps'
-// by the public listener.
+// as the public listener does.
 func (s *Server) openEgress() error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
+		return err
+	}
+	clear, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		ln.Close()
 		return err
 	}
 	apps := recovering(s.hosts, s.log)
@@ -40,22 +45,29 @@ func (s *Server) openEgress() error {
 			}
 		}),
 		App:    func(host string) bool { return s.hosts.owns(host) },
+		Apps:   apps,
 		Public: reach(s.public[0].Addr()),
 		Log:    s.log,
 	})
 	if err != nil {
 		ln.Close()
+		clear.Close()
 		return err
 	}
-	s.egress = &egressRoom{Egress: e, ln: ln}
+	s.egress = &egressRoom{e, ln, clear}
 	return nil
 }
 
-func (e *egressRoom) run(ctx context.Context) error { return e.Serve(ctx, e.ln) }
+func (e *egressRoom) run(ctx context.Context) error { return e.Serve(ctx, e.ln, e.clear) }
+
+// environment is what leads a process to us.
+func (e *egressRoom) environment(domains []string, proxy bool) map[string]string {
+	return e.Environment(e.ln.Addr().String(), e.clear.Addr().String(), domains, proxy)
+}
 
 // egressEnv is what makes official tools trust us and come to us.
 func (s *Server) egressEnv() map[string]string {
-	return s.egress.Environment(s.egress.ln.Addr().String(), nil, true)
+	return s.egress.environment(nil, true)
 }
 
 // injected is what leads an app's functions to us. Of AWS, an operator may want less of it (aws.inject).
@@ -67,7 +79,7 @@ func (s *Server) injected(app *sluice.App) map[string]string {
 	if way == "off" {
 		return nil
 	}
-	env := s.egress.Environment(s.egress.ln.Addr().String(), app.Domains, way != "hook")
+	env := s.egress.environment(app.Domains, way != "hook")
 	if way == "proxy" {
 		delete(env, "SLUICE_EGRESS")
 	}

@@ -221,6 +221,7 @@ func (s *Server) close() {
 	}
 	if s.egress != nil {
 		s.egress.ln.Close()
+		s.egress.clear.Close()
 	}
 	for _, c := range s.closers {
 		c()
