@@ -153,6 +153,8 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (*Signed, *Error) {
 	return s, nil
 }
 
+var unsigned = &Error{Missing, "Missing Authentication Token"}
+
 var mismatch = &Error{Mismatch, "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."}
 
 // signer finds whose a credential is, and the key that it signs with.
@@ -243,9 +245,8 @@ func find(r *http.Request) (parts, *Error) {
 		return parts{query.Get("X-Amz-Credential"), query.Get("X-Amz-SignedHeaders"), query.Get("X-Amz-Signature"),
 			query.Get("X-Amz-Date"), query.Get("X-Amz-Security-Token"), true}, nil
 	}
-	none := &Error{Missing, "Missing Authentication Token"}
 	if !strings.HasPrefix(auth, "AWS4-") {
-		return parts{}, none
+		return parts{}, unsigned
 	}
 	// Commas stand between the fields, but AWS takes spaces, too.
 	named := ""
@@ -282,7 +283,7 @@ func find(r *http.Request) (parts, *Error) {
 		return parts{}, &Error{Incomplete, missing.String() + "Authorization=" + auth}
 	}
 	if named != algorithm {
-		return parts{}, none
+		return parts{}, unsigned
 	}
 	return p, nil
 }

@@ -150,3 +150,22 @@ func TestConvertedMessagesReachFunctionsAsBytes(t *testing.T) {
 		t.Errorf("not base64: %s", got)
 	}
 }
+
+func BenchmarkConnect(b *testing.B) {
+	h := handshake("Accept-Encoding", "gzip, deflate, br", "Accept-Language", "en-US,en;q=0.9", "Cache-Control", "no-cache", "Origin", "https://example.com",
+		"Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version", "13")
+	h.RawQuery = "room=1&name=ann"
+	for name, s := range map[string]*served{
+		"plain":      deploy(b, &rooms{invoke: answers(`{"statusCode":200}`)}, Options{}, chat()),
+		"authorized": deploy(b, &rooms{invoke: answers(`{"statusCode":200,"principalId":"p","policyDocument":{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}},"context":{"a":"12"}}`)}, Options{}, chat(withAuthorizer("auth"))),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if r := s.connect(h); r.Refuse != nil {
+					b.Fatal(shown(r.Refuse))
+				}
+			}
+		})
+	}
+}
