@@ -27,7 +27,11 @@ const (
 
 // event is what a function gets (aws.md 1.7). encoded says that the body is base64.
 func (c *call) event(encoded bool) []byte {
-	b := append(make([]byte, 0, 1<<10+len(c.data)*9/8), '{')
+	size := 1<<10 + len(c.data)*9/8
+	if c.ev.Kind == sluice.Open {
+		size = 4 << 10
+	}
+	b := append(make([]byte, 0, size), '{')
 	switch c.ev.Kind {
 	case sluice.Open:
 		b = appendValues(b, "headers", "multiValueHeaders", headers(c.ev, c.domain()))
@@ -68,7 +72,8 @@ func (c *call) authorizerEvent(arn string) []byte {
 
 // appendValues writes names with their last values, and then with all, each with a comma behind it.
 func appendValues(b []byte, one, all string, values map[string][]string) []byte {
-	names := slices.Sorted(maps.Keys(values))
+	names := slices.AppendSeq(make([]string, 0, len(values)), maps.Keys(values))
+	slices.Sort(names)
 	b = append(document.AppendText(b, one), `:{`...)
 	for i, name := range names {
 		if i > 0 {
@@ -195,7 +200,7 @@ func (st *Stage) domain(host string) string {
 // connection is TLS to port 443 for functions, as on AWS, whatever it is between the client and us.
 func headers(ev *sluice.Event, domain string) http.Header {
 	hs := ev.Conn.Handshake
-	out := http.Header{}
+	out := make(http.Header, len(hs.Header)+8) // with what an authorizer is told besides
 	for name, vals := range hs.Header {
 		switch name {
 		case "Connection", "Upgrade", "X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Amzn-Trace-Id":
