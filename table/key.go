@@ -177,7 +177,7 @@ type space struct {
 }
 
 func (t *Spec) rows() space {
-	return space{table: t.Name, prefix: binary.BigEndian.AppendUint32([]byte{'R'}, t.ID), cols: t.Key, hash: t.Hash}
+	return space{table: t.Name, prefix: binary.BigEndian.AppendUint32(append(make([]byte, 0, 5), 'R'), t.ID), cols: t.Key, hash: t.Hash}
 }
 
 func (t *Spec) index(x *Index) space {

@@ -40,12 +40,25 @@ func (t *Tables) view(ctx context.Context, specs []*Spec, fn func(kv.Reader, []*
 }
 
 // Get returns one row; nil when there is none.
-func (t *Tables) Get(ctx context.Context, spec *Spec, key Key) (*Row, error) {
-	rows, err := t.GetMany(ctx, []Ref{{spec, key}})
+func (t *Tables) Get(ctx context.Context, spec *Spec, key Key) (row *Row, err error) {
+	err = t.view(ctx, []*Spec{spec}, func(r kv.Reader, specs []*Spec) (err error) {
+		row, err = specs[0].get(r, key, t.now())
+		return err
+	})
+	return row, err
+}
+
+// get reads one row as it is at a time; nil when there is none.
+func (t *Spec) get(r kv.Reader, key Key, now int64) (*Row, error) {
+	k, err := t.rows().key(key)
 	if err != nil {
 		return nil, err
 	}
-	return rows[0], nil
+	row, err := t.read(r, k, key)
+	if err != nil {
+		return nil, err
+	}
+	return t.live(row, now), nil
 }
 
 // GetMany returns several rows as they were at one moment, nil for one that is not there.
@@ -58,15 +71,10 @@ func (t *Tables) GetMany(ctx context.Context, refs []Ref) ([]*Row, error) {
 	err := t.view(ctx, specs, func(r kv.Reader, specs []*Spec) error {
 		now := t.now()
 		for i, spec := range specs {
-			key, err := spec.rows().key(refs[i].Key)
-			if err != nil {
+			var err error
+			if rows[i], err = spec.get(r, refs[i].Key, now); err != nil {
 				return err
 			}
-			row, err := spec.read(r, key, refs[i].Key)
-			if err != nil {
-				return err
-			}
-			rows[i] = spec.live(row, now)
 		}
 		return nil
 	})

@@ -59,11 +59,13 @@ var idCounter = []byte("C\x00\x00\x00\x00i")
 
 func metaPrefix(scope string) []byte { return []byte("Mt\x00" + scope + "\x00") }
 
-func metaKey(scope, name string) []byte { return append(metaPrefix(scope), name...) }
+func metaKey(scope, name string) []byte { return []byte("Mt\x00" + scope + "\x00" + name) }
 
 // versionKey holds the version of a living table. Every write reads it, so that none works from an
 // old Spec.
-func versionKey(id uint32) []byte { return binary.BigEndian.AppendUint32([]byte("Mv"), id) }
+func versionKey(id uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(make([]byte, 0, 6), "Mv"...), id)
+}
 
 // walkKey holds how far the refreshing of a table's rows has come.
 func walkKey(id uint32) []byte { return binary.BigEndian.AppendUint32([]byte("Mw"), id) }

@@ -295,6 +295,9 @@ func (h *Handler) named(ctx context.Context, req *node) (*described, error) {
 }
 
 func isMissing(err error) bool {
+	if err == nil {
+		return false
+	}
 	var missing *table.MissingError
 	return errors.As(err, &missing)
 }
@@ -306,8 +309,11 @@ func (h *Handler) tableARN(name string) string {
 
 // cutTableARN returns the table's name from its ARN; false for anything else.
 func cutTableARN(s string) (name string, ok bool) {
+	if !strings.HasPrefix(s, "arn:") {
+		return "", false
+	}
 	parts := strings.SplitN(s, ":", 6)
-	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "dynamodb" || len(parts[4]) != 12 {
+	if len(parts) != 6 || parts[2] != "dynamodb" || len(parts[4]) != 12 {
 		return "", false
 	}
 	name, ok = strings.CutPrefix(parts[5], "table/")

@@ -257,11 +257,9 @@ func (h *Handler) getItem(ctx context.Context, req *node) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	size := 0
 	w := newWriter()
 	if row != nil {
 		w.name("Item")
-		size = d.rowSize(row)
 		if p.projection == nil {
 			w.b = d.appendRow(w.b, row)
 		} else {
@@ -269,7 +267,10 @@ func (h *Handler) getItem(ctx context.Context, req *node) ([]byte, error) {
 		}
 	}
 	if how := consumption(req); how != "" {
-		use := newUsage(d)
+		use, size := newUsage(d), 0
+		if row != nil {
+			size = d.rowSize(row)
+		}
 		use.table = readUnits(size, req.bool("ConsistentRead", false))
 		w.name("ConsumedCapacity")
 		w.b = use.append(w.b, how, "")

@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -90,7 +91,13 @@ func (n *node) open() {
 	}
 	b := n.raw
 	for i := skipSpace(b, 1); b[i] != ']' && b[i] != '}'; i = skipSpace(b, i) {
+		if n.list == nil {
+			n.list = make([]node, 0, 4)
+		}
 		if n.kind == jsonObject {
+			if n.keys == nil {
+				n.keys = make([]string, 0, 4)
+			}
 			var key string
 			key, i = readString(b, i)
 			i = skipSpace(b, i) + 1 // the colon
@@ -169,6 +176,9 @@ func (n *node) get(name string) *node {
 
 // has reports whether there is a member of that name.
 func (n *node) has(name string) bool { return n.get(name) != nil }
+
+// hasAny reports whether there is a member of any of these names.
+func (n *node) hasAny(names []string) bool { return slices.ContainsFunc(names, n.has) }
 
 // text is the string of that name, "" when there is none.
 func (n *node) text(name string) string {

@@ -107,8 +107,8 @@ func structure(name string, fields ...field) *shape {
 	return &shape{kind: aStructure, name: name, fields: fields}
 }
 
-func may(name string, s *shape) field  { return field{name, false, s} }
-func must(name string, s *shape) field { return field{name, true, s} }
+func may(name string, s *shape) field  { return field{name, lowerFirst(name), false, s} }
+func must(name string, s *shape) field { return field{name, lowerFirst(name), true, s} }
 
 // Shapes that many operations share.
 var (

@@ -65,10 +65,8 @@ func checkStyles(req *node, valued []string) error {
 	if !req.has("ExpressionAttributeValues") {
 		return nil
 	}
-	for _, name := range valued {
-		if req.has(name) {
-			return nil
-		}
+	if req.hasAny(valued) {
+		return nil
 	}
 	are := " is null"
 	if len(valued) > 1 {
@@ -174,6 +172,9 @@ func readArgs(req *node) (*expr.Args, error) {
 
 // readExpressions reads the expressions of a request for one item.
 func (p *params) readExpressions(req *node) error {
+	if !req.hasAny(expressions) && !req.has("ExpressionAttributeNames") && !req.has("ExpressionAttributeValues") {
+		return nil
+	}
 	args, err := readArgs(req)
 	if err != nil {
 		return err

@@ -42,6 +42,7 @@ type shape struct {
 // field is a member of a structure.
 type field struct {
 	name  string
+	lower string // the name as messages have it
 	need  bool
 	shape *shape
 }
@@ -228,14 +229,19 @@ func (s *shape) constrain(n *node, path string, broken *[]string) {
 	}
 	switch s.kind {
 	case aStructure:
-		for _, f := range s.fields {
-			at := lowerFirst(f.name)
+		for i := range s.fields {
+			f := &s.fields[i]
+			m := n.get(f.name)
+			if m == nil && !f.need {
+				continue
+			}
+			at := f.lower
 			if path != "" {
 				at = path + "." + at
 			}
-			if m := n.get(f.name); m != nil {
+			if m != nil {
 				f.shape.constrain(m, at, broken)
-			} else if f.need {
+			} else {
 				*broken = append(*broken, "Value null at '"+at+"' failed to satisfy constraint: Member must not be null")
 			}
 		}
@@ -295,7 +301,9 @@ func (s *shape) own(n *node) []string {
 				broken = append(broken, "satisfy regular expression pattern: "+namePattern)
 			}
 		}
-		size = int64(len(utf16.Encode([]rune(n.str))))
+		for _, r := range n.str {
+			size += int64(utf16.RuneLen(r))
+		}
 	case anInteger, aLong:
 		size, what = n.whole(), "value"
 	case aList, aMap:
@@ -340,7 +348,7 @@ func (s *shape) print(n *node) string {
 		return "{" + strings.Join(parts, ", ") + "}"
 	case s.kind == aStructure:
 		for _, f := range s.fields {
-			parts = append(parts, lowerFirst(f.name)+"="+f.shape.print(n.get(f.name)))
+			parts = append(parts, f.lower+"="+f.shape.print(n.get(f.name)))
 		}
 		return s.name + "(" + strings.Join(parts, ", ") + ")"
 	case n.kind == jsonString:

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"maps"
 	"slices"
 	"strconv"
 	"unicode/utf8"
@@ -225,7 +224,10 @@ func Append(dst []byte, v table.Value) []byte {
 // AppendItem writes a map of values as JSON, names sorted.
 func AppendItem(dst []byte, item Item) []byte {
 	var few [16]string
-	names := slices.AppendSeq(few[:0], maps.Keys(item))
+	names := few[:0]
+	for name := range item {
+		names = append(names, name)
+	}
 	slices.Sort(names)
 	dst = append(dst, '{')
 	for i, name := range names {
