@@ -13,6 +13,8 @@ const (
 	maxTitle   = 40   // likewise
 	maxRunes   = 1000 // code points of a message, whatever they combine to
 	maxMarks   = 4    // combining marks on one character; more is vandalism
+
+	firstMark = 0x300 // of Unicode
 )
 
 // clean makes s fit for a line on a wall: valid UTF-8, one line, no controls, no direction
@@ -24,7 +26,7 @@ func clean(s string) string {
 		if unicode.IsSpace(r) {
 			r = ' '
 		}
-		if unicode.Is(unicode.Mn, r) || unicode.Is(unicode.Me, r) {
+		if r >= firstMark && unicode.In(r, unicode.Mn, unicode.Me) {
 			if marks++; marks > maxMarks {
 				continue
 			}
@@ -47,6 +49,7 @@ func characters(s string) int {
 	for _, r := range s {
 		regional := r >= 0x1F1E6 && r <= 0x1F1FF
 		switch {
+		case r < 0x80 && !joined: // most are
 		case r == 0x200D:
 			joined = true
 			continue

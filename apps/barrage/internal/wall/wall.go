@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -154,4 +154,4 @@ func (w *Wall) messageKey(id int64) Key {
 	return Key{{"gid", w.room.GID}, {"id", id}}
 }
 
-func (w *Wall) millis() string { return fmt.Sprint(w.now().UnixMilli()) }
+func (w *Wall) millis() string { return strconv.FormatInt(w.now().UnixMilli(), 10) }
