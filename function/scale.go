@@ -81,9 +81,9 @@ func (p *pool) grow(now time.Time) {
 			p.lookAgain(now, d)
 			return
 		}
-		if live > 0 && p.service.value > 0 && p.start.value > 0 {
+		if each := cmp.Or(p.warm.value, p.service.value); live > 0 && each > 0 && p.start.value > 0 {
 			worth := max(p.start.value, bootCost)
-			drained := p.service.value * time.Duration(q) / time.Duration(live*p.conc)
+			drained := each * time.Duration(q) / time.Duration(live*p.conc)
 			waited := now.Sub(latest(p.queue[0].at, p.moved)) // a queue that moves is slow for other reasons
 			if drained <= worth && waited < worth {
 				p.lookAgain(now, worth-waited)

@@ -144,6 +144,44 @@ func TestAQueueThatMovesSlowlyForOtherReasonsStartsNothing(t *testing.T) {
 	})
 }
 
+// The first call of an instance is slow (its code is read for the first time), and says nothing about the next.
+func TestSlowFirstCallsStartNoMoreInstances(t *testing.T) {
+	var mu sync.Mutex
+	called := map[*fake]bool{}
+	s := &fakes{
+		start: func(context.Context, *Version, int) error { time.Sleep(5 * time.Millisecond); return nil },
+		invoke: func(ctx context.Context, i *fake, inv *sluice.Invocation) (sluice.Result, error) {
+			mu.Lock()
+			first := !called[i]
+			called[i] = true
+			mu.Unlock()
+			if first {
+				return slow(200*time.Millisecond)(ctx, i, inv)
+			}
+			return slow(time.Millisecond)(ctx, i, inv)
+		},
+		wanted: func(*fake) time.Duration { return 1 },
+	}
+	room(t, s, Options{ColdParallel: 2}, func(t *testing.T, f *Functions) {
+		deploy(t, f, fn("f", nil))
+		for range 2 {
+			call(f, "f", "")
+		}
+		var callers sync.WaitGroup
+		for range 16 {
+			callers.Go(func() {
+				for range 100 {
+					call(f, "f", "")
+				}
+			})
+		}
+		callers.Wait()
+		if starts, _ := s.count(); starts != 1 {
+			t.Errorf("%d instances were started for a queue that one drains in 16 ms", starts)
+		}
+	})
+}
+
 // A server that listens on a port of its own lets no second one start.
 func TestCallsWaitForTheStartThatGoesWell(t *testing.T) {
 	s := &fakes{invoke: slow(time.Second), start: func(_ context.Context, _ *Version, nth int) error {

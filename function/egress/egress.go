@@ -42,8 +42,10 @@ type Options struct {
 type Egress struct {
 	o      Options
 	ca     *authority
+	ln     net.Listener
+	plain  net.Listener // for clients that leave TLS out
 	inner  *http.Server // behind conns
-	clear  *http.Server // of clients that leave TLS out
+	clear  *http.Server // behind plain
 	tls    *tls.Config  // one for all connections: a client may take up a session
 	conns  *conns
 	public *httputil.ReverseProxy // to the public listener, for upgrades
@@ -58,7 +60,7 @@ const keepAlive = 5
 // dialTimeout bounds connecting to a host that is not ours.
 const dialTimeout = 30 * time.Second
 
-// Open makes or reads the certificate authority. Serve makes the proxy answer.
+// Open makes or reads the certificate authority and binds two loopback addresses. Serve answers there.
 func Open(o Options) (*Egress, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -100,8 +102,24 @@ func Open(o Options) (*Egress, error) {
 		r.TLS = &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true} // as far as anybody knows
 		e.ServeHTTP(w, r)
 	})
+	if e.ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return nil, err
+	}
+	if e.plain, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		e.ln.Close()
+		return nil, err
+	}
 	return e, nil
 }
+
+// Close gives the addresses back; only who does not call Serve has to.
+func (e *Egress) Close() {
+	e.ln.Close()
+	e.plain.Close()
+}
+
+// Addr is the proxy's address, host:port.
+func (e *Egress) Addr() string { return e.ln.Addr().String() }
 
 func (e *Egress) reverse(t http.RoundTripper, rewrite func(*httputil.ProxyRequest)) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
@@ -125,12 +143,12 @@ type Hook struct {
 	CA    string   `json:"ca"`    // the certificate's file, for clients that bring roots of their own
 }
 
-// Environment is what makes a process reach us. addr and clear are where Serve listens; domains are the
-// apps' own hosts; proxy adds the proxy variables, for programs without our hook.
-func (e *Egress) Environment(addr, clear string, domains []string, proxy bool) map[string]string {
+// Environment is what makes a process reach us. domains are the apps' own hosts; proxy adds the proxy
+// variables, for programs without our hook.
+func (e *Egress) Environment(domains []string, proxy bool) map[string]string {
 	bundle := filepath.Join(e.o.Dir, "bundle.pem")
 	hosts := append(append([]string{"*.localhost"}, e.o.Vendors...), domains...)
-	hook, _ := json.Marshal(Hook{Hosts: hosts, Addr: addr, Clear: clear, CA: e.CAFile()}) // strings always marshal
+	hook, _ := json.Marshal(Hook{Hosts: hosts, Addr: e.Addr(), Clear: e.plain.Addr().String(), CA: e.CAFile()}) // strings always marshal
 	env := map[string]string{
 		"NODE_EXTRA_CA_CERTS": e.CAFile(),
 		"AWS_CA_BUNDLE":       bundle,
@@ -140,7 +158,7 @@ func (e *Egress) Environment(addr, clear string, domains []string, proxy bool) m
 	}
 	if proxy {
 		for _, k := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
-			env[k] = "http://" + addr
+			env[k] = "http://" + e.Addr()
 		}
 		// Not localhost: clients take that to cover the apps' *.localhost.
 		env["NO_PROXY"] = "127.0.0.1,::1"
@@ -149,9 +167,8 @@ func (e *Egress) Environment(addr, clear string, domains []string, proxy bool) m
 	return env
 }
 
-// Serve answers on ln until ctx ends, and on clear as if those who come there had spoken TLS; then it closes
-// both and every connection.
-func (e *Egress) Serve(ctx context.Context, ln, clear net.Listener) error {
+// Serve answers until ctx ends; then it closes the listeners and every connection.
+func (e *Egress) Serve(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer func() {
 		wg.Wait()
@@ -159,9 +176,9 @@ func (e *Egress) Serve(ctx context.Context, ln, clear net.Listener) error {
 		e.idle()
 	}()
 	wg.Go(func() { e.inner.Serve(e.conns) })
-	wg.Go(func() { e.clear.Serve(clear) })
+	wg.Go(func() { e.clear.Serve(e.plain) })
 	stop := context.AfterFunc(ctx, func() {
-		ln.Close()
+		e.ln.Close()
 		e.conns.Close()
 		e.inner.Close()
 		e.clear.Close()
@@ -171,7 +188,7 @@ func (e *Egress) Serve(ctx context.Context, ln, clear net.Listener) error {
 	defer e.inner.Close()
 	defer e.conns.Close()
 	for {
-		c, err := ln.Accept()
+		c, err := e.ln.Accept()
 		if err != nil {
 			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return nil

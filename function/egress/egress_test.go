@@ -54,19 +54,11 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	clear, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.addr, w.clear = ln.Addr().String(), clear.Addr().String()
+	w.addr, w.clear = w.e.Addr(), w.e.plain.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := w.e.Serve(ctx, ln, clear); err != nil {
+		if err := w.e.Serve(ctx); err != nil {
 			t.Error(err)
 		}
 	})
@@ -308,14 +300,14 @@ func TestMatch(t *testing.T) {
 func TestEnvironmentLeadsToUs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	env := w.e.Environment(w.addr, w.clear, []string{"shop.test"}, false)
+	env := w.e.Environment([]string{"shop.test"}, false)
 	if _, ok := env["HTTP_PROXY"]; ok {
 		t.Error("proxy without being asked")
 	}
 	if want := fmt.Sprintf(`{"hosts":["*.localhost","*.vendor.test","exact.test","shop.test"],"addr":%q,"clear":%q,"ca":%q}`, w.addr, w.clear, w.e.CAFile()); env["SLUICE_EGRESS"] != want {
 		t.Errorf("hook %s", env["SLUICE_EGRESS"])
 	}
-	env = w.e.Environment(w.addr, w.clear, nil, true)
+	env = w.e.Environment(nil, true)
 	if env["HTTPS_PROXY"] != "http://"+w.addr || env["NO_PROXY"] == "" {
 		t.Errorf("%v", env)
 	}
@@ -342,7 +334,7 @@ const at = new URL(process.env.HTTPS_PROXY);
 http.request({ host: at.hostname, port: at.port, method: 'CONNECT', path: 'a.vendor.test:443' }).on('connect', (res, socket) => {
   https.get('https://a.vendor.test/x', { socket, agent: false }, (r) => r.pipe(process.stdout));
 }).end();`)
-	for k, v := range w.e.Environment(w.addr, w.clear, nil, true) {
+	for k, v := range w.e.Environment(nil, true) {
 		cmd.Env = append(cmd.Env, k+"="+v)
 	}
 	out, err := cmd.CombinedOutput()

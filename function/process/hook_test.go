@@ -37,10 +37,9 @@ func sayHow(what string) http.Handler {
 
 // outside is what functions reach: a proxy, and a host that is not ours.
 type outside struct {
-	e         *egress.Egress
-	ln, clear net.Listener
-	other     *httptest.Server
-	stop      func()
+	e     *egress.Egress
+	other *httptest.Server
+	stop  func()
 }
 
 // newOutside has *.vendor.test, which handler answers, and the app shop.test.
@@ -56,14 +55,9 @@ func newOutside(t *testing.T, vendor http.Handler) *outside {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, ln := range []*net.Listener{&o.ln, &o.clear} {
-		if *ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			t.Fatal(err)
-		}
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	wg.Go(func() { o.e.Serve(ctx, o.ln, o.clear) })
+	wg.Go(func() { o.e.Serve(ctx) })
 	o.stop = func() {
 		cancel()
 		wg.Wait()
@@ -91,7 +85,7 @@ func echoing(h http.Handler) http.Handler {
 
 // environment leads a function to it.
 func (o *outside) environment(v *function.Version, proxy bool) {
-	maps.Copy(v.Env, o.e.Environment(o.ln.Addr().String(), o.clear.Addr().String(), []string{"shop.test"}, proxy))
+	maps.Copy(v.Env, o.e.Environment([]string{"shop.test"}, proxy))
 }
 
 // ask runs code in a function that has it, and compares what it says.
