@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -456,19 +455,15 @@ var s3Tools = map[string]func(t *testing.T) []string{
 		if err != nil {
 			t.Fatal(err)
 		}
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
 		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 		done := make(chan error, 1)
-		go func() { done <- e.Serve(ctx, ln) }()
+		go func() { done <- e.Serve(ctx) }()
 		t.Cleanup(func() {
 			stop()
 			<-done
 		})
 		env := s3Env(cred)
-		for name, v := range e.Environment(ln.Addr().String(), nil, true) {
+		for name, v := range e.Environment(nil, true) {
 			env = append(env, name+"="+v)
 		}
 		return env

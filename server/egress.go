@@ -12,27 +12,11 @@ import (
 	"github.com/sluicehq/sluice/function/egress"
 )
 
-// egressRoom is how unmodified code in functions reaches us: a forward proxy on a loopback address of
-// its own, the certificates that it shows, and an address for who leaves TLS out.
-type egressRoom struct {
-	*egress.Egress
-	ln, clear net.Listener
-}
-
-// openEgress binds the proxy. Vendors' host names are answered by the admin listener's handler, apps'
-// as the public listener does.
-func (s *Server) openEgress() error {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	clear, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		ln.Close()
-		return err
-	}
+// openEgress makes the way by which unmodified code in functions reaches us. Vendors' host names are answered
+// by the admin listener's handler, apps' as the public listener does.
+func (s *Server) openEgress() (err error) {
 	apps := recovering(s.hosts, s.log)
-	e, err := egress.Open(egress.Options{
+	s.egress, err = egress.Open(egress.Options{
 		Dir:     s.path("ca"),
 		Vendors: s.vendors(),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -49,25 +33,12 @@ func (s *Server) openEgress() error {
 		Public: reach(s.public[0].Addr()),
 		Log:    s.log,
 	})
-	if err != nil {
-		ln.Close()
-		clear.Close()
-		return err
-	}
-	s.egress = &egressRoom{e, ln, clear}
-	return nil
-}
-
-func (e *egressRoom) run(ctx context.Context) error { return e.Serve(ctx, e.ln, e.clear) }
-
-// environment is what leads a process to us.
-func (e *egressRoom) environment(domains []string, proxy bool) map[string]string {
-	return e.Environment(e.ln.Addr().String(), e.clear.Addr().String(), domains, proxy)
+	return err
 }
 
 // egressEnv is what makes official tools trust us and come to us.
 func (s *Server) egressEnv() map[string]string {
-	return s.egress.environment(nil, true)
+	return s.egress.Environment(nil, true)
 }
 
 // injected is what leads an app's functions to us. Of AWS, an operator may want less of it (aws.inject).
@@ -79,7 +50,7 @@ func (s *Server) injected(app *sluice.App) map[string]string {
 	if way == "off" {
 		return nil
 	}
-	env := s.egress.environment(app.Domains, way != "hook")
+	env := s.egress.Environment(app.Domains, way != "hook")
 	if way == "proxy" {
 		delete(env, "SLUICE_EGRESS")
 	}

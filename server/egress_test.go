@@ -64,7 +64,7 @@ func TestFunctionsReachAppsByTheNamesThatACloudGivesThem(t *testing.T) {
 				own = name
 			}
 		}
-		proxy := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: s.egress.ln.Addr().String()})}
+		proxy := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: s.egress.Addr()})}
 		defer proxy.CloseIdleConnections()
 		for _, c := range []struct {
 			host, want string

@@ -27,6 +27,7 @@ import (
 	"github.com/sluicehq/sluice/deploy"
 	"github.com/sluicehq/sluice/dialect"
 	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/function/egress"
 	"github.com/sluicehq/sluice/gateway"
 	"github.com/sluicehq/sluice/kv"
 	"github.com/sluicehq/sluice/object"
@@ -63,7 +64,7 @@ type Server struct {
 	bus       *local.Bus
 	hosts     *hosts
 	dialects  []dialect.Dialect
-	egress    *egressRoom
+	egress    *egress.Egress
 
 	closers []func() // what holds processes, closed after the rooms and before the stores
 
@@ -156,7 +157,7 @@ func (s *Server) Run(ctx context.Context, main func(ctx context.Context) error) 
 		BaseContext: func(net.Listener) context.Context { return streams },
 	}
 	g.Go(func() error { return served(admin.Serve(s.admin)) })
-	g.Go(func() error { return s.egress.run(run) })
+	g.Go(func() error { return s.egress.Serve(run) })
 
 	err := s.deploys.Restore(run)
 	for _, d := range s.dialects { // their calls that wait need the functions
@@ -220,8 +221,7 @@ func (s *Server) close() {
 		s.admin.Close()
 	}
 	if s.egress != nil {
-		s.egress.ln.Close()
-		s.egress.clear.Close()
+		s.egress.Close()
 	}
 	for _, c := range s.closers {
 		c()
