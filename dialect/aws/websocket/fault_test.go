@@ -109,6 +109,25 @@ func TestTwoWayRoutesSendTheBody(t *testing.T) {
 	}
 }
 
+func TestAnswersThatAreMalformed(t *testing.T) {
+	for _, payload := range []string{
+		``, `null`, `7`, `"text"`, `[]`, `{}`, `{"statusCode":null}`, `{"statusCode":"x"}`, `{"statusCode":200.5}`, `{"statusCode":200}x`, `{"statusCode":200,}`,
+		`{"statusCode":200,"body":7}`, `{"statusCode":200,"body":{"a":1}}`, `{"statusCode":200,"isBase64Encoded":"true"}`, `{"statusCode":200,"isBase64Encoded":true,"body":"%"}`,
+		`{"statusCode":200,"headers":"x"}`, `{"statusCode":200,"headers":[]}`, `{"statusCode":200,"multiValueHeaders":{"a":"b"}}`,
+	} {
+		if a, err := proxyAnswer([]byte(payload)); err == nil {
+			t.Errorf("%s: %+v", payload, a)
+		}
+	}
+	for payload, want := range map[string]string{
+		`{"statuscode":200,"Body":"a\"\u00e9"}`: `a"é`, `{"statusCode":200,"headers":null,"multiValueHeaders":null,"isBase64Encoded":null,"body":"x"}`: "x",
+	} {
+		if a, err := proxyAnswer([]byte(payload)); err != nil || a.status != 200 || string(a.body) != want {
+			t.Errorf("%s: %+v %v", payload, a, err)
+		}
+	}
+}
+
 func TestHandshakesThatFailAreExact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		names := []string{}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -396,9 +397,29 @@ func TestTheConsolesTemplate(t *testing.T) {
 func FuzzAnswers(f *testing.F) {
 	f.Add([]byte(`{"statusCode":"200","headers":{"Sec-WebSocket-Protocol":7},"multiValueHeaders":{"sec-websocket-protocol":[]},"body":"aGk=","isBase64Encoded":true}`))
 	f.Add([]byte(verdictOf("Allow", "*", `,"context":{"a":1,"b":null,"c":"x"},"usageIdentifierKey":"k"`)))
+	for _, s := range []string{`{"StatusCode":200,"BODY":"a\u00e9\n"}`, `{"statusCode":200,"body":7}`, `{"statusCode":200,"isBase64Encoded":"true"}`, `{"statusCode":200,"headers":"x"}`, `{"statusCode":200} x`} {
+		f.Add([]byte(s))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if a, err := proxyAnswer(b); err == nil && a.binary && len(a.body) == 0 {
+		a, err := proxyAnswer(b)
+		if err == nil && a.binary && len(a.body) == 0 {
 			t.Fatal("bytes, but none")
+		}
+		var slow struct { // the same, read by encoding/json
+			StatusCode      json.RawMessage
+			Headers         map[string]json.RawMessage
+			MultiHeader     map[string][]string `json:"multiValueHeaders"`
+			Body            *string
+			IsBase64Encoded bool
+		}
+		bad := json.Unmarshal(b, &slow)
+		status, none := strconv.Atoi(strings.Trim(string(slow.StatusCode), `"`))
+		body := ""
+		if slow.Body != nil {
+			body = *slow.Body
+		}
+		if bad == nil && none == nil && !slow.IsBase64Encoded && (err != nil || a.status != status || string(a.body) != body) {
+			t.Errorf("%s: %d %q %v, want %d %q", b, a.status, a.body, err, status, body)
 		}
 		if v, err := readVerdict(b); err == nil && !json.Valid([]byte(v.context(7))) {
 			t.Fatal(v.context(7))
