@@ -39,3 +39,17 @@ func FuzzRequests(f *testing.F) {
 		}
 	})
 }
+
+// FuzzValidJSON compares with the standard library what is JSON and what is not.
+func FuzzValidJSON(f *testing.F) {
+	for _, text := range []string{``, ` `, `{}`, ` {"a" : [1, -0.5e+3, "\u00e9\n\"", true, false, null, {}], "b":[]} `, `{"a":1,}`, `[1,]`, `[,1]`, `{"a"}`, `{a:1}`,
+		`01`, `-`, `1.`, `.5`, `1e`, `+1`, `nul`, `"\x"`, `"\u12"`, "\"\t\"", `"`, `"\`, `[`, `{"a":`, `1 2`, `[1}`, `{"a":1]`,
+		strings.Repeat("[", maxNested) + strings.Repeat("]", maxNested), strings.Repeat("[", maxNested+1) + strings.Repeat("]", maxNested+1)} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if got, want := validJSON(text), json.Valid(text); got != want {
+			t.Errorf("%.200q is valid: %t, want %t", text, got, want)
+		}
+	})
+}

@@ -42,7 +42,7 @@ type node struct {
 
 // parseJSON reads a whole body; false when it is not JSON.
 func parseJSON(body []byte) (*node, bool) {
-	if !utf8.Valid(body) || !json.Valid(body) {
+	if !utf8.Valid(body) || !validJSON(body) {
 		return nil, false
 	}
 	n := &node{}
