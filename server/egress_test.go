@@ -47,6 +47,7 @@ Resources:
 `
 
 // TestFunctionsReachAppsByTheNamesThatACloudGivesThem: what the cloud serves itself, and nobody here, says so.
+// Those that still run while the server stops do, too, when the public listener takes nobody any more.
 func TestFunctionsReachAppsByTheNamesThatACloudGivesThem(t *testing.T) {
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "a page") }))
 	defer behind.Close()
@@ -64,6 +65,9 @@ func TestFunctionsReachAppsByTheNamesThatACloudGivesThem(t *testing.T) {
 				own = name
 			}
 		}
+		if err := s.gateway.Drain(ctx, 0); err != nil {
+			t.Fatal(err)
+		}
 		proxy := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: s.egress.Addr()})}
 		defer proxy.CloseIdleConnections()
 		for _, c := range []struct {
@@ -71,6 +75,7 @@ func TestFunctionsReachAppsByTheNamesThatACloudGivesThem(t *testing.T) {
 			status     int
 		}{
 			{own, "a page", 200},
+			{"page.localhost", "a page", 200},
 			{"nobody.execute-api.us-east-1.amazonaws.com", "sluice does not serve nobody.execute-api", 502},
 			{"bedrock-runtime.us-east-1.amazonaws.com", "--aws.passthrough=bedrock-runtime ", 400},
 		} {
