@@ -133,6 +133,8 @@ func (s *Store) settle() {
 			c.batch.Close()
 			if lost == nil {
 				s.publish(c.snap)
+			} else {
+				c.snap.release(s)
 			}
 		}
 		err := cmp.Or(c.err, lost)

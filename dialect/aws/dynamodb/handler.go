@@ -155,9 +155,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, status, kind, out)
 }
 
-// readBody reads a request's body; a short one into memory for just as much.
+// readBody reads a request's body, a short one into memory for just as much.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if r.ContentLength < 0 || r.ContentLength > shortBody {
+	if r.ContentLength <= 0 || r.ContentLength > shortBody {
 		return io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	}
 	body := make([]byte, r.ContentLength)
