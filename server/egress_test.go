@@ -65,12 +65,9 @@ func TestFunctionsReachAppsByTheNamesThatACloudGivesThem(t *testing.T) {
 				own = name
 			}
 		}
-		if err := s.gateway.Drain(ctx, 0); err != nil {
-			t.Fatal(err)
-		}
 		proxy := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: s.egress.Addr()})}
 		defer proxy.CloseIdleConnections()
-		for _, c := range []struct {
+		requests := []struct {
 			host, want string
 			status     int
 		}{
@@ -78,15 +75,23 @@ func TestFunctionsReachAppsByTheNamesThatACloudGivesThem(t *testing.T) {
 			{"page.localhost", "a page", 200},
 			{"nobody.execute-api.us-east-1.amazonaws.com", "sluice does not serve nobody.execute-api", 502},
 			{"bedrock-runtime.us-east-1.amazonaws.com", "--aws.passthrough=bedrock-runtime ", 400},
-		} {
-			resp, err := (&http.Client{Transport: proxy}).Get("http://" + c.host + "/")
-			if err != nil {
-				t.Fatal(err)
+		}
+		for _, stopping := range []bool{false, true} {
+			if stopping {
+				if err := s.gateway.Drain(ctx, 0); err != nil {
+					t.Fatal(err)
+				}
 			}
-			body, _ := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			if resp.StatusCode != c.status || !strings.Contains(string(body), c.want) {
-				t.Errorf("%s: %d %s, want %d %s", c.host, resp.StatusCode, body, c.status, c.want)
+			for _, c := range requests {
+				resp, err := (&http.Client{Transport: proxy}).Get("http://" + c.host + "/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, _ := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if resp.StatusCode != c.status || !strings.Contains(string(body), c.want) {
+					t.Errorf("%s: %d %s, want %d %s", c.host, resp.StatusCode, body, c.status, c.want)
+				}
 			}
 		}
 	})
