@@ -54,14 +54,24 @@ type Keys struct {
 	now    func() time.Time
 	master []byte
 
-	mu    sync.RWMutex // guards cache
-	cache map[string]row
+	mu     sync.RWMutex // guards the fields below
+	cache  map[string]row
+	tokens map[string]temporary
 }
 
 type row struct {
 	Secret    string    `json:"secret"`
 	Principal Principal `json:"principal"`
 }
+
+// temporary is what a token that was checked once says, and the secret that it makes.
+type temporary struct {
+	claims
+	secret string
+}
+
+// maxTokens is how many tokens are remembered: a function has one.
+const maxTokens = 4096
 
 const (
 	masterKey = "P/master"
@@ -75,7 +85,7 @@ func Open(ctx context.Context, store kv.Store) (*Keys, error) {
 	if _, err := rand.Read(fresh); err != nil {
 		return nil, fmt.Errorf("make master key: %w", err)
 	}
-	k := &Keys{store: store, now: time.Now, cache: map[string]row{}}
+	k := &Keys{store: store, now: time.Now, cache: map[string]row{}, tokens: map[string]temporary{}}
 	err := store.Update(ctx, kv.Locks{Keys: [][]byte{[]byte(masterKey)}}, func(tx kv.Txn) error {
 		v, ok, err := tx.Get([]byte(masterKey))
 		if err != nil {
@@ -168,7 +178,14 @@ func (k *Keys) Temporary(prefix string, p Principal, ttl time.Duration) Credenti
 // security token that came along, or empty.
 func (k *Keys) Lookup(ctx context.Context, id, token string) (secret string, p Principal, err error) {
 	if token != "" {
-		return k.temporary(id, token)
+		t, err := k.temporary(token)
+		switch {
+		case err != nil, t.ID != id:
+			return "", p, ErrBadToken
+		case k.now().Unix() >= t.Expires:
+			return "", p, ErrExpired
+		}
+		return t.secret, Principal{App: t.App, Function: t.Fn}, nil
 	}
 	k.mu.RLock()
 	r, ok := k.cache[id]
@@ -198,21 +215,28 @@ func (k *Keys) Lookup(ctx context.Context, id, token string) (secret string, p P
 	return r.Secret, r.Principal, nil
 }
 
-func (k *Keys) temporary(id, token string) (string, Principal, error) {
-	var p Principal
+// temporary checks a token, or remembers that it did.
+func (k *Keys) temporary(token string) (t temporary, err error) {
+	k.mu.RLock()
+	t, ok := k.tokens[token]
+	k.mu.RUnlock()
+	if ok {
+		return t, nil
+	}
 	body, mac, ok := strings.Cut(token, ".")
 	raw, err := base64.RawURLEncoding.DecodeString(body)
-	if !ok || err != nil || !hmac.Equal([]byte(mac), []byte(k.mac("token", raw))) {
-		return "", p, ErrBadToken
-	}
 	var c claims
-	if json.Unmarshal(raw, &c) != nil || c.ID != id {
-		return "", p, ErrBadToken
+	if !ok || err != nil || !hmac.Equal([]byte(mac), []byte(k.mac("token", raw))) || json.Unmarshal(raw, &c) != nil {
+		return t, ErrBadToken
 	}
-	if k.now().Unix() >= c.Expires {
-		return "", p, ErrExpired
+	t = temporary{c, k.mac("secret", []byte(token))[:32]}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.tokens) >= maxTokens {
+		clear(k.tokens)
 	}
-	return k.mac("secret", []byte(token))[:32], Principal{App: c.App, Function: c.Fn}, nil
+	k.tokens[strings.Clone(token)] = t
+	return t, nil
 }
 
 func (k *Keys) mac(purpose string, data []byte) string {
