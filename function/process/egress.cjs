@@ -2,62 +2,64 @@
 // Connects hosts that are ours to our own address, whatever library asks: http, https, fetch, tls and
 // http2 all end in a socket's connect. Names stay as they are, so certificates and Host headers fit.
 const net = require('net');
-const tls = require('tls');
 
-// Plain is a connection without TLS that its user cannot tell from one with it. Between a function and us,
-// on one machine, TLS protects nothing, and a handshake costs more than most calls.
-class Plain extends net.Socket {
-  #name;
+// plainSocket makes the class of connections without TLS that their users cannot tell from those with it.
+// Between a function and us, on one machine, TLS protects nothing, and a handshake costs more than most calls.
+function plainSocket(TLSSocket) {
+  class Plain extends net.Socket {
+    #name;
 
-  constructor(o) {
-    super({ allowHalfOpen: o.allowHalfOpen, highWaterMark: o.highWaterMark, onread: o.onread, signal: o.signal, noDelay: o.noDelay, keepAlive: o.keepAlive, keepAliveInitialDelay: o.keepAliveInitialDelay });
-    this.encrypted = true;
-    this.secureConnecting = true;
-    this.authorized = false;
-    this.authorizationError = null;
-    this.servername = null;
-    this.alpnProtocol = null;
-    this.#name = o.servername || o.host;
-    this.once('connect', () => process.nextTick(() => { // who waits for connect hears it first
-      if (this.destroyed) return;
-      this.secureConnecting = false;
-      this.authorized = true;
-      this.servername = o.servername || false;
-      this.alpnProtocol = o.ALPNProtocols ? 'http/1.1' : false;
-      this.emit('secureConnect');
-      this.emit('secure');
-    }));
+    constructor(o) {
+      super({ allowHalfOpen: o.allowHalfOpen, highWaterMark: o.highWaterMark, onread: o.onread, signal: o.signal, noDelay: o.noDelay, keepAlive: o.keepAlive, keepAliveInitialDelay: o.keepAliveInitialDelay });
+      this.encrypted = true;
+      this.secureConnecting = true;
+      this.authorized = false;
+      this.authorizationError = null;
+      this.servername = null;
+      this.alpnProtocol = null;
+      this.#name = o.servername || o.host;
+      this.once('connect', () => process.nextTick(() => { // who waits for connect hears it first
+        if (this.destroyed) return;
+        this.secureConnecting = false;
+        this.authorized = true;
+        this.servername = o.servername || false;
+        this.alpnProtocol = o.ALPNProtocols ? 'http/1.1' : false;
+        this.emit('secureConnect');
+        this.emit('secure');
+      }));
+    }
+
+    getPeerCertificate() {
+      const name = this.#name, year = 365 * 24 * 3600e3;
+      return { subject: { CN: name }, issuer: { CN: 'sluice' }, subjectaltname: 'DNS:' + name, valid_from: new Date(Date.now() - year).toUTCString(), valid_to: new Date(Date.now() + year).toUTCString() };
+    }
+
+    exportKeyingMaterial() { throw Object.assign(new Error('this connection to sluice has no keys'), { code: 'ERR_TLS_INVALID_STATE' }); }
+
+    renegotiate(o, cb) {
+      if (cb) process.nextTick(cb, null);
+      return true;
+    }
+
+    getCipher() { return { name: 'TLS_AES_128_GCM_SHA256', standardName: 'TLS_AES_128_GCM_SHA256', version: 'TLSv1.3' }; }
+    getProtocol() { return 'TLSv1.3'; }
+    getCertificate() { return {}; }
+    getEphemeralKeyInfo() { return {}; }
+    getSharedSigalgs() { return []; }
+    isSessionReused() { return false; }
+    setMaxSendFragment() { return true; }
   }
 
-  getPeerCertificate() {
-    const name = this.#name, year = 365 * 24 * 3600e3;
-    return { subject: { CN: name }, issuer: { CN: 'sluice' }, subjectaltname: 'DNS:' + name, valid_from: new Date(Date.now() - year).toUTCString(), valid_to: new Date(Date.now() + year).toUTCString() };
+  // It is an instance of TLSSocket, of whose methods none finds a handle that is not TLS's.
+  Object.defineProperty(Plain, 'name', { value: 'TLSSocket' });
+  for (const k of Reflect.ownKeys(TLSSocket.prototype)) {
+    if (Object.hasOwn(Plain.prototype, k)) continue;
+    const of = Object.getOwnPropertyDescriptor(net.Socket.prototype, k) || { value: () => undefined, writable: true, configurable: true };
+    Object.defineProperty(Plain.prototype, k, of);
   }
-
-  exportKeyingMaterial() { throw Object.assign(new Error('this connection to sluice has no keys'), { code: 'ERR_TLS_INVALID_STATE' }); }
-
-  renegotiate(o, cb) {
-    if (cb) process.nextTick(cb, null);
-    return true;
-  }
-
-  getCipher() { return { name: 'TLS_AES_128_GCM_SHA256', standardName: 'TLS_AES_128_GCM_SHA256', version: 'TLSv1.3' }; }
-  getProtocol() { return 'TLSv1.3'; }
-  getCertificate() { return {}; }
-  getEphemeralKeyInfo() { return {}; }
-  getSharedSigalgs() { return []; }
-  isSessionReused() { return false; }
-  setMaxSendFragment() { return true; }
+  Object.setPrototypeOf(Plain.prototype, TLSSocket.prototype);
+  return Plain;
 }
-
-// It is an instance of TLSSocket, of whose methods none finds a handle that is not TLS's.
-Object.defineProperty(Plain, 'name', { value: 'TLSSocket' });
-for (const k of Reflect.ownKeys(tls.TLSSocket.prototype)) {
-  if (Object.hasOwn(Plain.prototype, k)) continue;
-  const of = Object.getOwnPropertyDescriptor(net.Socket.prototype, k) || { value: () => undefined, writable: true, configurable: true };
-  Object.defineProperty(Plain.prototype, k, of);
-}
-Object.setPrototypeOf(Plain.prototype, tls.TLSSocket.prototype);
 
 // own are settings of which TLS itself makes something. Whoever brings one is left alone.
 const own = ['ca', 'cert', 'key', 'pfx', 'crl', 'secureContext', 'secureProtocol', 'secureOptions', 'ciphers', 'sigalgs', 'ecdhCurve', 'minVersion', 'maxVersion', 'checkServerIdentity', 'pskCallback', 'requestOCSP', 'enableTrace', 'socket'];
@@ -81,15 +83,23 @@ module.exports = ({ hosts, addr, clear }) => {
     return { host: '127.0.0.1', port, lookup: undefined }; // a port of this machine, named on purpose
   }
 
-  const secure = tls.connect;
-  tls.connect = function (o, ...rest) {
-    if (!o || typeof o !== 'object' || !simple(o) || own.some((k) => o[k] != null) || target(o) !== ours) return secure.call(this, o, ...rest);
-    const socket = new Plain(o);
-    const cb = rest.find((a) => typeof a === 'function');
-    if (cb) socket.once('secureConnect', cb);
-    if (o.timeout) socket.setTimeout(o.timeout);
-    return socket.connect({ ...o, ...withoutTLS });
-  };
+  // leaveOut has tls make them, once it is there: who does not use it does not wait for it to be loaded.
+  let left = false;
+  function leaveOut() {
+    if (left || !process.moduleLoadList.includes('NativeModule tls')) return;
+    left = true;
+    const tls = require('tls');
+    const Plain = plainSocket(tls.TLSSocket);
+    const secure = tls.connect;
+    tls.connect = function (o, ...rest) {
+      if (!o || typeof o !== 'object' || !simple(o) || own.some((k) => o[k] != null) || target(o) !== ours) return secure.call(this, o, ...rest);
+      const socket = new Plain(o);
+      const cb = rest.find((a) => typeof a === 'function');
+      if (cb) socket.once('secureConnect', cb);
+      if (o.timeout) socket.setTimeout(o.timeout);
+      return socket.connect({ ...o, ...withoutTLS });
+    };
+  }
 
   const connect = net.Socket.prototype.connect;
   net.Socket.prototype.connect = function (...args) {
@@ -97,6 +107,7 @@ module.exports = ({ hosts, addr, clear }) => {
     const o = list[0] && typeof list[0] === 'object' ? list[0] : typeof list[0] === 'number' || /^\d+$/.test(list[0]) ? { port: list[0], host: typeof list[1] === 'string' ? list[1] : 'localhost' } : {};
     const to = target(o);
     if (!to) return connect.apply(this, args);
+    leaveOut(); // for the next one
     const next = { ...o, ...to };
     if (list !== args) {
       list[0] = next;
@@ -105,4 +116,5 @@ module.exports = ({ hosts, addr, clear }) => {
     const cb = args.find((a) => typeof a === 'function');
     return connect.call(this, next, ...(cb ? [cb] : []));
   };
+  return leaveOut;
 };

@@ -154,7 +154,6 @@ let rehearsing = null; // true while nobody is to hear of an answer
 // one and calls it.
 async function rehearse() {
   const own = process.argv[1];
-  require('./egress.cjs');
   await find(__dirname, 'nodepath.resolve', dialect.endings);
   if (spec) return;
   process.argv[1] = own;
@@ -177,12 +176,13 @@ async function start(load) {
   Module._initPaths(); // NODE_PATH
   process.chdir(spec.root);
   process.argv.length = 2;
-  if (spec.egress) require('./egress.cjs')(spec.egress);
+  const leaveOutTLS = spec.egress ? require('./egress.cjs')(spec.egress) : () => {};
   if (spec.conc > 1) storage = new (require('async_hooks').AsyncLocalStorage)();
   setup();
   try {
     handler = await find(spec.root, spec.handler, dialect.endings);
     for (const [which, name] of Object.entries(spec.hooks)) hooks[which] = await find(spec.root, name, dialect.endings);
+    leaveOutTLS(); // most have loaded their libraries now
   } catch (err) {
     const missing = err instanceof EntryError || err instanceof SyntaxError || (err && /^(ERR_)?MODULE_NOT_FOUND$/.test(err.code));
     writeAll(frame(INITERR, 0, 0, ...failure(missing ? 'entry' : 'init', err)));
