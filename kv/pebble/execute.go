@@ -84,30 +84,28 @@ type commit struct {
 }
 
 // execute is the executor: it ends when ops is closed and empty. While one commit is on its way to the
-// disk it makes the next one.
+// disk it runs the operations of the next one, which begins when that is there: commits that overlap would be
+// smaller, and each costs a sync.
 func (s *Store) execute() {
 	defer close(s.commits)
 	var two [2]commit // the one in hand, and the one that settle has
 	b := &writes{}
+	busy := false // a commit is on its way
 	n := 0
 	for first := range s.ops {
 		c := &two[n%2]
 		n++
 		b.reset()
-		*c = commit{ops: append(c.ops[:0], first)}
-		s.run(first, b)
-	fill:
-		for len(c.ops) < maxOps && b.bytes < maxBytes {
-			select {
-			case o, ok := <-s.ops:
-				if !ok {
-					break fill
-				}
-				c.ops = append(c.ops, o)
-				s.run(o, b)
-			default:
-				break fill
+		*c = commit{ops: c.ops[:0]}
+		for o := first; o != nil; o = s.more(&busy) {
+			c.ops = append(c.ops, o)
+			s.run(o, b)
+			if len(c.ops) == maxOps || b.bytes >= maxBytes {
+				break
 			}
+		}
+		if busy {
+			<-s.settled
 		}
 		if len(b.list) > 0 {
 			c.batch, c.err = s.apply(b)
@@ -117,6 +115,28 @@ func (s *Store) execute() {
 			c.snap = s.newest
 		}
 		s.commits <- c
+		busy = true
+	}
+}
+
+// more is one more operation for a commit: one that waits, or that comes while there is another commit on its
+// way. It is nil when there is none.
+func (s *Store) more(busy *bool) *op {
+	for {
+		select {
+		case o := <-s.ops:
+			return o
+		default:
+		}
+		if !*busy {
+			return nil
+		}
+		select {
+		case o := <-s.ops:
+			return o
+		case <-s.settled:
+			*busy = false
+		}
 	}
 }
 
@@ -137,6 +157,7 @@ func (s *Store) settle() {
 				c.snap.release(s)
 			}
 		}
+		s.settled <- struct{}{}
 		err := cmp.Or(c.err, lost)
 		for i, o := range c.ops {
 			if err != nil && o.err == nil {

@@ -3,10 +3,10 @@
 // One goroutine, the executor, does all writes. It takes the operations that wait (at most 128, or
 // 1 MiB of writes), runs each on an overlay above the newest state and begins to write what they left as
 // one batch. Another goroutine waits until that is on the disk, publishes the snapshot and answers them
-// all, while the executor makes the next batch, but not the one after it: the queue fills meanwhile, so
-// batches grow with the load. Every write sees all writes before it; the order of commits is total;
-// nobody is ever told what a crash could take back: Pebble shows a batch before it is synced, but
-// readers only ever get published snapshots, and writes, refused ones too, get their answers in order.
+// all, while the executor runs those that come for the next batch, so that batches grow with the load.
+// Every write sees all writes before it; the order of commits is total; nobody is ever told what a crash
+// could take back: Pebble shows a batch before it is synced, but readers only ever get published
+// snapshots, and writes, refused ones too, get their answers in order.
 //
 // Lock order: Store.mu, then nothing. Store.closing is held for reading while an operation is
 // handed over, and for writing by Close alone.
@@ -72,6 +72,7 @@ type Store struct {
 	ops     chan *op
 	idle    sync.Pool     // of ops that nobody has any more
 	commits chan *commit  // from the executor to settle
+	settled chan struct{} // that the last one is durable, from settle to the executor
 	stopped chan struct{} // closed when both have ended
 	now     int64         // the executor's own
 	own     writes        // the executor's own: of the operation that runs
@@ -118,7 +119,7 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("open store in %s: %w", dir, err)
 	}
-	s := &Store{lock: lock, log: o.Log, dir: dir, reserve: o.Reserve, ops: make(chan *op, maxOps), recent: newRecent(o.Recent), commits: make(chan *commit), stopped: make(chan struct{})}
+	s := &Store{lock: lock, log: o.Log, dir: dir, reserve: o.Reserve, ops: make(chan *op, maxOps), recent: newRecent(o.Recent), commits: make(chan *commit), settled: make(chan struct{}, 1), stopped: make(chan struct{})}
 	if s.db, err = pebble.Open(dir, settings(o, lock)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store in %s: %w", dir, err), lock.Close())
 	}
