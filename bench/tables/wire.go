@@ -11,8 +11,12 @@ import (
 	"github.com/sluicehq/sluice/bench/measure"
 )
 
-// wireRows is how many rows the tables of servers have.
-const wireRows = 2000
+// wireRows is how many rows the tables of servers have, and variants how many items are put in each: a put of
+// what is there already need not write anything.
+const (
+	wireRows = 2000
+	variants = 8
+)
 
 // wire is a server with the requests that it is asked.
 type wire struct {
@@ -102,14 +106,16 @@ func (x *wire) prepare() error {
 	}
 	time.Sleep(time.Second) // until it is active
 	for i := range wireRows {
-		x.put = append(x.put, dynamo("PutItem", item(fmt.Sprint("r", i), 0)))
+		for n := range variants {
+			x.put = append(x.put, dynamo("PutItem", item(fmt.Sprint("r", i), 0, n)))
+		}
 		x.get = append(x.get, dynamo("GetItem", fmt.Sprintf(`{"TableName":"bench","Key":{"p":{"S":"r%d"},"c":{"N":"0"}}}`, i)))
-		if err := x.ask(x.put[i]); err != nil {
+		if err := x.ask(x.put[i*variants]); err != nil {
 			return err
 		}
 	}
 	for i := range 100 {
-		if err := x.ask(dynamo("PutItem", item("q", i))); err != nil {
+		if err := x.ask(dynamo("PutItem", item("q", i, 0))); err != nil {
 			return err
 		}
 	}
@@ -117,8 +123,8 @@ func (x *wire) prepare() error {
 	return nil
 }
 
-func item(p string, c int) string {
-	return fmt.Sprintf(`{"TableName":"bench","Item":{"p":{"S":%q},"c":{"N":"%d"},"v":{"S":"%s"},"n":{"N":"1"}}}`, p, c, value)
+func item(p string, c, n int) string {
+	return fmt.Sprintf(`{"TableName":"bench","Item":{"p":{"S":%q},"c":{"N":"%d"},"v":{"S":"%s"},"n":{"N":"%d"}}}`, p, c, value, n)
 }
 
 // rate is how many of some requests so many workers get answered in a second.
