@@ -57,7 +57,7 @@ func answers(tb testing.TB) string {
 func BenchmarkInvokeHTTP(b *testing.B) {
 	in := newInstance(&function.Version{App: "app", Spec: sluice.Function{Name: "f", Timeout: time.Minute}, Env: map[string]string{"FC_REGION": "r"}}, fakeKeys{}, noLog{})
 	in.proc, in.address = quiet{}, answers(b)
-	in.client = newClient()
+	in.client = newLines()
 	defer in.client.CloseIdleConnections()
 	inv := &sluice.Invocation{
 		RequestID: "5B6F4C7A-0C0B-4D0A-9A2B-000000000000", Kind: sluice.InvokeHTTP,

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"maps"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -82,7 +81,7 @@ func (c *Custom) start(ctx context.Context, v *function.Version, s function.Spaw
 		fixed = 0 // somebody else is there: what answers would not be ours
 	}
 	in := newInstance(v, c.Keys, logs)
-	in.client = newClient()
+	in.client = newLines()
 	path, args := command(v)
 	given := strconv.Itoa(port)
 	if err := in.spawn(ctx, s, path, args, map[string]string{"FC_SERVER_PORT": given, "FC_CUSTOM_LISTEN_PORT": given, "PORT": given}); err != nil {
@@ -107,12 +106,6 @@ func (c *Custom) start(ctx context.Context, v *function.Version, s function.Spaw
 		in.wg.Go(in.watch)
 	}
 	return in, nil
-}
-
-// newClient calls a server. Those in node close a connection that was idle for 5 s, maybe just when a call is
-// sent.
-func newClient() *http.Transport {
-	return &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, IdleConnTimeout: 3 * time.Second}
 }
 
 func (c *Custom) ready() time.Duration { return cmp.Or(c.Ready, 120*time.Second) }
