@@ -99,6 +99,11 @@ func (s *stage) open(token string) (err error) {
 				return fmt.Errorf("REGISTER answered %q: %v", text, err)
 			}
 		}
+		if token == "" { // who has been answered is on the program's list
+			if err := trip(c); err != nil {
+				return err
+			}
+		}
 		s.wg.Go(func() {
 			for {
 				text, err := c.Hear()
