@@ -9,13 +9,13 @@ import (
 
 // Listens reports whether a process of a group listens on a TCP port, as far as that can be told.
 func Listens(group, port int) bool {
-	sockets := listening(group, port)
-	if len(sockets) == 0 {
-		return false
-	}
 	pids, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range pids {
 		if groupOf(dir) != group {
+			continue
+		}
+		sockets := listening(dir, port)
+		if len(sockets) == 0 {
 			continue
 		}
 		files, _ := filepath.Glob(dir + "/fd/*")
@@ -29,11 +29,11 @@ func Listens(group, port int) bool {
 }
 
 // listening are the sockets on a port in the network of a process, as links in its fd folder show them.
-func listening(pid, port int) map[string]bool {
+func listening(dir string, port int) map[string]bool {
 	found := map[string]bool{}
 	end := ":" + strings.ToUpper(strconv.FormatInt(int64(port)+1<<16, 16)[1:])
 	for _, name := range []string{"tcp", "tcp6"} {
-		text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/net/" + name) // none when it has ended
+		text, _ := os.ReadFile(dir + "/net/" + name) // none when it has ended
 		for line := range strings.Lines(string(text)) {
 			// sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode
 			if f := strings.Fields(line); len(f) > 9 && f[3] == "0A" && strings.HasSuffix(f[1], end) {
