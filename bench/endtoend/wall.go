@@ -103,6 +103,7 @@ func (s *stage) open(token string) (err error) {
 			if err := trip(c); err != nil {
 				return err
 			}
+			c.SetReadDeadline(time.Time{})
 		}
 		s.wg.Go(func() {
 			for {
