@@ -32,6 +32,9 @@ type Options struct {
 type Functions struct {
 	o     Options
 	tails *tails
+
+	processors processors
+
 	boots chan struct{} // one token per boot
 	ahead chan struct{} // one token for boots that no call waits for
 
@@ -73,6 +76,7 @@ func New(o Options) *Functions {
 
 		change: make(chan struct{}),
 	}
+	f.processors.read = processorTime
 	f.base, f.halt = context.WithCancel(context.Background())
 	return f
 }

@@ -54,6 +54,8 @@ type pool struct {
 	second   int             // index into peaks
 	called   time.Time       // last call
 	moved    time.Time       // when an instance last was done with one
+	lasts    time.Time       // since when the queue, if there is one, has not been empty
+	added    time.Time       // when an instance was last started because of that
 	health   health
 	service  average
 	warm     average // as service, without the first calls of instances; with those that run out of time
@@ -160,6 +162,9 @@ func (p *pool) acquire(ctx context.Context) (*member, bool, error) {
 	}
 	w := &waiter{at: now, ready: make(chan grant, 1)}
 	w.pool.Store(p)
+	if len(p.queue) == 0 {
+		p.lasts = now
+	}
 	p.queue = append(p.queue, w)
 	select {
 	case p.wanted <- struct{}{}:

@@ -25,6 +25,7 @@ type fakes struct {
 	invoke func(ctx context.Context, i *fake, inv *sluice.Invocation) (sluice.Result, error)
 
 	wanted func(i *fake) time.Duration // nil: nobody can tell
+	idle   func() float64              // of the machine's processors; nil: nobody can tell
 
 	mu     sync.Mutex
 	starts []time.Time
@@ -114,11 +115,21 @@ func failing(kind sluice.FailureKind, msg string) error {
 	return &StartError{Failure: sluice.Failure{Kind: kind, Message: msg}}
 }
 
+// processors tells of a machine that is as idle as idle says.
+func (f *fakes) processors() (idle, all uint64) {
+	if f.idle == nil {
+		return 0, 0
+	}
+	all = uint64(time.Now().UnixMilli())
+	return uint64(f.idle() * float64(all)), all
+}
+
 // room runs a test in a bubble where time jumps.
 func room(t *testing.T, s *fakes, o Options, test func(t *testing.T, f *Functions)) {
 	synctest.Test(t, func(t *testing.T) {
 		o.Starters, o.Log = []Starter{s}, slog.New(slog.DiscardHandler)
 		f := New(o)
+		f.processors.read = s.processors
 		ctx, cancel := context.WithCancel(context.Background())
 		var run sync.WaitGroup
 		run.Go(func() { f.Run(ctx) })

@@ -17,6 +17,8 @@ const (
 	bootShare = 250 * time.Millisecond // a boot is bound by the processor only at its beginning
 	bootCost  = 40 * time.Millisecond  // of processor for an instance, or its successor in a pool of booted ones
 	lookEvery = 50 * time.Millisecond  // at what instances want of the processors, while calls wait
+
+	backlogTime = 200 * time.Millisecond // a queue that has not been empty for so long asks for another instance
 )
 
 // health is how a version's starts have gone. It says when the next may be made.
@@ -85,7 +87,7 @@ func (p *pool) grow(now time.Time) {
 			worth := max(p.start.value, bootCost)
 			drained := each * time.Duration(q) / time.Duration(live*p.conc)
 			waited := now.Sub(latest(p.queue[0].at, p.moved)) // a queue that moves is slow for other reasons
-			if drained <= worth && waited < worth {
+			if drained <= worth && waited < worth && !p.backlog(now) {
 				p.lookAgain(now, worth-waited)
 				return
 			}
@@ -96,6 +98,17 @@ func (p *pool) grow(now time.Time) {
 		}
 		p.boot()
 	}
+}
+
+// backlog reports whether another instance would help though those there drain the queue sooner than it could be
+// started: because the queue never is empty, and processors are idle that the instances leave. One comes at a
+// time. mu is held.
+func (p *pool) backlog(now time.Time) bool {
+	if p.starting > 0 || now.Sub(p.lasts) < backlogTime || now.Sub(p.added) < backlogTime || !p.f.processors.spare(now) {
+		return false
+	}
+	p.added = now
+	return true
 }
 
 func latest(a, b time.Time) time.Time {

@@ -182,6 +182,62 @@ func TestSlowFirstCallsStartNoMoreInstances(t *testing.T) {
 	})
 }
 
+// An instance that does one short call after the other leaves processors idle between them.
+func TestAQueueThatLastsGetsInstancesAsLongAsProcessorsAreIdle(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		idle func(instances int) float64
+		want int
+	}{
+		{"idle until there are four", func(n int) float64 { return 1 - 0.2*float64(n) }, 4},
+		{"never idle", func(int) float64 { return 0.2 }, 1},
+		{"nobody tells", nil, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &fakes{
+				start:  func(context.Context, *Version, int) error { time.Sleep(5 * time.Millisecond); return nil },
+				invoke: slow(time.Millisecond),
+				wanted: func(*fake) time.Duration { return 1 },
+			}
+			if c.idle != nil {
+				// What the sum since the boot grows by is what was idle since the last look.
+				var sum float64
+				last := time.Time{}
+				s.idle = func() float64 {
+					now := time.Now()
+					all := float64(now.UnixMilli())
+					if last.IsZero() {
+						last, sum = now, all/2
+					}
+					_, live := s.count()
+					sum += c.idle(live) * float64(now.Sub(last).Milliseconds())
+					last = now
+					return sum / all
+				}
+			}
+			room(t, s, Options{ColdParallel: 2}, func(t *testing.T, f *Functions) {
+				deploy(t, f, fn("f", nil))
+				for range 3 {
+					call(f, "f", "")
+				}
+				var callers sync.WaitGroup
+				end := time.Now().Add(10 * time.Second)
+				for range 16 {
+					callers.Go(func() {
+						for time.Now().Before(end) {
+							call(f, "f", "")
+						}
+					})
+				}
+				callers.Wait()
+				if starts, _ := s.count(); starts != c.want {
+					t.Errorf("%d instances, not %d", starts, c.want)
+				}
+			})
+		})
+	}
+}
+
 // A server that listens on a port of its own lets no second one start.
 func TestCallsWaitForTheStartThatGoesWell(t *testing.T) {
 	s := &fakes{invoke: slow(time.Second), start: func(_ context.Context, _ *Version, nth int) error {

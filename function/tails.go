@@ -2,7 +2,6 @@ package function
 
 import (
 	"bytes"
-	"os"
 	"sync"
 )
 
@@ -64,28 +63,4 @@ func (t *tails) Log(l LogLine) {
 	if t.next != nil {
 		t.next.Log(l)
 	}
-}
-
-// machineMB is the machine's memory; 4096 when it does not tell.
-func machineMB() int {
-	const unknown = 4096
-	b, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return unknown
-	}
-	_, rest, ok := bytes.Cut(b, []byte("MemTotal:"))
-	if !ok {
-		return unknown
-	}
-	kb := 0
-	for _, c := range bytes.TrimLeft(rest, " ") {
-		if c < '0' || c > '9' {
-			break
-		}
-		kb = kb*10 + int(c-'0')
-	}
-	if kb == 0 {
-		return unknown
-	}
-	return kb >> 10
 }
