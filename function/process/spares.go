@@ -132,8 +132,9 @@ func (s *spares[K]) refill(k K, g *spare) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for !s.closed && !g.dropped && len(g.idle) < min(s.least+len(g.starts)/4, runtime.NumCPU()*2) {
+			spawner := g.spawner
 			s.mu.Unlock()
-			i, err := s.boot(s.base, k, g.spawner)
+			i, err := s.boot(s.base, k, spawner)
 			s.mu.Lock()
 			switch {
 			case err != nil:
