@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +33,8 @@ const (
 	audience = 1000
 	posters  = 16
 	posts    = 6000 // of one figure
+	crowd    = 10_000
+	pushes   = 500 // whose p99 is a figure
 	text     = `{"from":"ann","text":"a message of about one hundred bytes, as people write them in a chat, most days"}`
 )
 
@@ -59,6 +63,8 @@ type hall struct {
 	base   string // of the management API: host and path
 	region string
 	keys   access.Credentials
+	one    *socket.Conn // hears what is for it alone
+	oneID  string
 	conns  []*socket.Conn
 	ids    []string
 	got    atomic.Int64
@@ -77,7 +83,8 @@ func open(ctx context.Context, w *measure.Workshop) (*measure.Bench, error) {
 		return nil, err
 	}
 	single := measure.Side{Name: "sluice, one POST each", Take: h.single}
-	batch := measure.Side{Name: "sluice, one POST for 1,000", Take: func() (float64, error) { return h.batch(audience, 40) }}
+	batch := measure.Side{Name: "sluice, one POST for 1,000", Take: func() (float64, error) { return h.batch(audience, 40, 1) }}
+	together := measure.Side{Name: "sluice, 16 at a time", Take: func() (float64, error) { return h.batch(audience, 30, posters) }}
 	bare := measure.Side{Name: "bare epoll", Take: func() (float64, error) {
 		rate, err := gateway.BareBroadcast(w, audience)
 		return 1e6 / rate, err
@@ -92,11 +99,14 @@ func open(ctx context.Context, w *measure.Workshop) (*measure.Bench, error) {
 			{Name: "signed POST to one connection (G11)", Unit: unit, Cost: true, Goal: 30, Ours: single},
 			{Name: "signed POST beside an empty handler (G11)", Unit: unit, Cost: true, Goal: 1 / 0.8, Ours: single, Reference: nothing},
 			{Name: "batched push, a connection", Unit: unit, Cost: true, Goal: 1.0 / 6, Ours: batch, Reference: single},
+			{Name: "batched push, 16 in flight, a connection", Unit: unit, Cost: true, Goal: 1.0 / 40, Ours: together, Reference: single},
 			{Name: "batched push beside the send loop (G11)", Unit: unit, Cost: true, Goal: 1 / 0.8, Ours: batch, Reference: bare},
+			{Name: "p99 of a push while 10,000 hear a broadcast each half second", Unit: "ms", Cost: true, Goal: 5,
+				Ours: measure.Side{Name: "sluice", Take: h.beside}, Reference: measure.Side{Name: "without", Take: h.lateness}, Rounds: 3},
 		},
 		Curves: []measure.Curve{
 			{Name: "one batched push", Of: "connections", Unit: "µs of CPU", At: []int{10, 100, 1000}, Take: func(n int) (float64, error) {
-				each, err := h.batch(n, 40*audience/n)
+				each, err := h.batch(n, 40*audience/n, 1)
 				return each * float64(n), err
 			}},
 		},
@@ -129,24 +139,45 @@ func gather(w *measure.Workshop) (h *hall, err error) {
 		return nil, err
 	}
 	h.keys, h.region = access.Credentials{ID: s.Env["AWS_ACCESS_KEY_ID"], Secret: s.Env["AWS_SECRET_ACCESS_KEY"]}, s.Env["AWS_REGION"]
-	path := s.Path("/Prod")
-	h.base = "http://" + s.Host() + path
-	if h.conns, err = socket.Dial(s.Host(), path, audience); err != nil {
+	h.base = "http://" + s.Host() + s.Path("/Prod")
+	if h.one, h.oneID, err = h.dial(); err != nil {
 		return nil, err
 	}
-	for _, c := range h.conns { // what no route takes is answered with the connection's id
-		if err := c.Say("who am I?"); err != nil {
-			return nil, err
+	return h, h.grow(audience)
+}
+
+// dial opens a connection and learns its id: what no route takes is answered with it.
+func (h *hall) dial() (c *socket.Conn, id string, err error) {
+	some, err := socket.Dial(h.Host(), h.Path("/Prod"), 1)
+	if err != nil {
+		return nil, "", err
+	}
+	c = some[0]
+	if err := c.Say("who am I?"); err != nil {
+		return c, "", err
+	}
+	text, err := c.Hear()
+	if err != nil {
+		return c, "", err
+	}
+	var answer struct{ ConnectionID string }
+	if err := json.Unmarshal([]byte(text), &answer); err != nil || answer.ConnectionID == "" {
+		return c, "", fmt.Errorf("not an id: %s", text)
+	}
+	return c, answer.ConnectionID, nil
+}
+
+// grow lets the audience be n.
+func (h *hall) grow(n int) error {
+	for len(h.ids) < n {
+		c, id, err := h.dial()
+		if c != nil {
+			h.conns = append(h.conns, c)
 		}
-		text, err := c.Hear()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		var answer struct{ ConnectionID string }
-		if err := json.Unmarshal([]byte(text), &answer); err != nil || answer.ConnectionID == "" {
-			return nil, fmt.Errorf("not an id: %s", text)
-		}
-		h.ids = append(h.ids, answer.ConnectionID)
+		h.ids = append(h.ids, id)
 		h.wg.Go(func() {
 			for {
 				if _, err := c.Hear(); err != nil {
@@ -156,11 +187,62 @@ func gather(w *measure.Workshop) (h *hall, err error) {
 			}
 		})
 	}
-	return h, nil
+	return nil
+}
+
+// lateness is the p99, in ms, of what a push to one connection takes from its sending to its arrival.
+func (h *hall) lateness() (float64, error) {
+	var took []float64
+	for range pushes {
+		t := time.Now()
+		if err := h.send(h.base+"/@connections/"+url.PathEscape(h.oneID), []byte(text)); err != nil {
+			return 0, err
+		}
+		h.one.SetReadDeadline(t.Add(10 * time.Second))
+		if _, err := h.one.Hear(); err != nil {
+			return 0, err
+		}
+		took = append(took, time.Since(t).Seconds()*1e3)
+		time.Sleep(5 * time.Millisecond)
+	}
+	slices.Sort(took)
+	return took[len(took)*99/100], nil
+}
+
+// beside is lateness while a crowd hears a broadcast every half second.
+func (h *hall) beside() (late float64, err error) {
+	if err := h.grow(crowd); err != nil {
+		return 0, err
+	}
+	body, err := json.Marshal(map[string]any{"connectionIds": h.ids[:crowd], "data": text})
+	if err != nil {
+		return 0, err
+	}
+	stop, ended := make(chan struct{}), make(chan error, 1)
+	go func() { // waited for below
+		for {
+			if err := h.send(h.base+"/@connections", body); err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case <-time.After(500 * time.Millisecond):
+			case <-stop:
+				ended <- nil
+				return
+			}
+		}
+	}()
+	late, err = h.lateness()
+	close(stop)
+	return late, errors.Join(err, <-ended)
 }
 
 func (h *hall) leave() {
 	socket.HangUp(h.conns)
+	if h.one != nil {
+		socket.HangUp([]*socket.Conn{h.one})
+	}
 	h.wg.Wait()
 	h.Kill()
 }
@@ -218,22 +300,33 @@ func (h *hall) single() (float64, error) {
 	return cost, err
 }
 
-// batch is the CPU for each connection of a POST for n, so many times.
-func (h *hall) batch(n, times int) (float64, error) {
+// batch is the CPU for each connection of a POST for n, so many times by each of so many callers.
+func (h *hall) batch(n, times, callers int) (float64, error) {
 	body, err := json.Marshal(map[string]any{"connectionIds": h.ids[:n], "data": text})
 	if err != nil {
 		return 0, err
 	}
 	cpu, before := h.CPU(), h.got.Load()
-	for range times {
-		if err := h.send(h.base+"/@connections", body); err != nil {
-			return 0, err
-		}
+	errs := make(chan error, callers)
+	for range callers {
+		go func() { // waited for below
+			for range times {
+				if err := h.send(h.base+"/@connections", body); err != nil {
+					errs <- err
+					return
+				}
+			}
+			errs <- nil
+		}()
 	}
-	if err := h.arrived(before + int64(n*times)); err != nil {
-		return 0, err
+	for range callers {
+		err = errors.Join(err, <-errs)
 	}
-	return float64((h.CPU() - cpu).Microseconds()) / float64(n*times), nil
+	all := n * times * callers
+	if err == nil {
+		err = h.arrived(before + int64(all))
+	}
+	return float64((h.CPU() - cpu).Microseconds()) / float64(all), err
 }
 
 // arrived waits until the audience has got so many texts.
