@@ -129,6 +129,7 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 			{Name: "Node, first answer, prewarmed (G8)", Unit: "ms", Cost: true, Goal: 0.02, Ours: warm.fromZero(ready, event, pause), Reference: bareNode},
 			{Name: "Python, first answer (G9)", Unit: "ms", Cost: true, Goal: 0.1, Ours: pool.fromZero(firstPy, event, 0), Reference: barePython},
 			{Name: "Go, first answer (G11)", Unit: "ms", Cost: true, Goal: 1.7, Ours: pool.fromZero(firstGo, event, 0), Reference: bareGo},
+			{Name: "Node behind HTTP beside of-watchdog and Lambda's emulator (G14)", Unit: "µs", Cost: true, Skip: "no registry serves them"},
 			{Name: "Node, an idle instance alone (G16)", Unit: "MB", Cost: true, Goal: 1.05, Ours: pool.density("idle", "nodejs20.x", "index.js", pidJS), Reference: bareDensity(w.Temp, "index.js", pidJS, "node", idleJS), Rounds: 2},
 			{Name: "Python, an idle instance alone (G17)", Unit: "MB", Cost: true, Goal: 0.25, Ours: pool.density("idlepy", "python3.12", "index.py", pidPython), Reference: bareDensity(w.Temp, "index.py", pidPython, python, "-c", idlePyMod), Rounds: 2},
 			{Name: "a file saved, until the new code answers (G18)", Unit: "ms", Cost: true, Goal: 30, Ours: saved(ctx, w), Rounds: 1},

@@ -94,6 +94,7 @@ func open(ctx context.Context, w *measure.Workshop) (*measure.Bench, error) {
 			{Name: "echo, 64 active of 1,000, p99", Unit: "µs", Cost: true, Ours: ours(echoP(99)), Reference: bare(echoP(99))},
 			{Name: "broadcast to 1,000, 16 in flight, p50", Unit: "µs", Cost: true, Ours: ours(tellP(50)), Reference: bare(tellP(50))},
 			{Name: "broadcast to 1,000, 16 in flight, p99 (G7)", Unit: "µs", Cost: true, Goal: 0.15, Ours: ours(tellP(99)), Reference: bare(tellP(99))},
+			{Name: "broadcast beside nchan and pushpin", Unit: perCPU, Skip: "they are packages of the system, which a bench should not install"},
 			{Name: "handshakes (G9)", Unit: perCPU, Goal: 0.6, Ours: ours(shake), Reference: bare(shake)},
 			{Name: "handshakes beside gws", Unit: perCPU, Ours: ours(shake), Reference: gws(shake), Rounds: 2},
 		},

@@ -125,6 +125,7 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 		Cases: []measure.Case{
 			{Name: "durable put, 64 writers (G1)", Unit: perS, Goal: 0.5, Ours: ours(put(spec, rows)), Reference: rawPut},
 			{Name: "conditional add, 64 writers (G2)", Unit: perS, Goal: 0.35, Ours: ours(add), Reference: rawPut},
+			{Name: "GetItem beside DynamoDB Local (G17)", Unit: perS, Skip: "it is in no registry"},
 			{Name: "64 writers on one row (G3)", Unit: perS, Goal: 0.8, Ours: ours(put(spec, 1)), Reference: named(ours(put(spec, rows)), "on many rows")},
 			{Name: "durable put with an index (G4)", Unit: perS, Goal: 0.55, Ours: ours(put(indexed, rows)), Reference: named(ours(put(spec, rows)), "without")},
 			{Name: "get, 8 readers", Unit: perS, Ours: side("sluice", 8, get), Reference: side("raw Pebble", 8, rawGet)},
