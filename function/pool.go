@@ -55,7 +55,7 @@ type pool struct {
 	called   time.Time       // last call
 	moved    time.Time       // when an instance last was done with one
 	lasts    time.Time       // since when the queue, if there is one, has not been empty
-	added    time.Time       // when an instance was last started because of that
+	added    time.Time       // when an instance was last started
 	health   health
 	service  average
 	warm     average // as service, without the first calls of instances; with those that run out of time

@@ -104,11 +104,7 @@ func (p *pool) grow(now time.Time) {
 // started: because the queue never is empty, and processors are idle that the instances leave. One comes at a
 // time. mu is held.
 func (p *pool) backlog(now time.Time) bool {
-	if p.starting > 0 || now.Sub(p.lasts) < backlogTime || now.Sub(p.added) < backlogTime || !p.f.processors.spare(now) {
-		return false
-	}
-	p.added = now
-	return true
+	return p.starting == 0 && now.Sub(p.lasts) >= backlogTime && now.Sub(p.added) >= backlogTime && p.f.processors.spare(now)
 }
 
 func latest(a, b time.Time) time.Time {
@@ -197,6 +193,7 @@ func (p *pool) prewarm(n int) {
 func (p *pool) boot() {
 	ahead := len(p.queue) == 0 && len(p.members)+p.starting >= p.least // of any need
 	p.starting++
+	p.added = time.Now()
 	p.f.wg.Go(func() {
 		inst, took, err := p.startOne(ahead)
 		now := time.Now()
