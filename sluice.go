@@ -9,10 +9,30 @@
 // The package has no goroutine, no I/O and no import outside the standard library.
 package sluice
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // AppName names one deployed app. It is a DNS label: the app answers at {name}.localhost.
 type AppName string
+
+// DNSLabel is s as a DNS label; "" when nothing of it can stay.
+func DNSLabel(s string) string {
+	var b strings.Builder
+	for _, c := range strings.ToLower(s) {
+		switch {
+		case c >= 'a' && c <= 'z' || c >= '0' && c <= '9':
+			b.WriteRune(c)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+		if b.Len() == 63 {
+			break
+		}
+	}
+	return strings.Trim(b.String(), "-")
+}
 
 // FunctionName names a function within its app, as the template spells it.
 type FunctionName string

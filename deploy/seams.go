@@ -1,7 +1,9 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
+	"path/filepath"
 
 	"github.com/sluicehq/sluice"
 )
@@ -41,6 +43,15 @@ type Input struct {
 	// hook answered, now or then, by which the template is to be filled. nil: the hook's commands are the
 	// app's first actions, and what they answer is not used.
 	Init func(ctx context.Context, app *sluice.App, hook []sluice.Action) (map[string]string, error)
+}
+
+// AppName is what the app is called: Name, else the title that its template gives it, else its folder.
+func (in Input) AppName(title string) sluice.AppName {
+	name := in.Name
+	for _, s := range []string{title, filepath.Base(in.Dir), "app"} {
+		name = cmp.Or(name, sluice.AppName(sluice.DNSLabel(s)))
+	}
+	return name
 }
 
 // Functions is what deploy needs of the function room. Changes take effect at once: new calls go to

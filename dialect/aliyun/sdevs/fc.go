@@ -361,7 +361,7 @@ func (r *reading) addFunction(m *module, f *sluice.Function) {
 func localHost(name, group string) string {
 	host := "localhost"
 	for _, s := range []string{group, name} {
-		if l := label(s); l != "" {
+		if l := sluice.DNSLabel(s); l != "" {
 			host = l + "." + host
 		}
 	}

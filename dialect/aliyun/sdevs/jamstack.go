@@ -22,7 +22,7 @@ func (r *reading) jamstack(m *module) {
 	if source.str() == "" {
 		return
 	}
-	dir, name := r.folder(m, source), label(p.at("app", "name").or("jamstack-api-demo"))
+	dir, name := r.folder(m, source), sluice.DNSLabel(p.at("app", "name").or("jamstack-api-demo"))
 	g := apigroup.Group{Name: name, Region: m.regionOr(), SubDomain: name + "." + m.regionOr() + ".alicloudapi.localhost", Stage: "RELEASE"}
 	for _, w := range p.at("route").items() {
 		route := strings.Trim(w.str(), "/")
@@ -35,7 +35,7 @@ func (r *reading) jamstack(m *module) {
 			continue
 		}
 		f := &sluice.Function{
-			Name: sluice.FunctionName(name + "-" + label(folder)), Group: name, At: m.at, Runtime: p.at("runtime").or("nodejs20"), Handler: folder + "/index.handler",
+			Name: sluice.FunctionName(name + "-" + sluice.DNSLabel(folder)), Group: name, At: m.at, Runtime: p.at("runtime").or("nodejs20"), Handler: folder + "/index.handler",
 			Code: dir, Ignore: r.fcignore(dir), Concurrency: 1,
 			MemoryMB:    p.at("memorySize").num(512, 64, 32768),
 			Timeout:     p.at("timeout").seconds(60, 1, 86400),
@@ -51,7 +51,7 @@ func (r *reading) jamstack(m *module) {
 			path = "/" + route + "/*"
 		}
 		g.APIs = append(g.APIs, apigroup.API{
-			Name: label(folder), Place: w.place(), Method: "ANY", Path: path, Mode: apigroup.Passthrough, Protocols: []string{"HTTP", "HTTPS"},
+			Name: sluice.DNSLabel(folder), Place: w.place(), Method: "ANY", Path: path, Mode: apigroup.Passthrough, Protocols: []string{"HTTP", "HTTPS"},
 			WebSocketType: apigroup.Common, Auth: "ANONYMOUS", ResultType: "JSON",
 			Backend: apigroup.Backend{Type: apigroup.FCHTTP, Service: name, Function: string(f.Name), Path: "/*", Method: "ANY", Timeout: 60 * time.Second},
 		})

@@ -14,7 +14,7 @@ var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
 func (m *module) bucket() string {
 	name := m.props().at("bucket").str()
 	if strings.EqualFold(name, "auto") {
-		name = label("serverless-devs-" + m.regionOr() + "-" + string(m.r.app.Name) + "-" + m.name)
+		name = sluice.DNSLabel("serverless-devs-" + m.regionOr() + "-" + string(m.r.app.Name) + "-" + m.name)
 	}
 	return name
 }

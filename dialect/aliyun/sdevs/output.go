@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/sluicehq/sluice"
 )
 
 // outputs are what ${module.output…} finds. All of it is known before anything is deployed, so that
@@ -26,7 +28,7 @@ func (m *module) outputs() *value {
 			m.out = mapping(m.at, "region", m.regionOr(), "apiGroup", mapping(m.at, "groupName", m.group(), "subDomain", m.subDomain()),
 				"apis", m.apiOutputs(), "domain", m.subDomain(), "custom_domain", m.customDomain())
 		case jamstack:
-			m.out = mapping(m.at, "domain", label(m.props().at("app", "name").or("jamstack-api-demo"))+"."+m.regionOr()+".alicloudapi.localhost")
+			m.out = mapping(m.at, "domain", sluice.DNSLabel(m.props().at("app", "name").or("jamstack-api-demo"))+"."+m.regionOr()+".alicloudapi.localhost")
 		case dns:
 			m.out = mapping(m.at, "domain", m.props().at("domainName").str(), "domainName", m.props().at("domainName").str())
 		case fcDomain:
@@ -113,7 +115,7 @@ func (m *module) fc3Outputs() *value {
 
 // fcapp is the host that the cloud gives a function with an http trigger (FC 3.0).
 func (m *module) fcapp() string {
-	return label(m.props().at("functionName").or(m.name)) + "." + m.regionOr() + ".fcapp.run"
+	return sluice.DNSLabel(m.props().at("functionName").or(m.name)) + "." + m.regionOr() + ".fcapp.run"
 }
 
 func (m *module) accountID() string {
@@ -141,7 +143,7 @@ func (m *module) group() string { return m.props().at("groupName").or(m.name) }
 
 // subDomain is the group's own host (section 2.1).
 func (m *module) subDomain() string {
-	return label(m.group()) + "." + m.regionOr() + ".alicloudapi.localhost"
+	return sluice.DNSLabel(m.group()) + "." + m.regionOr() + ".alicloudapi.localhost"
 }
 
 // customDomain is the first host of its own that a gateway names, "" when it names none.

@@ -68,7 +68,7 @@ func (r *reading) loadFile(file string, depth int) *value {
 		name = v.text
 	}
 	r.blanks = r.blanks[:seen]
-	full := r.fill(file, string(text), string(appName(r.in, name)))
+	full := r.fill(file, string(text), string(r.in.AppName(name)))
 	if depth == 0 {
 		r.filled = full
 	}

@@ -202,45 +202,15 @@ func (r *reading) read() {
 	slices.SortStableFunc(r.app.Warnings, func(a, b sluice.Notice) int { return a.At.Line - b.At.Line })
 }
 
-// name settles what the app is called: Input.Name, else the template's name as a DNS label, else the
-// folder's.
+// name settles what the app is called.
 func (r *reading) name() {
 	if v := r.root.get("name"); v != nil {
 		r.app.Title = r.vars.text(v, nil)
 	}
-	r.app.Name = appName(r.in, r.app.Title)
+	r.app.Name = r.in.AppName(r.app.Title)
 	if r.app.Title == "" {
 		r.app.Title = string(r.app.Name)
 	}
-}
-
-func appName(in deploy.Input, title string) sluice.AppName {
-	if in.Name != "" {
-		return in.Name
-	}
-	for _, s := range []string{title, filepath.Base(in.Dir)} {
-		if l := label(s); l != "" {
-			return sluice.AppName(l)
-		}
-	}
-	return "app"
-}
-
-// label is s as a DNS label; "" when nothing of it can stay.
-func label(s string) string {
-	var b strings.Builder
-	for _, c := range strings.ToLower(s) {
-		switch {
-		case c >= 'a' && c <= 'z' || c >= '0' && c <= '9':
-			b.WriteRune(c)
-		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
-			b.WriteByte('-')
-		}
-		if b.Len() == 63 {
-			break
-		}
-	}
-	return strings.Trim(b.String(), "-")
 }
 
 // edition checks that this is a template that we know how to read.

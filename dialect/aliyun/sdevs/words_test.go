@@ -50,15 +50,7 @@ func TestNearestNames(t *testing.T) {
 	}
 }
 
-func TestNamesBecomeHostLabels(t *testing.T) {
-	for in, want := range map[string]string{
-		"start-barrage": "start-barrage", "My App_1": "my-app-1", "--a--": "a", "弹幕": "", "a弹b": "a-b",
-		"x23456789012345678901234567890123456789012345678901234567890123456789": "x23456789012345678901234567890123456789012345678901234567890123",
-	} {
-		if got := label(in); got != want {
-			t.Errorf("label of %q is %q, want %q", in, got, want)
-		}
-	}
+func TestHostsOfAddresses(t *testing.T) {
 	for in, want := range map[string]string{
 		"A.Example.com": "a.example.com", "a.example:8080": "a.example", "https://a.example:1/x": "a.example", "auto": "", "Auto": "", "": "", "::1": "::1",
 	} {

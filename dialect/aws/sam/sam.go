@@ -99,9 +99,7 @@ func (rd *Reader) Read(ctx context.Context, in deploy.Input) (*sluice.App, error
 	if err != nil {
 		return nil, err
 	}
-	if in.Name == "" {
-		in.Name = appName(c.stack, in.Dir)
-	}
+	in.Name = in.AppName(c.stack)
 	t := cfn.New(root, cfn.Options{Dir: filepath.Dir(filepath.Join(in.Dir, filepath.FromSlash(in.File))), Stack: string(in.Name), Region: c.region,
 		Params: in.Params, Defaults: c.params, Env: in.Env, Import: in.Export, Skip: in.Skip})
 	app, err := Build(ctx, in, t, rd.o)
@@ -112,34 +110,6 @@ func (rd *Reader) Read(ctx context.Context, in deploy.Input) (*sluice.App, error
 		}
 	}
 	return app, err
-}
-
-// appName is what an app is called that nobody gave a name: its stack's name as a DNS label, else its
-// folder's.
-func appName(stack, dir string) sluice.AppName {
-	for _, s := range []string{stack, filepath.Base(dir)} {
-		if l := label(s); l != "" {
-			return sluice.AppName(l)
-		}
-	}
-	return "app"
-}
-
-// label is s as a DNS label; "" when nothing of it can stay.
-func label(s string) string {
-	var b strings.Builder
-	for _, c := range strings.ToLower(s) {
-		switch {
-		case c >= 'a' && c <= 'z' || c >= '0' && c <= '9':
-			b.WriteRune(c)
-		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
-			b.WriteByte('-')
-		}
-		if b.Len() == 63 {
-			break
-		}
-	}
-	return strings.Trim(b.String(), "-")
 }
 
 // Build makes an App of a template whose resources may come from SAM, from CloudFormation or from

@@ -98,7 +98,7 @@ func (r *reading) single(file string, v *value) {
 	if s := r.eval(in, v.get("name"), 0); s != nil {
 		in.name = s.text
 	}
-	in.name = cmp.Or(in.name, label(filepath.Base(in.dir)), "app")
+	in.name = cmp.Or(in.name, sluice.DNSLabel(filepath.Base(in.dir)), "app")
 	if s := text("stage", ""); s != "" && r.in.Environment == "" && r.in.Params["stage"] == "" {
 		in.stage = s
 	}

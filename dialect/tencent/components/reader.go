@@ -249,28 +249,8 @@ func (r *reading) name() {
 	}
 	r.stage = cmp.Or(r.in.Environment, r.in.Params["stage"], text("stage"), "dev")
 	r.app.Title = cmp.Or(text("app"), text("name"))
-	r.app.Name = r.in.Name
-	for _, s := range []string{r.app.Title, filepath.Base(r.in.Dir), "app"} {
-		r.app.Name = cmp.Or(r.app.Name, sluice.AppName(label(s)))
-	}
+	r.app.Name = r.in.AppName(r.app.Title)
 	r.app.Title = cmp.Or(r.app.Title, string(r.app.Name))
-}
-
-// label is s as a DNS label; "" when nothing of it can stay.
-func label(s string) string {
-	var b strings.Builder
-	for _, c := range strings.ToLower(s) {
-		switch {
-		case c >= 'a' && c <= 'z' || c >= '0' && c <= '9':
-			b.WriteRune(c)
-		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
-			b.WriteByte('-')
-		}
-		if b.Len() == 63 {
-			break
-		}
-	}
-	return strings.Trim(b.String(), "-")
 }
 
 // finish writes what needs all instances.
