@@ -163,7 +163,7 @@ func Run(ctx context.Context, w *Workshop, a Area, s Settings, out io.Writer) (*
 	if b.Close != nil {
 		defer b.Close()
 	}
-	ch := &Chapter{Area: a.Name, Date: time.Now().UTC().Format("2006-01-02 15:04"), Versions: b.Versions, Load: [2]string{load()}}
+	ch := &Chapter{Area: a.Name, Date: time.Now().UTC().Format("2006-01-02 15:04"), Versions: b.Versions, Load: [2]string{load()}, part: s.Only != ""}
 	fmt.Fprintf(out, "\n%s (load %s)\n", a.Name, ch.Load[0])
 	for i := range b.Cases {
 		c := &b.Cases[i]

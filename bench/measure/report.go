@@ -24,6 +24,8 @@ type Chapter struct {
 	Versions map[string]string `json:"versions,omitempty"`
 	Results  []Result          `json:"results"`
 	Growth   []Growth          `json:"growth,omitempty"`
+
+	part bool // only some cases and curves were asked for
 }
 
 // Report is the last run of each area.
@@ -33,8 +35,8 @@ type Report struct {
 	Chapters map[string]Chapter `json:"chapters"`
 }
 
-// Save puts chapters into results.json and results.md of a folder, over the older ones of the same areas,
-// and each area's curves into a picture.
+// Save puts chapters into results.json and results.md of a folder, in place of the older ones of the same
+// areas, and each area's curves into a picture. What was not asked for stays as it was.
 func Save(dir, sluice string, chapters []*Chapter) error {
 	file := filepath.Join(dir, "results.json")
 	r := Report{Chapters: map[string]Chapter{}}
@@ -51,8 +53,12 @@ func Save(dir, sluice string, chapters []*Chapter) error {
 	}
 	for _, ch := range chapters {
 		old := r.Chapters[ch.Area]
-		ch.Results = joined(old.Results, ch.Results, func(x Result) string { return x.Name })
-		ch.Growth = joined(old.Growth, ch.Growth, func(x Growth) string { return x.Name })
+		if ch.part || ch.Results == nil {
+			ch.Results = joined(old.Results, ch.Results, func(x Result) string { return x.Name })
+		}
+		if ch.part || ch.Growth == nil {
+			ch.Growth = joined(old.Growth, ch.Growth, func(x Growth) string { return x.Name })
+		}
 		r.Chapters[ch.Area] = *ch
 		if len(ch.Growth) > 0 {
 			if err := os.WriteFile(filepath.Join(dir, ch.Area+".svg"), picture(ch.Growth), 0o644); err != nil {
@@ -89,11 +95,14 @@ func (r *Report) markdown(w io.Writer) {
 	fmt.Fprint(w, "Ratios are ours by the reference's, taken in turns in one run: the median of the rounds, with the lowest and the highest. *noisy*: the rounds contradict each other about the goal.\n")
 	for _, name := range slices.Sorted(maps.Keys(r.Chapters)) {
 		ch := r.Chapters[name]
-		fmt.Fprintf(w, "\n## %s\n\n%s UTC, load %s before and %s after.", name, ch.Date, ch.Load[0], ch.Load[1])
+		fmt.Fprintf(w, "\n## %s\n\n`make bench-%s`, %s UTC, load %s before and %s after.", name, name, ch.Date, ch.Load[0], ch.Load[1])
 		for _, peer := range slices.Sorted(maps.Keys(ch.Versions)) {
 			fmt.Fprintf(w, " %s %s.", peer, ch.Versions[peer])
 		}
-		fmt.Fprint(w, "\n\n| what | unit | reference | its figure | ours | ratio | spread | goal | |\n|---|---|---|---|---|---|---|---|---|\n")
+		fmt.Fprintln(w)
+		if len(ch.Results) > 0 {
+			fmt.Fprint(w, "\n| what | unit | reference | its figure | ours | ratio | spread | goal | |\n|---|---|---|---|---|---|---|---|---|\n")
+		}
 		for _, x := range ch.Results {
 			if x.Rounds == 0 {
 				fmt.Fprintf(w, "| %s | %s | %s | | | | | %s | %s |\n", x.Name, x.Unit, x.Reference, x.goal(), x.Verdict)
