@@ -144,24 +144,22 @@ func (s *Store) more(busy *bool) *op {
 // as well: it may have read what is not on the disk yet.
 func (s *Store) settle() {
 	defer close(s.stopped)
-	var lost error // once a commit is not durable, none after it is
 	for c := range s.commits {
 		if c.batch != nil {
-			if err := c.batch.SyncWait(); err != nil && lost == nil {
-				lost = fmt.Errorf("%w: %v", kv.ErrUnavailable, err)
+			if err := c.batch.SyncWait(); err != nil {
+				s.lost = fmt.Errorf("%w: %v", kv.ErrUnavailable, err)
+				s.log.Error("store: the disk does not take writes, they fail until the store is opened anew", "folder", s.dir, "err", err)
+				c.snap.release(s)
+			} else {
+				s.publish(c.snap)
 			}
 			c.batch.Close()
-			if lost == nil {
-				s.publish(c.snap)
-			} else {
-				c.snap.release(s)
-			}
 		}
 		s.settled <- struct{}{}
-		err := cmp.Or(c.err, lost)
+		err := cmp.Or(c.err, s.lost)
 		for i, o := range c.ops {
-			if err != nil && o.err == nil {
-				o.err = err
+			if err != nil {
+				o.err = err // of a refusal, too: it may be because of a write that is lost
 			}
 			o.done <- struct{}{}
 			c.ops[i] = nil
@@ -208,6 +206,9 @@ func call(fn func(kv.Txn) error, tx kv.Txn) (err error) {
 
 // apply begins to write the batch.
 func (s *Store) apply(b *writes) (*pebble.Batch, error) {
+	if s.lost != nil {
+		return nil, s.lost // what it was made upon is not there
+	}
 	if err := s.room(b.bytes); err != nil {
 		return nil, err
 	}

@@ -72,7 +72,8 @@ type Store struct {
 	ops     chan *op
 	idle    sync.Pool     // of ops that nobody has any more
 	commits chan *commit  // from the executor to settle
-	settled chan struct{} // that the last one is durable, from settle to the executor
+	settled chan struct{} // that the last one is durable or lost, from settle to the executor
+	lost    error         // settle's own while a commit is on its way: why one is not durable, and none is after it
 	stopped chan struct{} // closed when both have ended
 	now     int64         // the executor's own
 	own     writes        // the executor's own: of the operation that runs
