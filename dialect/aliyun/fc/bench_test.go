@@ -2,6 +2,7 @@ package fc
 
 import (
 	"bytes"
+	"context"
 	"net"
 	"net/http"
 	"testing"
@@ -14,7 +15,11 @@ import (
 // quiet is a process that only is there.
 type quiet struct{ function.Process }
 
-func (quiet) PeakMB() int { return 10 }
+func (quiet) PeakMB() int             { return 10 }
+func (quiet) Exited() <-chan struct{} { return nil }
+
+// Spawn makes a function.Spawner of it as well.
+func (quiet) Spawn(context.Context, function.Command) (function.Process, error) { return quiet{}, nil }
 
 // noLog is a log that keeps nothing.
 type noLog struct{}
@@ -55,9 +60,11 @@ func answers(tb testing.TB) string {
 
 // BenchmarkInvokeHTTP is one call of a server's, with the least that a server does.
 func BenchmarkInvokeHTTP(b *testing.B) {
-	in := newInstance(&function.Version{App: "app", Spec: sluice.Function{Name: "f", Timeout: time.Minute}, Env: map[string]string{"FC_REGION": "r"}}, fakeKeys{}, noLog{})
-	in.proc, in.address = quiet{}, answers(b)
-	in.client = newLines()
+	in := &instance{keys: fakeKeys{}, client: newLines(), address: answers(b)}
+	v := &function.Version{App: "app", Spec: sluice.Function{Name: "f", Timeout: time.Minute}, Env: map[string]string{"FC_REGION": "r"}}
+	if err := in.run(b.Context(), v, quiet{}, noLog{}, "", nil, map[string]string{}); err != nil {
+		b.Fatal(err)
+	}
 	defer in.client.CloseIdleConnections()
 	inv := &sluice.Invocation{
 		RequestID: "5B6F4C7A-0C0B-4D0A-9A2B-000000000000", Kind: sluice.InvokeHTTP,

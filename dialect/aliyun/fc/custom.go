@@ -1,14 +1,11 @@
 package fc
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,38 +69,37 @@ type lateError struct {
 func (e *lateError) Error() string { return e.failure.Message }
 
 func (c *Custom) start(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink) (*instance, error) {
-	port, err := freePort()
+	port, err := ports.Free()
 	if err != nil {
 		return nil, err
 	}
 	fixed := cmp.Or(v.Spec.Port, defaultPort)
-	if accepts(ctx, fixed) {
+	if ports.Accepts(ctx, fixed) {
 		fixed = 0 // somebody else is there: what answers would not be ours
 	}
-	in := newInstance(v, c.Keys, logs)
-	in.client = newLines()
+	in := &instance{keys: c.Keys, client: newLines()}
 	path, args := command(v)
 	given := strconv.Itoa(port)
-	if err := in.spawn(ctx, s, path, args, map[string]string{"FC_SERVER_PORT": given, "FC_CUSTOM_LISTEN_PORT": given, "PORT": given}); err != nil {
+	if err := in.run(ctx, v, s, logs, path, args, map[string]string{"FC_SERVER_PORT": given, "FC_CUSTOM_LISTEN_PORT": given, "PORT": given}); err != nil {
 		return nil, err
 	}
 	if err := c.await(ctx, in, port, fixed); err != nil {
-		in.kill()
+		in.Kill()
 		return nil, err
 	}
 	check := v.Spec.Health != nil
 	if check {
 		if err := in.awaitWell(ctx, c.ready()); err != nil {
-			in.kill()
+			in.Kill()
 			return nil, err
 		}
 	}
 	if err := in.initialize(ctx, in.initCommand(s)); err != nil {
-		in.kill()
+		in.Kill()
 		return nil, err
 	}
 	if check {
-		in.wg.Go(in.watch)
+		in.Go(in.watch)
 	}
 	return in, nil
 }
@@ -113,18 +109,18 @@ func (c *Custom) ready() time.Duration { return cmp.Or(c.Ready, 120*time.Second)
 // initCommand runs the command that a function has in place of an initializer of its server; nil when it
 // has none.
 func (in *instance) initCommand(s function.Spawner) func(ctx context.Context) *sluice.Failure {
-	words := in.v.Spec.InitCommand
+	words := in.Version.Spec.InitCommand
 	if len(words) == 0 {
 		return nil
 	}
 	return func(ctx context.Context) *sluice.Failure {
-		path, args := program(in.v, words)
+		path, args := program(in.Version, words)
 		failed := func(what string) *sluice.Failure {
 			f := in.startFailure("FunctionUnhandledError", "has an initializer that "+what)
 			return &f
 		}
-		lines := function.LineWriter{Line: in.line}
-		p, err := s.Spawn(ctx, function.Command{Path: path, Args: args, Dir: in.v.Root, Env: in.env, Memory: in.v.Spec.MemoryMB, Out: &lines})
+		lines := function.LineWriter{Line: in.Line}
+		p, err := s.Spawn(ctx, function.Command{Path: path, Args: args, Dir: in.Version.Root, Env: in.Env, Memory: in.Version.Spec.MemoryMB, Out: &lines})
 		if err != nil {
 			return failed("cannot be started: " + err.Error())
 		}
@@ -145,25 +141,25 @@ func (c *Custom) await(ctx context.Context, in *instance, port, fixed int) error
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		if accepts(ctx, port) {
-			in.address = address(port)
+		if ports.Accepts(ctx, port) {
+			in.address = ports.Address(port)
 			return nil
 		}
-		if fixed != 0 && (ports.Listens(in.proc.Pid(), fixed) || time.Since(began) > strayAfter) && accepts(ctx, fixed) {
+		if fixed != 0 && (ports.Listens(in.Process.Pid(), fixed) || time.Since(began) > strayAfter) && ports.Accepts(ctx, fixed) {
 			if c.Log != nil {
 				c.Log.Warn("function does not listen on FC_SERVER_PORT; only one instance of it can run",
-					"app", in.v.App, "function", in.v.Spec.Name, "port", fixed)
+					"app", in.Version.App, "function", in.Version.Spec.Name, "port", fixed)
 			}
-			in.address = address(fixed)
+			in.address = ports.Address(fixed)
 			return nil
 		}
 		if limit := c.ready(); time.Since(began) > limit {
 			return &lateError{failure: in.startFailure("FunctionNotStarted", fmt.Sprintf("does not listen on port %d (FC_SERVER_PORT) after %v", port, limit))}
 		}
 		select {
-		case <-in.proc.Exited():
-			f := in.startFailure("CAExited", "exited before it served ("+in.proc.ExitText()+")")
-			return &lateError{failure: f, portTaken: strings.Contains(strings.ToLower(f.Message), "address already in use") || strings.Contains(f.Message, "EADDRINUSE")}
+		case <-in.Process.Exited():
+			f := in.startFailure("CAExited", "exited before it served ("+in.Process.ExitText()+")")
+			return &lateError{failure: f, portTaken: ports.Taken(f.Message)}
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
@@ -171,75 +167,29 @@ func (c *Custom) await(ctx context.Context, in *instance, port, fixed int) error
 	}
 }
 
-// newInstance makes an instance whose process is not there yet.
-func newInstance(v *function.Version, keys Keys, logs function.LogSink) *instance {
-	in := &instance{
-		v: v, keys: keys, logs: logs, constant: constant(v),
-		id:    "c-" + strings.ToLower(sluice.NewRequestID()),
-		calls: map[string]int{},
-		done:  make(chan struct{}),
-	}
-	in.lines.Line = in.line
-	return in
-}
-
-// spawn starts the process, and a goroutine that waits for its end. own is the part of its environment
-// that is this instance's alone.
-func (in *instance) spawn(ctx context.Context, s function.Spawner, path string, args []string, own map[string]string) error {
+// run starts the process of an instance. own is the part of its environment that is this instance's alone.
+func (in *instance) run(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink, path string, args []string, own map[string]string) error {
+	id := "c-" + strings.ToLower(sluice.NewRequestID())
+	own["FC_INSTANCE_ID"] = id
 	var err error
-	in.env = in.environment(own)
-	in.proc, err = s.Spawn(ctx, function.Command{
-		Path: path, Args: args, Dir: in.v.Root, Env: in.env, Memory: in.v.Spec.MemoryMB, Out: &in.lines,
-	})
-	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return &function.StartError{Failure: sluice.Failure{
-			Kind: sluice.BadEntry, Type: "FunctionNotStarted",
-			Message: fmt.Sprintf("function %q cannot be started: %v", in.v.Spec.Name, err),
-		}}
+	in.constant = constant(v)
+	in.Program, err = function.RunProgram(ctx, s, v, logs, id, path, args, v.Environ(own))
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
-	in.wg.Go(func() {
-		<-in.proc.Exited()
-		in.lines.Flush()
-		in.spoil()
-	})
-	return nil
+	return &function.StartError{Failure: sluice.Failure{
+		Kind: sluice.BadEntry, Type: "FunctionNotStarted",
+		Message: fmt.Sprintf("function %q cannot be started: %v", v.Spec.Name, err),
+	}}
 }
 
 // startFailure tells why a server is not there, with the last lines that it printed.
 func (in *instance) startFailure(kind, what string) sluice.Failure {
-	in.mu.Lock()
-	said := string(bytes.TrimSpace(in.early))
-	in.mu.Unlock()
-	f := sluice.Failure{Kind: sluice.Crashed, Type: kind, Message: fmt.Sprintf("function %q %s", in.v.Spec.Name, what)}
-	if said != "" {
+	f := sluice.Failure{Kind: sluice.Crashed, Type: kind, Message: fmt.Sprintf("function %q %s", in.Version.Spec.Name, what)}
+	if said := in.Said(); said != "" {
 		f.Message += ": " + said
 	}
 	return f
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
-func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
-
-// accepts reports whether something accepts connections on a port of this machine.
-func accepts(ctx context.Context, port int) bool {
-	d := net.Dialer{Timeout: time.Second}
-	conn, err := d.DialContext(ctx, "tcp", address(port))
-	if err != nil {
-		return false
-	}
-	conn.Close()
-	return true
 }
 
 // command is the program of a version.
@@ -268,27 +218,12 @@ func program(v *function.Version, words []string) (path string, args []string) {
 	return path, words[1:]
 }
 
-// environment is the version's with what belongs to this instance alone.
-func (in *instance) environment(own map[string]string) []string {
-	env := maps.Clone(in.v.Env)
-	if env == nil {
-		env = map[string]string{}
-	}
-	maps.Copy(env, own)
-	env["FC_INSTANCE_ID"] = in.id
-	list := make([]string, 0, len(env))
-	for _, name := range slices.Sorted(maps.Keys(env)) {
-		list = append(list, name+"="+env[name])
-	}
-	return list
-}
-
 // credentials are those that come with a call, renewed long before they end.
 func (in *instance) credentials() access.Credentials {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if time.Until(in.creds.Expires) < callLife/2 {
-		in.creds = in.keys.Temporary(tokenPrefix, access.Principal{App: in.v.App, Function: in.v.Spec.Name}, callLife)
+		in.creds = in.keys.Temporary(tokenPrefix, access.Principal{App: in.Version.App, Function: in.Version.Spec.Name}, callLife)
 	}
 	return in.creds
 }

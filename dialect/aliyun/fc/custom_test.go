@@ -362,7 +362,7 @@ func TestTimeoutReallyKills(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 	<-in.Done()
-	<-in.(*instance).proc.Exited()
+	<-in.(*instance).Process.Exited()
 }
 
 func TestTimeoutLetsOtherCallsEnd(t *testing.T) {
@@ -383,7 +383,7 @@ func TestTimeoutLetsOtherCallsEnd(t *testing.T) {
 	if got := <-other; string(got.Payload) != "slept" {
 		t.Errorf("%+v", got)
 	}
-	<-in.(*instance).proc.Exited()
+	<-in.(*instance).Process.Exited()
 }
 
 func TestCancelledCallIsStopped(t *testing.T) {
@@ -393,7 +393,7 @@ func TestCancelledCallIsStopped(t *testing.T) {
 	if _, err := in.Invoke(ctx, &sluice.Invocation{RequestID: "R", Payload: []byte("hang")}); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	<-in.(*instance).proc.Exited()
+	<-in.(*instance).Process.Exited()
 }
 
 func TestTenMegabytesOfLog(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -48,30 +47,20 @@ func (g *Go) Start(ctx context.Context, v *function.Version, s function.Spawner,
 		return nil, fmt.Errorf("listen for function %q: %w", v.Spec.Name, err)
 	}
 	calls := &desk{waiting: make(chan *task), asked: make(chan struct{}), taken: map[string]*task{}}
-	in := newInstance(v, g.Keys, logs)
-	in.address, in.client, in.fetches = ln.Addr().String(), calls, true
+	in := &instance{keys: g.Keys, address: ln.Addr().String(), client: calls, fetches: true}
 	path := filepath.Join(v.Root, cmp.Or(v.Spec.Handler, "main"))
-	if err := in.spawn(ctx, s, path, nil, map[string]string{"FC_RUNTIME_API": in.address}); err != nil {
+	if err := in.run(ctx, v, s, logs, path, nil, map[string]string{"FC_RUNTIME_API": in.address}); err != nil {
 		ln.Close()
 		return nil, err
 	}
-	calls.exited = in.proc.Exited()
-	server := &http.Server{Handler: calls.routes(), ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
-	in.wg.Go(func() { server.Serve(ln) })
-	in.wg.Go(func() {
-		<-in.proc.Exited()
-		// The program's connections have ended with it, and with them what they were asking for.
-		sctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		server.Shutdown(sctx)
-		server.Close()
-	})
+	calls.exited = in.Process.Exited()
+	in.Serve(ln, calls.routes())
 	if err := g.await(ctx, in, calls); err != nil {
-		in.kill()
+		in.Kill()
 		return nil, err
 	}
 	if err := in.initialize(ctx, nil); err != nil {
-		in.kill()
+		in.Kill()
 		return nil, err
 	}
 	return in, nil
@@ -86,8 +75,8 @@ func (g *Go) await(ctx context.Context, in *instance, calls *desk) error {
 	select {
 	case <-calls.asked:
 		return nil
-	case <-in.proc.Exited():
-		f = in.startFailure("CAExited", "exited before it asked for a call ("+in.proc.ExitText()+")")
+	case <-in.Process.Exited():
+		f = in.startFailure("CAExited", "exited before it asked for a call ("+in.Process.ExitText()+")")
 	case <-late.C:
 		f = in.startFailure("FunctionNotStarted", fmt.Sprintf("has not asked for a call after %v", limit))
 	case <-ctx.Done():

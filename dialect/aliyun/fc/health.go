@@ -34,7 +34,7 @@ func (in *instance) well(ctx context.Context, h *sluice.HealthCheck) bool {
 
 // awaitWell returns when a server that accepts connections says that it is well.
 func (in *instance) awaitWell(ctx context.Context, limit time.Duration) error {
-	h := in.v.Spec.Health
+	h := in.Version.Spec.Health
 	late := time.NewTimer(limit)
 	defer late.Stop()
 	next := time.NewTimer(h.Delay)
@@ -42,8 +42,8 @@ func (in *instance) awaitWell(ctx context.Context, limit time.Duration) error {
 	for good := 0; ; {
 		select {
 		case <-next.C:
-		case <-in.proc.Exited():
-			return &function.StartError{Failure: in.startFailure("CAExited", "exited before it was well ("+in.proc.ExitText()+")")}
+		case <-in.Process.Exited():
+			return &function.StartError{Failure: in.startFailure("CAExited", "exited before it was well ("+in.Process.ExitText()+")")}
 		case <-late.C:
 			return &function.StartError{Failure: in.startFailure("FunctionNotStarted", fmt.Sprintf("is not well after %v (health check of %s)", limit, h.Path))}
 		case <-ctx.Done():
@@ -61,13 +61,13 @@ func (in *instance) awaitWell(ctx context.Context, limit time.Duration) error {
 
 // watch checks the server until the instance ends. One that keeps being unwell takes no more calls.
 func (in *instance) watch() {
-	h := in.v.Spec.Health
+	h := in.Version.Spec.Health
 	t := time.NewTicker(cmp.Or(h.Every, 3*time.Second))
 	defer t.Stop()
 	for bad := 0; ; {
 		select {
 		case <-t.C:
-		case <-in.done:
+		case <-in.Done():
 			return
 		}
 		if bad++; in.well(context.Background(), h) {
@@ -75,7 +75,7 @@ func (in *instance) watch() {
 		}
 		if bad >= cmp.Or(h.Bad, 3) {
 			in.log("", fmt.Sprintf("health check of %s failed %d times: the instance is replaced", h.Path, bad))
-			in.spoil()
+			in.Spoil()
 			return
 		}
 	}

@@ -22,38 +22,20 @@ import (
 	"github.com/sluicehq/sluice/function"
 )
 
-const (
-	hookLimit = 3 * time.Second        // for pre-stop and pre-freeze, unless the function says
-	stopGrace = 500 * time.Millisecond // between SIGTERM and SIGKILL
-	exitGrace = 250 * time.Millisecond // for the end of a process to be seen after its connection broke
-	earlyMax  = 2 << 10                // bytes of output kept for the message of a start that fails
-	tailWait  = 20 * time.Millisecond  // for the last lines of a call's log
-)
+// hookLimit is for pre-stop and pre-freeze, unless the function says.
+const hookLimit = 3 * time.Second
 
 // instance is one running server.
 type instance struct {
-	id       string
-	v        *function.Version
+	*function.Program
 	keys     Keys
-	logs     function.LogSink
-	proc     function.Process
-	env      []string    // of its processes
 	constant http.Header // of its calls
 	address  string
 	client   transport
 	fetches  bool // it fetches its calls (go1): it gets HTTP requests in a header, and brackets calls in its log itself
-	lines    function.LineWriter
-	done     chan struct{}
-	wg       sync.WaitGroup // the waiter for the process's end, and hooks
 
-	mu     sync.Mutex     // guards the fields below
-	calls  map[string]int // in flight, by request id
-	busy   int
-	last   string // the newest request, to which late output belongs
-	early  []byte // the last output before the first call
-	wrote  time.Time
+	mu     sync.Mutex // guards the fields below
 	creds  access.Credentials
-	dead   bool // takes no more calls; done is closed
 	doomed bool // is killed when its last call has ended
 }
 
@@ -66,46 +48,6 @@ type transport interface {
 // errNotTaken is a transport's error for a call that the process has never seen.
 var errNotTaken = errors.New("the process has ended")
 
-// ID names the instance.
-func (in *instance) ID() string { return in.id }
-
-// Done is closed when the instance can take no more calls.
-func (in *instance) Done() <-chan struct{} { return in.done }
-
-// spoil lets the instance take no more calls.
-func (in *instance) spoil() {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if !in.dead {
-		in.dead = true
-		close(in.done)
-	}
-}
-
-// line is one line of the process's output.
-func (in *instance) line(b []byte) {
-	in.mu.Lock()
-	in.wrote = time.Now()
-	request := ""
-	switch {
-	case len(in.calls) == 1 || len(in.calls) == 0:
-		request = in.last
-	default:
-		for id := range in.calls {
-			if bytes.Contains(b, []byte(id)) {
-				request = id
-				break
-			}
-		}
-	}
-	if in.last == "" {
-		in.early = append(append(in.early, b[:min(len(b), earlyMax)]...), '\n')
-		in.early = in.early[max(0, len(in.early)-earlyMax):]
-	}
-	in.mu.Unlock()
-	in.write(request, "", string(b))
-}
-
 // bracket writes the line with which a call begins or ends.
 func (in *instance) bracket(request, what string) {
 	if !in.fetches {
@@ -114,51 +56,26 @@ func (in *instance) bracket(request, what string) {
 }
 
 // log writes a line of the platform's own.
-func (in *instance) log(request, text string) { in.write(request, sluice.LevelPlatform, text) }
-
-func (in *instance) write(request, level, text string) {
-	in.logs.Log(function.LogLine{
-		Time: time.Now(), App: in.v.App, Function: in.v.Spec.Name, Request: request, Instance: in.id, Level: level, Text: text,
-	})
-}
-
-// begin counts a call in; false when the instance takes none.
-func (in *instance) begin(id string) bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.dead {
-		return false
-	}
-	in.calls[id]++
-	in.busy++
-	in.last = id
-	return true
-}
+func (in *instance) log(request, text string) { in.Log(request, sluice.LevelPlatform, text) }
 
 // end counts a call out.
 func (in *instance) end(id string) {
+	if in.End(id) > 0 {
+		return
+	}
 	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.calls[id]--; in.calls[id] == 0 {
-		delete(in.calls, id)
-	}
-	in.busy--
-	if len(in.calls) == 1 {
-		for in.last = range in.calls {
-		}
-	}
-	if in.busy == 0 {
-		if in.doomed {
-			in.proc.Kill()
-		} else if in.v.Spec.PreFreeze != "" && !in.dead {
-			in.wg.Go(func() { in.hook(context.Background(), "PreFreeze", "/pre-freeze", in.v.Spec.FreezeTime) })
-		}
+	doomed := in.doomed
+	in.mu.Unlock()
+	if doomed {
+		in.Process.Kill()
+	} else if in.Version.Spec.PreFreeze != "" {
+		in.Go(func() { in.hook(context.Background(), "PreFreeze", "/pre-freeze", in.Version.Spec.FreezeTime) })
 	}
 }
 
 // Invoke passes one call to the server.
 func (in *instance) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Result, error) {
-	if !in.begin(inv.RequestID) {
+	if !in.Begin(inv.RequestID) {
 		return sluice.Result{}, function.ErrInstanceGone
 	}
 	began := time.Now()
@@ -166,23 +83,23 @@ func (in *instance) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.
 	res, err := in.call(ctx, inv)
 	took := time.Since(began)
 	if inv.Attrs[attrTail] != "" {
-		in.settle(ctx)
+		in.Settle(ctx)
 	}
 	in.end(inv.RequestID)
-	mb := in.proc.PeakMB()
+	mb := in.Process.PeakMB()
 	if errors.Is(err, function.ErrInstanceGone) {
-		in.spoil()
+		in.Spoil()
 		return res, err
 	}
 	in.bracket(inv.RequestID, "Invoke End")
 	ms := float64(took.Microseconds()) / 1000
 	in.log(inv.RequestID, fmt.Sprintf("Duration: %.2f ms, Billed Duration: %d ms, Memory Size: %d MB, Max Memory Used: %.2f MB",
-		ms, int(ms)+1, in.v.Spec.MemoryMB, float64(mb)))
-	res.Instance, res.Took, res.MemoryMB = in.id, took, mb
+		ms, int(ms)+1, in.Version.Spec.MemoryMB, float64(mb)))
+	res.Instance, res.Took, res.MemoryMB = in.ID(), took, mb
 	if f := res.Failure; f != nil {
 		switch f.Kind {
 		case sluice.TimedOut:
-			f.Message = fmt.Sprintf("Function timed out after %d seconds (maxMemoryUsage: %dMB)", int(in.v.Spec.Timeout.Seconds()), mb)
+			f.Message = fmt.Sprintf("Function timed out after %d seconds (maxMemoryUsage: %dMB)", int(in.Version.Spec.Timeout.Seconds()), mb)
 		case sluice.Crashed:
 			f.Message = strings.ReplaceAll(f.Message, "$duration", strconv.FormatInt(took.Milliseconds(), 10))
 			f.Message = strings.ReplaceAll(f.Message, "$memory", strconv.Itoa(mb))
@@ -191,26 +108,9 @@ func (in *instance) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.
 	return res, err
 }
 
-// settle waits, not long, until the process has printed nothing for a moment.
-func (in *instance) settle(ctx context.Context) {
-	for end := time.Now().Add(tailWait); time.Now().Before(end); {
-		select {
-		case <-time.After(tailWait / 8):
-		case <-ctx.Done():
-			return
-		}
-		in.mu.Lock()
-		quiet := time.Since(in.wrote) >= tailWait/8
-		in.mu.Unlock()
-		if quiet {
-			return
-		}
-	}
-}
-
 // call makes the request and reads its answer.
 func (in *instance) call(ctx context.Context, inv *sluice.Invocation) (sluice.Result, error) {
-	if t := in.v.Spec.Timeout; t > 0 {
+	if t := in.Version.Spec.Timeout; t > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, t)
 		defer cancel()
@@ -289,36 +189,23 @@ func (in *instance) broken(ctx context.Context, err error) (sluice.Result, error
 		in.abort()
 		return sluice.Result{}, function.ErrInstanceGone
 	}
-	if in.exitedSoon() {
+	if in.ExitsSoon() {
 		return sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Type: "CAExited",
-			Message: "Process exited unexpectedly before completing request (duration: $durationms, maxMemoryUsage: $memoryMB) (" + in.proc.ExitText() + ")"}}, nil
+			Message: "Process exited unexpectedly before completing request (duration: $durationms, maxMemoryUsage: $memoryMB) (" + in.Process.ExitText() + ")"}}, nil
 	}
 	return sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Type: "FunctionUnhandledError",
 		Message: "the function's server gave no answer: " + err.Error()}}, nil
 }
 
-// exitedSoon reports whether the process ends within a moment after its connection broke.
-func (in *instance) exitedSoon() bool {
-	t := time.NewTimer(exitGrace)
-	defer t.Stop()
-	select {
-	case <-in.proc.Exited():
-		return true
-	case <-t.C:
-		return false
-	}
-}
-
 // abort stops the work of a call that has run out of time. With one call at a time the process goes
 // at once; else it takes no more calls and goes when the others, which have limits of their own, end.
 func (in *instance) abort() {
-	in.spoil()
+	in.Spoil()
 	in.mu.Lock()
 	in.doomed = true
-	alone := in.busy <= 1
 	in.mu.Unlock()
-	if alone {
-		in.proc.Kill()
+	if in.Busy() <= 1 {
+		in.Process.Kill()
 	}
 }
 
@@ -346,7 +233,7 @@ func (in *instance) request(ctx context.Context, inv *sluice.Invocation) (*http.
 	u.Scheme, u.Host = "http", in.address
 	req, err := http.NewRequestWithContext(ctx, method, "", bytes.NewReader(inv.Payload))
 	if err != nil {
-		return nil, sluice.Errorf(sluice.Invalid, "call function %q: %w", in.v.Spec.Name, err)
+		return nil, sluice.Errorf(sluice.Invalid, "call function %q: %w", in.Version.Spec.Name, err)
 	}
 	if len(inv.Payload) == 0 && inv.Kind == sluice.InvokeHTTP {
 		req.Body, req.ContentLength = http.NoBody, 0
@@ -431,11 +318,11 @@ func (in *instance) initialize(ctx context.Context, run func(ctx context.Context
 	id := sluice.NewRequestID()
 	if run == nil {
 		run = func(ctx context.Context) *sluice.Failure { return in.control(ctx, id, http.MethodPost, "/initialize") }
-		if in.v.Spec.Initializer == "" {
+		if in.Version.Spec.Initializer == "" {
 			return nil
 		}
 	}
-	limit := initTimeout(&in.v.Spec)
+	limit := initTimeout(&in.Version.Spec)
 	ictx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	in.bracket(id, "Initialize Start")
@@ -463,8 +350,8 @@ func (in *instance) control(ctx context.Context, id, method, path string) *sluic
 	res, err := in.client.RoundTrip(req)
 	if err != nil {
 		what := "gave no answer to " + path + ": " + err.Error()
-		if ctx.Err() == nil && in.exitedSoon() { // then its last words are there, too
-			what = "exited in " + path + " (" + in.proc.ExitText() + ")"
+		if ctx.Err() == nil && in.ExitsSoon() { // then its last words are there, too
+			what = "exited in " + path + " (" + in.Process.ExitText() + ")"
 		}
 		f := in.startFailure("FunctionUnhandledError", what)
 		return &f
@@ -495,29 +382,20 @@ func (in *instance) hook(ctx context.Context, name, path string, limit time.Dura
 
 // Stop runs the pre-stop hook and ends the process.
 func (in *instance) Stop(ctx context.Context) {
-	in.spoil()
+	in.Spoil()
 	select {
-	case <-in.proc.Exited():
+	case <-in.Process.Exited():
 	default:
-		if in.v.Spec.PreStop != "" {
-			in.hook(ctx, "PreStop", "/pre-stop", in.v.Spec.StopTime)
-		}
-		in.proc.Terminate()
-		t := time.NewTimer(stopGrace)
-		defer t.Stop()
-		select {
-		case <-in.proc.Exited():
-		case <-t.C:
-		case <-ctx.Done():
+		if in.Version.Spec.PreStop != "" {
+			in.hook(ctx, "PreStop", "/pre-stop", in.Version.Spec.StopTime)
 		}
 	}
-	in.kill()
+	in.Program.Stop(ctx)
+	in.client.CloseIdleConnections()
 }
 
-// kill ends the process and waits until nothing of the instance runs any more.
-func (in *instance) kill() {
-	in.proc.Kill()
-	<-in.proc.Exited()
-	in.wg.Wait()
+// Kill ends the process and waits until nothing of the instance runs any more.
+func (in *instance) Kill() {
+	in.Program.Kill()
 	in.client.CloseIdleConnections()
 }

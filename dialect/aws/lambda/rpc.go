@@ -9,13 +9,13 @@ import (
 	"net/rpc"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/internal/gorpc"
+	"github.com/sluicehq/sluice/internal/ports"
 )
 
 // A program built with AWS's library for Go can also serve calls by net/rpc, as it does in the runtime
@@ -26,8 +26,7 @@ const (
 	rpcPort    = "_LAMBDA_SERVER_PORT"
 	rpcModule  = "github.com/aws/aws-lambda-go"
 	rpcWithout = "lambda.norpc" // the build tag
-	exitGrace  = 200 * time.Millisecond
-	portTries  = 3 // when another process took the port that was free
+	portTries  = 3              // when another process took the port that was free
 )
 
 // servesRPC reports whether a program serves net/rpc, and whether that does for the function: an answer
@@ -79,27 +78,14 @@ type (
 	}
 )
 
-// freePort is a port of this machine that nobody has.
-func freePort() (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port, nil
-}
-
 // portTaken reports whether a program has ended because its port was in use.
-func portTaken(f *sluice.Failure) bool {
-	return strings.Contains(strings.Join(f.Stack, "\n"), "address already in use")
-}
+func portTaken(f *sluice.Failure) bool { return ports.Taken(strings.Join(f.Stack, "\n")) }
 
 // dial waits until the program serves calls on its port. nil when it has ended, or asks for calls.
 func (e *environment) dial(port int) *gorpc.Client {
 	began := time.Now()
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	for {
-		if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
+		if conn, err := net.DialTimeout("tcp", ports.Address(port), time.Second); err == nil {
 			c := gorpc.NewClient(conn)
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			err := c.Call(ctx, "Function.Ping", &rpcPing{}, &rpcPong{})
@@ -111,7 +97,7 @@ func (e *environment) dial(port int) *gorpc.Client {
 		}
 		select {
 		case <-time.After(max(300*time.Microsecond, min(time.Since(began)/8, 10*time.Millisecond))):
-		case <-e.done:
+		case <-e.Done():
 			return nil
 		case <-e.asked:
 			return nil
@@ -127,20 +113,17 @@ type served struct {
 
 // Invoke runs one call. A call whose time is over takes the program with it (section 3.3).
 func (s *served) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Result, error) {
-	s.mu.Lock()
-	dead := s.dead
-	s.request = inv.RequestID
-	s.mu.Unlock()
-	if dead {
+	if !s.Begin(inv.RequestID) {
 		return sluice.Result{}, function.ErrInstanceGone
 	}
+	defer s.End(inv.RequestID)
 	started := time.Now()
 	var out rpcResponse
 	var said rpc.ServerError
 	err := s.client.Call(ctx, "Function.Invoke", s.ask(ctx, inv), &out)
 	switch {
 	case errors.Is(err, gorpc.ErrNotSent):
-		s.kill()
+		s.Kill()
 		return sluice.Result{}, function.ErrInstanceGone
 	case errors.As(err, &said):
 		out.Error = &rpcError{Message: said.Error(), Type: "ServerError"}
@@ -162,7 +145,7 @@ func (s *served) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Res
 	res := s.finish(sluice.Result{Failure: failureOf(sluice.Handled, out.Error.Type, body)}, started, inv)
 	if out.Error.ShouldExit {
 		s.say("calling the handler function resulted in a panic, the process should exit")
-		s.kill()
+		s.Kill()
 	}
 	return res, nil
 }
@@ -179,18 +162,13 @@ func (s *served) ask(ctx context.Context, inv *sluice.Invocation) *rpcRequest {
 
 // say logs what the library says of a failure when it speaks with the runtime API.
 func (s *served) say(text string) {
-	s.line([]byte(time.Now().UTC().Format("2006/01/02 15:04:05 ") + text))
+	s.Line([]byte(time.Now().UTC().Format("2006/01/02 15:04:05 ") + text))
 }
 
 // broken is the failure of a call whose connection has ended: the program has, or is of no more use.
 func (s *served) broken() *sluice.Failure {
-	t := time.NewTimer(exitGrace)
-	defer t.Stop()
-	select {
-	case <-s.proc.Exited():
-	case <-t.C:
-	}
-	s.kill()
+	s.ExitsSoon()
+	s.Kill()
 	f := s.exit()
 	return &f
 }

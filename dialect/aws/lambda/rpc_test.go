@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/internal/ports"
 	"github.com/sluicehq/sluice/function/process"
 )
 
@@ -42,7 +43,7 @@ func startServed(t *testing.T) (*served, *memoryLog) {
 	s := process.NewSpawner(process.Options{})
 	t.Cleanup(s.Close)
 	log := &memoryLog{}
-	port, err := freePort()
+	port, err := ports.Free()
 	if err != nil {
 		t.Fatal(err)
 	}

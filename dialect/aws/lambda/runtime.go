@@ -7,13 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,14 +19,12 @@ import (
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/internal/gorpc"
+	"github.com/sluicehq/sluice/internal/ports"
 )
 
 const (
-	initLimit = 10 * time.Second       // for a program to ask for its first call (section 3.3)
-	stopGrace = 500 * time.Millisecond // between SIGTERM and SIGKILL (section 3.3)
-	tailWait  = 20 * time.Millisecond  // for the last lines of a call's log
-	attrTail  = "tail"                 // in an Invocation's Attrs asks for the last lines of the call's log
-	earlyMax  = 2 << 10                // bytes of output kept for the message of a start that fails
+	initLimit = 10 * time.Second // for a program to ask for its first call (section 3.3)
+	attrTail  = "tail"           // in an Invocation's Attrs asks for the last lines of the call's log
 )
 
 // Provided starts functions of the provided.* runtimes, of go1.x and of any program that fetches its
@@ -58,7 +53,7 @@ func (p *Provided) Start(ctx context.Context, v *function.Version, s function.Sp
 		return p.start(ctx, v, s, logs, path, 0)
 	}
 	for try := 1; ; try++ {
-		port, err := freePort()
+		port, err := ports.Free()
 		if err != nil {
 			return nil, fmt.Errorf("find a port for function %q: %w", v.Spec.Name, err)
 		}
@@ -77,37 +72,23 @@ func (p *Provided) start(ctx context.Context, v *function.Version, s function.Sp
 	if err != nil {
 		return nil, fmt.Errorf("listen for function %q: %w", v.Spec.Name, err)
 	}
-	in := &environment{id: sluice.NewRequestID()[:13], v: v, logs: logs, done: make(chan struct{}), asked: make(chan struct{}),
-		failed: make(chan sluice.Failure, 1), calls: make(chan *task)}
-	in.lines.Line = in.line
-	env := maps.Clone(v.Env)
-	env["AWS_LAMBDA_RUNTIME_API"] = ln.Addr().String()
+	in := &environment{asked: make(chan struct{}), failed: make(chan sluice.Failure, 1), calls: make(chan *task)}
+	own := map[string]string{"AWS_LAMBDA_RUNTIME_API": ln.Addr().String()}
 	if port != 0 {
-		env[rpcPort] = strconv.Itoa(port)
+		own[rpcPort] = strconv.Itoa(port)
 	}
-	var list []string
-	for name, val := range env {
-		list = append(list, name+"="+val)
-	}
-	slices.Sort(list)
-	in.proc, err = s.Spawn(ctx, function.Command{Path: path, Dir: v.Root, Env: list, Memory: v.Spec.MemoryMB, Out: &in.lines})
+	in.Program, err = function.RunProgram(ctx, s, v, logs, sluice.NewRequestID()[:13], path, nil, v.Environ(own))
 	if err != nil {
 		ln.Close()
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
-	server := &http.Server{Handler: in.routes(), ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
-	in.wg.Go(func() { server.Serve(ln) })
-	in.wg.Go(func() {
-		<-in.proc.Exited()
-		in.spoil()
-		server.Close()
-	})
+	in.Serve(ln, in.routes())
 	serving := make(chan *gorpc.Client, 1)
 	if port != 0 {
-		in.wg.Go(func() {
+		in.Go(func() {
 			if c := in.dial(port); c != nil {
 				serving <- c
-				<-in.proc.Exited()
+				<-in.Process.Exited()
 				c.Close()
 			}
 		})
@@ -121,20 +102,24 @@ func (p *Provided) start(ctx context.Context, v *function.Version, s function.Sp
 	case c := <-serving:
 		return &served{in, c}, nil
 	case f = <-in.failed:
-	case <-in.proc.Exited():
+	case <-in.Process.Exited():
 		select {
 		case f = <-in.failed: // it has said why before it went
 		default:
+			in.Wait() // for its last words
 			f = in.exit()
 			f.Kind = sluice.InitFail
+			if said := in.Said(); said != "" {
+				f.Stack = strings.Split(said, "\n")
+			}
 		}
 	case <-limit.C:
 		f = sluice.Failure{Kind: sluice.InitFail, Type: "Sandbox.Timedout", Message: "the program has not asked for a call after " + cmp.Or(p.Init, max(initLimit, v.Spec.Timeout)).String()}
 	case <-ctx.Done():
-		in.kill()
+		in.Kill()
 		return nil, ctx.Err()
 	}
-	in.kill()
+	in.Kill()
 	return nil, &function.StartError{Failure: f}
 }
 
@@ -165,13 +150,7 @@ func bootstrap(v *function.Version) (string, error) {
 
 // environment is one running program: the cloud's execution environment. It takes one call at a time.
 type environment struct {
-	id    string
-	v     *function.Version
-	logs  function.LogSink
-	proc  function.Process
-	lines function.LineWriter
-	done  chan struct{}
-	wg    sync.WaitGroup
+	*function.Program
 
 	once   sync.Once
 	asked  chan struct{}       // closed when the program asks for the first time
@@ -179,10 +158,8 @@ type environment struct {
 	calls  chan *task          // to be fetched
 
 	mu      sync.Mutex // guards the fields below
-	dead    bool
-	current *task  // what the program works on
-	request string // the newest request, to which output belongs
-	early   []byte // the last output before the first call
+	current *task      // what the program works on
+	last    string     // the request that it worked on last
 }
 
 // task is one call on its way through the program.
@@ -192,74 +169,23 @@ type task struct {
 	done chan sluice.Result // takes one
 }
 
-// ID names the instance.
-func (e *environment) ID() string { return e.id }
-
-// Done is closed when the instance takes no more calls.
-func (e *environment) Done() <-chan struct{} { return e.done }
-
-func (e *environment) spoil() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.dead {
-		e.dead = true
-		close(e.done)
-	}
-}
-
-// kill ends the process and waits for it.
-func (e *environment) kill() {
-	e.spoil()
-	e.proc.Kill()
-	e.wg.Wait()
-	e.lines.Flush()
-}
-
-// Stop ends the program: SIGTERM, a short grace, SIGKILL.
-func (e *environment) Stop(ctx context.Context) {
-	e.spoil()
-	e.proc.Terminate()
-	t := time.NewTimer(stopGrace)
-	defer t.Stop()
-	select {
-	case <-e.proc.Exited():
-	case <-t.C:
-	case <-ctx.Done():
-	}
-	e.kill()
-}
-
-// line is one line of the program's output.
-func (e *environment) line(b []byte) {
-	e.mu.Lock()
-	request := e.request
-	if request == "" {
-		e.early = append(append(e.early, b[:min(len(b), earlyMax)]...), '\n')
-		e.early = e.early[max(0, len(e.early)-earlyMax):]
-	}
-	e.mu.Unlock()
-	e.logs.Log(function.LogLine{Time: time.Now(), App: e.v.App, Function: e.v.Spec.Name, Request: request, Instance: e.id, Text: string(b)})
-}
-
 // exit is the failure of a program that has ended.
 func (e *environment) exit() sluice.Failure {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	f := sluice.Failure{Kind: sluice.Crashed, Type: exitError, Message: e.proc.ExitText()}
-	if len(e.early) > 0 && e.request == "" {
-		f.Stack = strings.Split(strings.TrimSpace(string(e.early)), "\n")
-	}
-	return f
+	return sluice.Failure{Kind: sluice.Crashed, Type: exitError, Message: e.Process.ExitText()}
 }
 
 // Invoke lets the program fetch a call, and waits for what it hands in. A call whose time is over takes
 // the program with it (section 3.3).
 func (e *environment) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Result, error) {
+	if !e.Begin(inv.RequestID) {
+		return sluice.Result{}, function.ErrInstanceGone
+	}
+	defer e.End(inv.RequestID)
 	t := &task{ctx: ctx, inv: inv, done: make(chan sluice.Result, 1)}
 	started := time.Now()
 	select {
 	case e.calls <- t:
-	case <-e.done:
+	case <-e.Done():
 		return sluice.Result{}, function.ErrInstanceGone
 	case <-ctx.Done():
 		return e.finish(sluice.Result{Failure: e.late()}, started, inv), nil
@@ -267,7 +193,7 @@ func (e *environment) Invoke(ctx context.Context, inv *sluice.Invocation) (sluic
 	select {
 	case res := <-t.done:
 		return e.finish(res, started, inv), nil
-	case <-e.proc.Exited():
+	case <-e.Process.Exited():
 		select {
 		case res := <-t.done: // its last act
 			return e.finish(res, started, inv), nil
@@ -281,18 +207,14 @@ func (e *environment) Invoke(ctx context.Context, inv *sluice.Invocation) (sluic
 }
 
 func (e *environment) late() *sluice.Failure {
-	e.kill()
+	e.Kill()
 	return &sluice.Failure{Kind: sluice.TimedOut, Type: "Sandbox.Timedout", Message: "the function has not answered in time"}
 }
 
 func (e *environment) finish(res sluice.Result, started time.Time, inv *sluice.Invocation) sluice.Result {
-	res.Instance, res.Took = e.id, time.Since(started)
-	res.MemoryMB = e.proc.PeakMB()
+	res = e.Finish(res, started)
 	if inv.Attrs[attrTail] != "" { // its last lines may still be in the pipe
-		select {
-		case <-time.After(tailWait):
-		case <-e.proc.Exited():
-		}
+		e.Settle(context.Background())
 	}
 	return res
 }
@@ -312,7 +234,7 @@ func (e *environment) routes() http.Handler {
 	mux.HandleFunc("POST /2020-01-01/extension/register", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Lambda-Extension-Identifier", NewRequestID())
 		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(map[string]string{"functionName": PhysicalName(&e.v.Spec), "functionVersion": Latest, "handler": e.v.Spec.Handler})
+		json.NewEncoder(w).Encode(map[string]string{"functionName": PhysicalName(&e.Version.Spec), "functionVersion": Latest, "handler": e.Version.Spec.Handler})
 	})
 	mux.HandleFunc("GET /2020-01-01/extension/event/next", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	accept := func(w http.ResponseWriter, _ *http.Request) { accepted(w) }
@@ -344,7 +266,7 @@ func (e *environment) next(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	e.mu.Lock()
-	e.current, e.request = t, t.inv.RequestID
+	e.current, e.last = t, t.inv.RequestID
 	e.mu.Unlock()
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
@@ -374,7 +296,7 @@ func deadline(ctx context.Context) time.Time {
 
 // arn is the name that a call was made by.
 func (e *environment) arn(inv *sluice.Invocation) string {
-	return cmp.Or(inv.Attrs["arn"], ARN(e.v.Env["AWS_REGION"], PhysicalName(&e.v.Spec)))
+	return cmp.Or(inv.Attrs["arn"], ARN(e.Version.Env["AWS_REGION"], PhysicalName(&e.Version.Spec)))
 }
 
 // take ends the call that the program works on; nil, and the answer given, when id is not that one.
@@ -385,7 +307,7 @@ func (e *environment) take(w http.ResponseWriter, id string) *task {
 	case t != nil && t.inv.RequestID == id:
 		e.current = nil
 		return t
-	case t == nil && id == e.request:
+	case t == nil && id == e.last:
 		refuseRuntime(w, http.StatusForbidden, "InvalidStateTransition", "State transition from Ready to InvocationResponse failed for runtime. Error: State transition is not allowed")
 	default:
 		refuseRuntime(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")

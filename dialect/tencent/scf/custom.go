@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -43,24 +42,15 @@ func (CustomRuntime) Start(ctx context.Context, v *function.Version, s function.
 	}
 	host, port, _ := net.SplitHostPort(ln.Addr().String())
 	c := &custom{ready: make(chan struct{}), calls: make(chan *task)}
-	// The program may be quicker than spawn: its first request waits in the listener.
-	c.program, err = spawn(ctx, v, s, logs, path, args, map[string]string{
+	// The program may be quicker than run: its first request waits in the listener.
+	c.program, err = run(ctx, v, s, logs, path, args, map[string]string{
 		"SCF_RUNTIME_API": host, "SCF_RUNTIME_API_PORT": port, "_HANDLER": cmp.Or(v.Spec.Handler, defaultHandler),
 	})
 	if err != nil {
 		ln.Close()
 		return nil, err
 	}
-	server := &http.Server{Handler: c.routes(), ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
-	c.wg.Go(func() { server.Serve(ln) })
-	c.wg.Go(func() {
-		<-c.proc.Exited()
-		// Its last requests are done first, and they have nobody to wait for.
-		sctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		server.Shutdown(sctx)
-		server.Close()
-	})
+	c.Serve(ln, c.routes())
 	err = c.await(ctx, typeStartLate, "the program has not called /runtime/init/ready", func() bool {
 		select {
 		case <-c.ready:
@@ -70,7 +60,7 @@ func (CustomRuntime) Start(ctx context.Context, v *function.Version, s function.
 		}
 	})
 	if err != nil {
-		c.kill()
+		c.Kill()
 		return nil, err
 	}
 	return c, nil
@@ -79,10 +69,12 @@ func (CustomRuntime) Start(ctx context.Context, v *function.Version, s function.
 // custom is an instance whose program fetches its calls.
 type custom struct {
 	*program
-	once    sync.Once
-	ready   chan struct{} // closed when the program is
-	calls   chan *task    // to be fetched
-	current *task         // what the program works on; mu guards it
+	once  sync.Once
+	ready chan struct{} // closed when the program is
+	calls chan *task    // to be fetched
+
+	mu      sync.Mutex
+	current *task // what the program works on; mu guards it
 }
 
 // task is one call on its way through a program.
@@ -93,31 +85,32 @@ type task struct {
 
 // Invoke lets the program fetch a call, and waits for what it hands in.
 func (c *custom) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Result, error) {
-	if !c.begin(inv.RequestID) {
+	if !c.Begin(inv.RequestID) {
 		return sluice.Result{}, function.ErrInstanceGone
 	}
+	defer c.End(inv.RequestID)
 	began := time.Now()
 	t := &task{inv: inv, done: make(chan sluice.Result, 1)}
 	select {
 	case c.calls <- t:
-	case <-c.proc.Exited():
+	case <-c.Process.Exited():
 		return sluice.Result{}, function.ErrInstanceGone
 	case <-ctx.Done():
-		return c.finish(c.over(ctx), began), nil
+		return c.Finish(c.over(ctx), began), nil
 	}
 	select {
 	case res := <-t.done:
-		return c.finish(res, began), nil
-	case <-c.proc.Exited():
-		c.wg.Wait() // it may have handed in something as its last act
+		return c.Finish(res, began), nil
+	case <-c.Process.Exited():
+		c.Wait() // it may have handed in something as its last act
 		select {
 		case res := <-t.done:
-			return c.finish(res, began), nil
+			return c.Finish(res, began), nil
 		default:
-			return c.finish(sluice.Result{Failure: c.exit()}, began), nil
+			return c.Finish(sluice.Result{Failure: c.exit()}, began), nil
 		}
 	case <-ctx.Done():
-		return c.finish(c.over(ctx), began), nil
+		return c.Finish(c.over(ctx), began), nil
 	}
 }
 
@@ -148,7 +141,7 @@ func (c *custom) next(w http.ResponseWriter, r *http.Request) {
 	var t *task
 	select {
 	case t = <-c.calls:
-	case <-c.proc.Exited():
+	case <-c.Process.Exited():
 		return
 	case <-r.Context().Done():
 		return
@@ -159,8 +152,8 @@ func (c *custom) next(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	for name, v := range map[string]string{ // clients look for these spellings
 		"request_id":         t.inv.RequestID,
-		"memory_limit_in_mb": strconv.Itoa(c.v.Spec.MemoryMB),
-		"time_limit_in_ms":   strconv.FormatInt(c.v.Spec.Timeout.Milliseconds(), 10),
+		"memory_limit_in_mb": strconv.Itoa(c.Version.Spec.MemoryMB),
+		"time_limit_in_ms":   strconv.FormatInt(c.Version.Spec.Timeout.Milliseconds(), 10),
 	} {
 		h[name] = []string{v}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/internal/gorpc"
+	"github.com/sluicehq/sluice/internal/ports"
 )
 
 // Go1 starts functions of runtime Go1 (section 2.5): programs that serve calls by net/rpc on a port of
@@ -87,23 +88,22 @@ func (Go1) Start(ctx context.Context, v *function.Version, s function.Spawner, l
 
 // portTaken reports whether a program found its port in use.
 func portTaken(f *sluice.Failure) bool {
-	text := strings.ToLower(strings.Join(f.Stack, "\n"))
-	return strings.Contains(text, "address already in use") || strings.Contains(text, "eaddrinuse")
+	return ports.Taken(strings.Join(f.Stack, "\n"))
 }
 
 func startGo(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink, file string) (*golang, error) {
-	port, err := freePort()
+	port, err := ports.Free()
 	if err != nil {
 		return nil, err
 	}
 	g := &golang{}
-	if g.program, err = spawn(ctx, v, s, logs, file, nil, map[string]string{"_LAMBDA_SERVER_PORT": strconv.Itoa(port)}); err != nil {
+	if g.program, err = run(ctx, v, s, logs, file, nil, map[string]string{"_LAMBDA_SERVER_PORT": strconv.Itoa(port)}); err != nil {
 		return nil, err
 	}
 	dialer := net.Dialer{Timeout: time.Second}
 	err = g.await(ctx, typeStartLate, "the program does not answer on its port (_LAMBDA_SERVER_PORT)", func() bool {
 		if g.client == nil {
-			conn, err := dialer.DialContext(ctx, "tcp", address(port))
+			conn, err := dialer.DialContext(ctx, "tcp", ports.Address(port))
 			if err != nil {
 				return false
 			}
@@ -120,13 +120,15 @@ func startGo(ctx context.Context, v *function.Version, s function.Spawner, logs 
 	})
 	if err != nil {
 		g.close()
-		g.kill()
+		g.Kill()
 		return nil, err
 	}
-	g.wg.Go(func() {
-		<-g.proc.Exited()
+	if !g.Go(func() {
+		<-g.Process.Exited()
 		g.client.Close()
-	})
+	}) {
+		g.client.Close()
+	}
 	return g, nil
 }
 
@@ -144,42 +146,43 @@ func (g *golang) close() {
 
 // Invoke runs one call.
 func (g *golang) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Result, error) {
-	if !g.begin(inv.RequestID) {
+	if !g.Begin(inv.RequestID) {
 		return sluice.Result{}, function.ErrInstanceGone
 	}
+	defer g.End(inv.RequestID)
 	began := time.Now()
 	var out invokeResponse
 	err := g.client.Call(ctx, "Function.Invoke", g.request(ctx, inv), &out)
 	var said rpc.ServerError
 	switch {
 	case errors.Is(err, gorpc.ErrNotSent): // the connection had ended before
-		g.kill()
+		g.Kill()
 		return sluice.Result{}, function.ErrInstanceGone
 	case errors.As(err, &said):
-		return g.finish(sluice.Result{Failure: &sluice.Failure{Kind: sluice.Handled, Message: said.Error()}}, began), nil
+		return g.Finish(sluice.Result{Failure: &sluice.Failure{Kind: sluice.Handled, Message: said.Error()}}, began), nil
 	case err != nil && ctx.Err() != nil:
-		return g.finish(g.over(ctx), began), nil
+		return g.Finish(g.over(ctx), began), nil
 	case err != nil:
-		if !g.exitedSoon() {
-			g.kill() // what it says is no use any more
-			return g.finish(sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Message: "the connection to the program broke: " + err.Error()}}, began), nil
+		if !g.ExitsSoon() {
+			g.Kill() // what it says is no use any more
+			return g.Finish(sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Message: "the connection to the program broke: " + err.Error()}}, began), nil
 		}
-		g.wg.Wait()
-		return g.finish(sluice.Result{Failure: g.exit()}, began), nil
+		g.Wait()
+		return g.Finish(sluice.Result{Failure: g.exit()}, began), nil
 	case out.Error != nil:
-		res := g.finish(sluice.Result{Failure: out.Error.failure()}, began)
+		res := g.Finish(sluice.Result{Failure: out.Error.failure()}, began)
 		if out.Error.ShouldExit {
-			g.kill()
+			g.Kill()
 		}
 		return res, nil
 	case len(out.Payload) > maxSync:
-		return g.finish(tooBig(), began), nil
+		return g.Finish(tooBig(), began), nil
 	}
-	return g.finish(sluice.Result{Payload: out.Payload}, began), nil
+	return g.Finish(sluice.Result{Payload: out.Payload}, began), nil
 }
 
 func (g *golang) request(ctx context.Context, inv *sluice.Invocation) *invokeRequest {
-	spec, env := &g.v.Spec, g.v.Env
+	spec, env := &g.Version.Spec, g.Version.Env
 	end, ok := ctx.Deadline()
 	if !ok {
 		end = time.Now().Add(spec.Timeout)

@@ -12,6 +12,7 @@ import (
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/function/process"
+	"github.com/sluicehq/sluice/internal/ports"
 )
 
 // cloud is a function room with every runtime, and SCF over it.
@@ -160,7 +161,7 @@ func TestServersOnTheCloudsPortHaveTheirOwn(t *testing.T) {
 		for range 2 { // beside each other
 			in, _ := start(t, w, v)
 			res, err := in.Invoke(t.Context(), &sluice.Invocation{RequestID: "R1", Kind: sluice.InvokeHTTP, HTTP: &sluice.HTTPRequest{Method: "GET", Path: "/"}})
-			if err != nil || string(res.Payload) != "hi" || in.(*web).address == address(webPort) {
+			if err != nil || string(res.Payload) != "hi" || in.(*web).address == ports.Address(webPort) {
 				t.Errorf("%s: %+v %s %v", name, res, res.Payload, err)
 			}
 		}

@@ -36,7 +36,7 @@ func (in *web) socket(ctx context.Context, inv *sluice.Invocation, res *http.Res
 		server.Close()
 		return lost(codeNone, err)
 	}
-	idle := extraOf(&in.v.Spec).SocketIdle
+	idle := extraOf(&in.Version.Spec).SocketIdle
 	if idle == 0 {
 		idle = defaultSocketIdle
 	}

@@ -72,7 +72,7 @@ func (w *Web) Start(ctx context.Context, v *function.Version, s function.Spawner
 }
 
 func (w *Web) start(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink) (*web, error) {
-	port, err := freePort()
+	port, err := ports.Free()
 	if err != nil {
 		return nil, err
 	}
@@ -80,8 +80,8 @@ func (w *Web) start(ctx context.Context, v *function.Version, s function.Spawner
 	if err != nil {
 		return nil, err
 	}
-	fixed := !accepts(ctx, webPort) // else somebody else is there
-	p, err := spawn(ctx, v, s, logs, file, args, moved(v, w.preload, port))
+	fixed := !ports.Accepts(ctx, webPort) // else somebody else is there
+	p, err := run(ctx, v, s, logs, file, args, moved(v, w.preload, port))
 	if err != nil {
 		return nil, err
 	}
@@ -89,35 +89,24 @@ func (w *Web) start(ctx context.Context, v *function.Version, s function.Spawner
 	in := &web{program: p, client: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, IdleConnTimeout: 3 * time.Second}}
 	began := time.Now()
 	err = p.await(ctx, typeNoPort, fmt.Sprintf("the program does not listen on port %d", webPort), func() bool {
-		if accepts(ctx, port) {
-			in.address = address(port)
+		if ports.Accepts(ctx, port) {
+			in.address = ports.Address(port)
 			return true
 		}
-		if fixed && (ports.Listens(p.proc.Pid(), webPort) || time.Since(began) > strayAfter) && accepts(ctx, webPort) {
+		if fixed && (ports.Listens(p.Process.Pid(), webPort) || time.Since(began) > strayAfter) && ports.Accepts(ctx, webPort) {
 			if w.Log != nil {
 				w.Log.Warn("web function listens on port 9000 and does not look at PORT; only one instance of it can run", "app", v.App, "function", v.Spec.Name)
 			}
-			in.address = address(webPort)
+			in.address = ports.Address(webPort)
 			return true
 		}
 		return false
 	})
 	if err != nil {
-		in.kill()
+		in.Kill()
 		return nil, err
 	}
 	return in, nil
-}
-
-// accepts reports whether something accepts connections on a port of this machine.
-func accepts(ctx context.Context, port int) bool {
-	d := net.Dialer{Timeout: time.Second}
-	conn, err := d.DialContext(ctx, "tcp", address(port))
-	if err != nil {
-		return false
-	}
-	conn.Close()
-	return true
 }
 
 // web is an instance that is an HTTP server.
@@ -129,15 +118,16 @@ type web struct {
 
 // Stop ends the server.
 func (in *web) Stop(ctx context.Context) {
-	in.program.Stop(ctx)
+	in.Program.Stop(ctx)
 	in.client.CloseIdleConnections()
 }
 
 // Invoke passes one call to the server: an HTTP request as it is, an event as a POST to /event-invoke.
 func (in *web) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Result, error) {
-	if !in.begin(inv.RequestID) {
+	if !in.Begin(inv.RequestID) {
 		return sluice.Result{}, function.ErrInstanceGone
 	}
+	defer in.End(inv.RequestID)
 	began := time.Now()
 	req, err := in.httpRequest(ctx, inv)
 	if err != nil {
@@ -148,7 +138,7 @@ func (in *web) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Resul
 	switch {
 	case err != nil:
 	case res.StatusCode == http.StatusSwitchingProtocols:
-		return in.finish(sluice.Result{Failure: in.socket(ctx, inv, res)}, began), nil
+		return in.Finish(sluice.Result{Failure: in.socket(ctx, inv, res)}, began), nil
 	default:
 		body, err = io.ReadAll(io.LimitReader(res.Body, maxSync+1))
 		res.Body.Close()
@@ -156,28 +146,28 @@ func (in *web) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.Resul
 	var op *net.OpError
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return in.finish(in.over(ctx), began), nil
+		return in.Finish(in.over(ctx), began), nil
 	case errors.As(err, &op) && op.Op == "dial": // it does not listen any more, and has not seen the call
-		in.kill()
+		in.Kill()
 		return sluice.Result{}, function.ErrInstanceGone
-	case err != nil && in.exitedSoon():
-		in.wg.Wait()
-		return in.finish(sluice.Result{Failure: in.exit()}, began), nil
+	case err != nil && in.ExitsSoon():
+		in.Wait()
+		return in.Finish(sluice.Result{Failure: in.exit()}, began), nil
 	case err != nil:
-		return in.finish(sluice.Result{Failure: &sluice.Failure{Kind: sluice.Handled, Message: "the server gave no answer: " + err.Error()}}, began), nil
+		return in.Finish(sluice.Result{Failure: &sluice.Failure{Kind: sluice.Handled, Message: "the server gave no answer: " + err.Error()}}, began), nil
 	case len(body) > maxSync:
-		return in.finish(tooBig(), began), nil
+		return in.Finish(tooBig(), began), nil
 	}
 	if inv.Kind == sluice.InvokeHTTP {
 		h := res.Header.Clone()
 		dropHop(h)
-		return in.finish(sluice.Result{Payload: body, HTTP: &sluice.HTTPResponse{Status: res.StatusCode, Header: h}}, began), nil
+		return in.Finish(sluice.Result{Payload: body, HTTP: &sluice.HTTPResponse{Status: res.StatusCode, Header: h}}, began), nil
 	}
 	out := answered(body)
 	if res.StatusCode >= 400 {
 		out = thrown(body)
 	}
-	return in.finish(out, began), nil
+	return in.Finish(out, began), nil
 }
 
 // httpRequest is a call as the server gets it.
@@ -200,7 +190,7 @@ func (in *web) httpRequest(ctx context.Context, inv *sluice.Invocation) (*http.R
 	u.Scheme, u.Host = "http", in.address
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
 	if err != nil {
-		return nil, sluice.Errorf(sluice.Invalid, "call function %q: %w", in.v.Spec.Name, err)
+		return nil, sluice.Errorf(sluice.Invalid, "call function %q: %w", in.Version.Spec.Name, err)
 	}
 	if len(body) == 0 {
 		req.Body, req.ContentLength = http.NoBody, 0
@@ -211,7 +201,7 @@ func (in *web) httpRequest(ctx context.Context, inv *sluice.Invocation) (*http.R
 	if _, ok := header["User-Agent"]; !ok {
 		header.Set("User-Agent", "") // none, instead of Go's
 	}
-	env, spec := in.v.Env, &in.v.Spec
+	env, spec := in.Version.Env, &in.Version.Spec
 	for name, v := range map[string]string{
 		"X-Scf-Request-Id":    inv.RequestID,
 		"X-Scf-Memory":        strconv.Itoa(spec.MemoryMB),

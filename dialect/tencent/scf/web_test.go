@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/internal/ports"
 )
 
 func writeFile(path string, mode os.FileMode) error { return os.WriteFile(path, nil, mode) }
@@ -70,7 +71,7 @@ func TestServersThatFindTheirPortInPORT(t *testing.T) {
 }
 
 func TestAServerOnTheCloudsPortIsFound(t *testing.T) {
-	if accepts(t.Context(), webPort) {
+	if ports.Accepts(t.Context(), webPort) {
 		t.Skip("somebody has port 9000")
 	}
 	s, v := programs(t)["web"](mode("stray"))

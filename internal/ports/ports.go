@@ -1,0 +1,42 @@
+// Package ports deals with TCP ports of this machine: which one is free, whether one is served, and where the
+// system says so, by whom.
+package ports
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Free is a port of this machine that nobody has, for now: somebody may be quicker.
+func Free() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// Address is where a port of this machine is connected to.
+func Address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// Accepts reports whether something accepts connections on a port of this machine.
+func Accepts(ctx context.Context, port int) bool {
+	d := net.Dialer{Timeout: time.Second}
+	conn, err := d.DialContext(ctx, "tcp", Address(port))
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// Taken reports whether a program's output says that its port was in use, as the common runtimes do.
+func Taken(output string) bool {
+	output = strings.ToLower(output)
+	return strings.Contains(output, "address already in use") || strings.Contains(output, "eaddrinuse")
+}
