@@ -248,7 +248,7 @@ func (t *Tables) expire(ctx context.Context, spec *Spec) error {
 // read the row before it leaves that one's place.
 func (t *Spec) leave(tx kv.Txn, rows, places [][]byte) error {
 	for i, row := range rows {
-		st, err := t.read(tx, row, nil)
+		st, _, err := t.read(tx, row, nil)
 		if err != nil {
 			return err
 		}
@@ -293,7 +293,7 @@ func (t *Tables) refreshRow(tx kv.Txn, spec *Spec, rowKey []byte) error {
 	if err != nil {
 		return err
 	}
-	old, err := spec.read(tx, rowKey, key)
+	old, _, err := spec.read(tx, rowKey, key)
 	if err != nil || old == nil {
 		return err
 	}

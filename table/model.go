@@ -134,15 +134,15 @@ type Stream struct {
 // not be changed. now is unix ms. Its error refuses the write and comes back untouched.
 type Mutate func(cur *Row, now int64) (*Row, error)
 
-// Op is one write to one row.
+// Op is one write to one row: Put or Do.
 type Op struct {
 	Table *Spec
 	Key   Key // an auto-increment column given as Min is filled in
-	Do    Mutate
-	Note  []byte // kept with the record of the table's stream, unread
-	// Put, unless it is nil, is what Do makes of the row whatever that is. It is not read then, if neither an
-	// index nor a stream nor a time to live depends on it: Change.Before is nil though there was one.
-	Put *Row
+	// Put is the row that shall be there, whatever was. One that is there already makes no record. If neither an index
+	// nor a stream nor a time to live depends on what was there, it is not read: Change.Before is nil.
+	Put  *Row
+	Do   Mutate // when Put is nil
+	Note []byte // kept with the record of the table's stream, unread
 
 	session string // whose hold lets the op pass; see Session
 

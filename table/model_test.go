@@ -98,7 +98,7 @@ func drawColumns(t *rapid.T) (list []table.Column) {
 
 var errModel = errors.New("condition failed")
 
-// drawOp draws a put, which may say that it needs to read nothing, a conditional put, an update, a delete or a refusal. It returns the op and, for
+// drawOp draws a put of either kind, a conditional put, an update, a delete or a refusal. It returns the op and, for
 // a model that is asked later, what comes of it.
 func (m *model) drawOp(t *rapid.T) (table.Op, func() error) {
 	key, columns := drawKey(t, false), drawColumns(t)
@@ -107,7 +107,7 @@ func (m *model) drawOp(t *rapid.T) (table.Op, func() error) {
 	switch op := rapid.IntRange(0, 4).Draw(t, "op"); op {
 	case 0, 1:
 		do = func(*table.Row, int64) (*table.Row, error) { return &table.Row{Columns: columns}, nil }
-		if op == 0 { // it need not be read
+		if op == 0 {
 			whole = &table.Row{Columns: columns}
 		}
 	case 2: // update what is there
@@ -134,8 +134,15 @@ func (m *model) drawOp(t *rapid.T) (table.Op, func() error) {
 	case 4:
 		do = func(*table.Row, int64) (*table.Row, error) { return nil, nil }
 	}
-	return table.Op{Table: m.spec, Key: key, Do: do, Put: whole}, func() error {
+	op := table.Op{Table: m.spec, Key: key, Put: whole}
+	if whole == nil {
+		op.Do = do
+	}
+	return op, func() error {
 		row, err := do(m.row(key), 0)
+		if was := m.row(key); was != nil && whole != nil && cmp.Equal(was.Columns, columns, emptyIsNil) {
+			return nil // it changes nothing
+		}
 		if err == nil {
 			m.put(key, row)
 		}

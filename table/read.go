@@ -54,7 +54,7 @@ func (t *Spec) get(r kv.Reader, key Key, now int64) (*Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	row, err := t.read(r, k, key)
+	row, _, err := t.read(r, k, key)
 	if err != nil {
 		return nil, err
 	}

@@ -184,7 +184,7 @@ func (s *Session) apply(ctx context.Context, op Op) (Change, error) {
 	} else if ch.Before, err = s.tables.Get(ctx, op.Table, op.Key); err != nil {
 		return Change{}, storeError{err}
 	}
-	after, err := decide(op.Do, ch.Before, s.tables.now())
+	after, err := op.decide(ch.Before, s.tables.now())
 	if err != nil {
 		return Change{}, err
 	}
@@ -204,7 +204,7 @@ func (s *Session) apply(ctx context.Context, op Op) (Change, error) {
 	}
 	s.rows[string(id)] = &held{op.Key, ch.After}
 	op.session = s.id
-	op.Do = func(*Row, int64) (*Row, error) { return ch.After, nil }
+	op.Put, op.Do = nil, func(*Row, int64) (*Row, error) { return ch.After, nil }
 	s.writes = append(s.writes, op)
 	return ch, nil
 }

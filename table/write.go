@@ -263,12 +263,12 @@ func (t *Tables) apply(tx kv.Txn, op Op) (Change, error) {
 		tx.Put(key, op.val)
 		return Change{Key: op.Key, After: op.after}, nil
 	}
-	old, err := spec.read(tx, key, op.Key)
+	old, val, err := spec.read(tx, key, op.Key)
 	if err != nil {
 		return Change{}, err
 	}
 	ch := Change{Key: op.Key, Before: spec.live(old, now)}
-	after, err := decide(op.Do, ch.Before, now)
+	after, err := op.decide(ch.Before, now)
 	if err != nil {
 		return Change{}, err
 	}
@@ -284,6 +284,9 @@ func (t *Tables) apply(tx kv.Txn, op Op) (Change, error) {
 	w, err := t.plan(spec, key, old, ch.After, now, func(e entry, same bool) (bool, error) { return e.late || !same, nil })
 	if err != nil {
 		return Change{}, err
+	}
+	if op.Put != nil && bytes.Equal(w.row, val) {
+		return ch, nil
 	}
 	var rec []byte
 	if spec.records() {
@@ -338,36 +341,39 @@ func (t *Tables) next(tx kv.Txn, op *Op, col int, now int64) (counter []byte, co
 	return nil, 0, sluice.Errorf(sluice.TooMuch, "table %s has used up its numbers", op.Table.Name)
 }
 
-// read gets a row as it is stored; nil when there is none.
-func (t *Spec) read(r kv.Reader, rowKey []byte, key Key) (*stored, error) {
+// read gets a row as it is stored, and what is stored; nil when there is none.
+func (t *Spec) read(r kv.Reader, rowKey []byte, key Key) (row *stored, val []byte, err error) {
 	val, ok, err := r.Get(rowKey)
 	if err != nil {
-		return nil, storeError{err}
+		return nil, nil, storeError{err}
 	}
 	if !ok {
-		return nil, nil
+		return nil, nil, nil
 	}
-	row, err := decodeRow(val)
-	if err != nil {
-		return nil, err
+	if row, err = decodeRow(val); err != nil {
+		return nil, nil, err
 	}
 	row.Key = key
-	return row, nil
+	return row, val, nil
 }
 
-// decide calls a Mutate; its panic is an error of this op alone.
-func decide(do Mutate, cur *Row, now int64) (row *Row, err error) {
+// decide is Put, or what Do says; its panic is an error of this op alone.
+func (op *Op) decide(cur *Row, now int64) (row *Row, err error) {
+	if op.Put != nil {
+		return op.Put, nil
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in a write: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return do(cur, now)
+	return op.Do(cur, now)
 }
 
 // change is what one row's change means for the store: the row, its place in the expiry space and its
 // index entries, which always follow from the stored row alone.
 type change struct {
+	row     []byte // as it is stored from now on; nil is none
 	puts    [][2][]byte
 	deletes [][]byte
 }
@@ -417,7 +423,7 @@ func (t *Tables) plan(spec *Spec, key []byte, old *stored, row *Row, now int64, 
 				c.puts = append(c.puts, [2][]byte{e.key, e.val})
 			}
 		}
-		c.puts = append(c.puts, [2][]byte{key, val})
+		c.row, c.puts = val, append(c.puts, [2][]byte{key, val})
 	}
 	for _, e := range was {
 		if !slices.ContainsFunc(is, func(n entry) bool { return bytes.Equal(n.key, e.key) }) {

@@ -212,7 +212,7 @@ func (r *room) op(spec *table.Spec, at, n int64) table.Op {
 		{Name: "n", Cells: []table.Cell{{Value: table.Value{Type: table.Int, Int: n}, Time: 1}}},
 		{Name: "v", Cells: []table.Cell{{Value: table.Value{Type: table.Binary, Bytes: value}, Time: 1}}},
 	}}
-	return table.Op{Table: spec, Key: keyOf(at), Put: row, Do: func(*table.Row, int64) (*table.Row, error) { return row, nil }}
+	return table.Op{Table: spec, Key: keyOf(at), Put: row}
 }
 
 func (r *room) put(spec *table.Spec, at, n int64) error {

@@ -346,7 +346,10 @@ func (d *described) put(item attr.Item, p *params) (table.Op, error) {
 		return table.Op{}, err
 	}
 	row := d.row(item)
-	op := table.Op{Table: d.spec, Key: row.Key, Do: func(cur *table.Row, _ int64) (*table.Row, error) {
+	if p.blind && p.condition == nil {
+		return table.Op{Table: d.spec, Key: row.Key, Put: row}, nil
+	}
+	return table.Op{Table: d.spec, Key: row.Key, Do: func(cur *table.Row, _ int64) (*table.Row, error) {
 		if cur == nil {
 			return row, p.holds(d, cur)
 		}
@@ -357,11 +360,7 @@ func (d *described) put(item attr.Item, p *params) (table.Op, error) {
 			return cur, nil // what changes nothing makes no record
 		}
 		return row, nil
-	}}
-	if p.blind && p.condition == nil {
-		op.Put = row
-	}
-	return op, nil
+	}}, nil
 }
 
 // remove is the write that deletes an item.
