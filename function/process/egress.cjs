@@ -1,7 +1,10 @@
 'use strict';
 // Connects hosts that are ours to our own address, whatever library asks: http, https, fetch, tls and
 // http2 all end in a socket's connect. Names stay as they are, so certificates and Host headers fit.
+const fs = require('fs');
 const net = require('net');
+const { syncBuiltinESMExports } = require('module');
+const threads = require('worker_threads');
 
 // plainSocket makes the class of connections without TLS that their users cannot tell from those with it.
 // Between a function and us, on one machine, TLS protects nothing, and a handshake costs more than most calls.
@@ -65,7 +68,8 @@ function plainSocket(TLSSocket) {
 const own = ['ca', 'cert', 'key', 'pfx', 'crl', 'secureContext', 'secureProtocol', 'secureOptions', 'ciphers', 'sigalgs', 'ecdhCurve', 'minVersion', 'maxVersion', 'checkServerIdentity', 'pskCallback', 'requestOCSP', 'enableTrace', 'socket'];
 const simple = ({ ALPNProtocols: p }) => p == null || (Array.isArray(p) && p.includes('http/1.1'));
 
-module.exports = ({ hosts, addr, clear }) => {
+module.exports = (hook) => {
+  const { hosts, addr, clear, ca } = hook;
   const place = (addr) => {
     const at = addr.lastIndexOf(':');
     return { host: addr.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(addr.slice(at + 1)), lookup: undefined };
@@ -83,6 +87,19 @@ module.exports = ({ hosts, addr, clear }) => {
     return { host: '127.0.0.1', port, lookup: undefined }; // a port of this machine, named on purpose
   }
 
+  // trust lets a TLS connection that is about to be made trust our authority, unless it has roots of its own.
+  // NODE_EXTRA_CA_CERTS would do so for all, but reads every root there is at boot, which can take as long as
+  // all the rest of it.
+  const trusting = new WeakSet();
+  let pem = null;
+  function trust(socket, o) {
+    const context = socket._tlsOptions?.secureContext?.context;
+    if (!context || o.ca != null || trusting.has(context)) return;
+    trusting.add(context);
+    try { pem ??= fs.readFileSync(ca); } catch { return; }
+    context.addCACert(pem);
+  }
+
   // leaveOut has tls make them, once it is there: who does not use it does not wait for it to be loaded.
   let left = false;
   function leaveOut() {
@@ -91,14 +108,20 @@ module.exports = ({ hosts, addr, clear }) => {
     const tls = require('tls');
     const Plain = plainSocket(tls.TLSSocket);
     const secure = tls.connect;
-    tls.connect = function (o, ...rest) {
-      if (!o || typeof o !== 'object' || !simple(o) || own.some((k) => o[k] != null) || target(o) !== ours) return secure.call(this, o, ...rest);
+    tls.connect = function (...args) {
+      const o = args.find((a) => a && typeof a === 'object') || {};
+      if (args[0] !== o || !simple(o) || own.some((k) => o[k] != null) || target(o) !== ours) {
+        const socket = secure.apply(this, args);
+        if (o.socket && target({ host: o.servername || o.host })) trust(socket, o); // others connect themselves
+        return socket;
+      }
       const socket = new Plain(o);
-      const cb = rest.find((a) => typeof a === 'function');
+      const cb = args.find((a) => typeof a === 'function');
       if (cb) socket.once('secureConnect', cb);
       if (o.timeout) socket.setTimeout(o.timeout);
       return socket.connect({ ...o, ...withoutTLS });
     };
+    syncBuiltinESMExports();
   }
 
   const connect = net.Socket.prototype.connect;
@@ -106,8 +129,9 @@ module.exports = ({ hosts, addr, clear }) => {
     const list = Array.isArray(args[0]) ? args[0] : args; // node itself hands its arguments in one array
     const o = list[0] && typeof list[0] === 'object' ? list[0] : typeof list[0] === 'number' || /^\d+$/.test(list[0]) ? { port: list[0], host: typeof list[1] === 'string' ? list[1] : 'localhost' } : {};
     const to = target(o);
+    leaveOut(); // for the next one, which may be to go through this one
     if (!to) return connect.apply(this, args);
-    leaveOut(); // for the next one
+    trust(this, o);
     const next = { ...o, ...to };
     if (list !== args) {
       list[0] = next;
@@ -116,5 +140,14 @@ module.exports = ({ hosts, addr, clear }) => {
     const cb = args.find((a) => typeof a === 'function');
     return connect.call(this, next, ...(cb ? [cb] : []));
   };
+
+  // Threads have modules of their own.
+  threads.setEnvironmentData(__filename, hook);
+  threads.Worker = class Worker extends threads.Worker {
+    constructor(file, o) { super(file, { ...o, execArgv: ['--require', __filename, ...(o?.execArgv ?? [])] }); }
+  };
+  syncBuiltinESMExports();
   return leaveOut;
 };
+
+if (!threads.isMainThread) module.exports(threads.getEnvironmentData(__filename));

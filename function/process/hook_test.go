@@ -174,6 +174,39 @@ exports.handler = async (event) => [
 	})
 }
 
+// TestNodeTrustsUsWhereverTLSComesFrom: node has not read our authority at boot.
+func TestNodeTrustsUsWhereverTLSComesFrom(t *testing.T) {
+	t.Parallel()
+	o := newOutside(t, sayHow("vendor"))
+	o.ask(t, o.e.Addr(), `
+const head = 'GET / HTTP/1.0\r\nHost: a.vendor.test\r\n\r\n';
+const said = (s) => new Promise((ok) => { let b = ''; s.on('data', (c) => b += c).on('end', () => ok(b.split('\r\n\r\n')[1])).on('error', (e) => ok(e.code)); s.write(head); });
+const to = { host: 'a.vendor.test', port: 443, servername: 'a.vendor.test' };
+const through = (proxy) => new Promise((ok, no) => {
+  const [host, port] = proxy.split(':');
+  const s = require('net').connect(Number(port), host, () => s.write('CONNECT a.vendor.test:443 HTTP/1.1\r\nHost: a.vendor.test:443\r\n\r\n'));
+  s.on('error', no).once('data', () => ok(s));
+});
+const inThread = (code, more) => new Promise((ok, no) => {
+  const { Worker } = require('worker_threads');
+  new Worker(code, { eval: true, ...more }).on('message', ok).on('error', no);
+});
+const thread = "require('https').get({ host: 'a.vendor.test', minVersion: 'TLSv1.2' }, (r) => { let s = ''; r.on('data', (c) => s += c).on('end', () => require('worker_threads').parentPort.postMessage(s)); })";
+exports.handler = async (event) => [
+  await said(require('tls').connect({ ...to, minVersion: 'TLSv1.2' })),
+  await said((await import('tls')).connect({ ...to, minVersion: 'TLSv1.2' })),
+  await said(require('tls').connect({ ...to, secureContext: require('tls').createSecureContext() })),
+  await said(require('tls').connect({ ...to, ca: require('tls').rootCertificates })),
+  await said(require('tls').connect({ servername: to.servername, socket: await through(event.toString()) })),
+  await inThread(thread),
+  await inThread(thread, { execArgv: ['--no-warnings'] }),
+  String(require('fs').readFileSync(process.env.NODE_EXTRA_CA_CERTS).includes('CERTIFICATE')),
+];`, []string{
+		"vendor a.vendor.test https ", "vendor a.vendor.test https ", "vendor a.vendor.test https ", "SELF_SIGNED_CERT_IN_CHAIN",
+		"vendor a.vendor.test https ", "vendor a.vendor.test https ", "vendor a.vendor.test https ", "true",
+	})
+}
+
 // TestAConnectionWithoutTLSLooksLikeOneWithIt shows what libraries look at, as it is of real TLS.
 func TestAConnectionWithoutTLSLooksLikeOneWithIt(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"embed"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -132,7 +133,11 @@ func bootVariable(name string) bool {
 }
 
 func (n *Node) kindOf(v *function.Version) (kind, error) {
-	env := bootEnvironment(v, bootVariable)
+	var hook struct{ CA string }
+	json.Unmarshal([]byte(v.Env[egressVariable]), &hook) // "" does as well
+	env := bootEnvironment(v, func(name string) bool {
+		return bootVariable(name) && (name != "NODE_EXTRA_CA_CERTS" || v.Env[name] != hook.CA) // egress.cjs trusts that one
+	})
 	path, err := lookPath(n.o.Path, "", env)
 	if err == nil {
 		_, err = os.Stat(path)
