@@ -100,7 +100,7 @@ func (s *stage) open(token string) (err error) {
 			}
 		}
 		if token == "" { // who has been answered is on the program's list
-			if err := trip(c); err != nil {
+			if err := trip(c, echo); err != nil {
 				return err
 			}
 			c.SetReadDeadline(time.Time{})

@@ -126,6 +126,20 @@ func (p *Process) Memory() float64 { return p.status("RssAnon:") }
 // Resident is all of its resident memory in bytes.
 func (p *Process) Resident() float64 { return p.status("VmRSS:") }
 
+// Share is the memory in bytes of it and all that it started, where what several processes map counts once.
+func (p *Process) Share() (sum float64) {
+	for _, pid := range family(p.Pid()) {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid)) // it may have ended
+		for line := range strings.Lines(string(b)) {
+			if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
+				kb, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+				sum += kb * 1024
+			}
+		}
+	}
+	return sum
+}
+
 func (p *Process) status(field string) float64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid()))
 	if err != nil {
