@@ -15,8 +15,8 @@ import (
 // chunk is how many connections are made at once. They never move.
 const chunk = 256
 
-// flushBurst is how many sockets are written in one turn before sockets are read again.
-const flushBurst = 256
+// slice is how many sockets are written in one turn before sockets are read again.
+const slice = 64
 
 // shard is one loop with its connections. Everything in it belongs to the loop's goroutine, except
 // slots, count and what conn says. It implements reactor.Events and wire.Sink.
@@ -249,7 +249,7 @@ func (s *shard) resume(c *conn) {
 func (s *shard) Turn(now time.Time) time.Duration {
 	s.now, s.fresh = now, true
 	s.wheel.advance(s)
-	for n := range flushBurst {
+	for n := range slice {
 		if s.first == len(s.dirty) {
 			s.dirty, s.first = s.dirty[:0], 0
 			break

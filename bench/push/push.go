@@ -7,14 +7,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,15 +62,18 @@ Outputs:
 // hall is a sluice with an audience.
 type hall struct {
 	*measure.Running
-	base   string // of the management API: host and path
+	sender
+	ears
+	workshop *measure.Workshop
+	base     string           // of the management API: host and path
+	crowd    *measure.Process // nil before it is needed
+	all      []byte           // a push to the crowd
+}
+
+// sender signs requests.
+type sender struct {
 	region string
 	keys   access.Credentials
-	one    *socket.Conn // hears what is for it alone
-	oneID  string
-	conns  []*socket.Conn
-	ids    []string
-	got    atomic.Int64
-	wg     sync.WaitGroup
 	client *http.Client
 }
 
@@ -129,7 +134,7 @@ func gather(w *measure.Workshop) (h *hall, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h = &hall{Running: s, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: posters}}}
+	h = &hall{Running: s, workshop: w, sender: sender{client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: posters}}}}
 	defer func() {
 		if err != nil {
 			h.leave()
@@ -140,15 +145,12 @@ func gather(w *measure.Workshop) (h *hall, err error) {
 	}
 	h.keys, h.region = access.Credentials{ID: s.Env["AWS_ACCESS_KEY_ID"], Secret: s.Env["AWS_SECRET_ACCESS_KEY"]}, s.Env["AWS_REGION"]
 	h.base = "http://" + s.Host() + s.Path("/Prod")
-	if h.one, h.oneID, err = h.dial(); err != nil {
-		return nil, err
-	}
-	return h, h.grow(audience)
+	return h, h.grow(h.Host(), h.Path("/Prod"), audience)
 }
 
 // dial opens a connection and learns its id: what no route takes is answered with it.
-func (h *hall) dial() (c *socket.Conn, id string, err error) {
-	some, err := socket.Dial(h.Host(), h.Path("/Prod"), 1)
+func dial(host, path string) (c *socket.Conn, id string, err error) {
+	some, err := socket.Dial(host, path, 1)
 	if err != nil {
 		return nil, "", err
 	}
@@ -167,61 +169,123 @@ func (h *hall) dial() (c *socket.Conn, id string, err error) {
 	return c, answer.ConnectionID, nil
 }
 
-// grow lets the audience be n.
-func (h *hall) grow(n int) error {
-	for len(h.ids) < n {
-		c, id, err := h.dial()
+// ears are connections that hear what comes.
+type ears struct {
+	conns []*socket.Conn
+	ids   []string
+	got   atomic.Int64
+	wg    sync.WaitGroup
+}
+
+// grow lets them be n.
+func (e *ears) grow(host, path string, n int) error {
+	for len(e.ids) < n {
+		c, id, err := dial(host, path)
 		if c != nil {
-			h.conns = append(h.conns, c)
+			e.conns = append(e.conns, c)
 		}
 		if err != nil {
 			return err
 		}
-		h.ids = append(h.ids, id)
-		h.wg.Go(func() {
+		e.ids = append(e.ids, id)
+		e.wg.Go(func() {
 			for {
 				if _, err := c.Hear(); err != nil {
 					return
 				}
-				h.got.Add(1)
+				e.got.Add(1)
 			}
 		})
 	}
 	return nil
 }
 
-// lateness is the p99, in ms, of what a push to one connection takes from its sending to its arrival.
+func (e *ears) hangUp() {
+	socket.HangUp(e.conns)
+	e.wg.Wait()
+}
+
+// ServeCrowd is ears in a process of their own, which prints their ids. Its arguments are host, path and how
+// many.
+func ServeCrowd() error {
+	n, err := strconv.Atoi(flag.Arg(2))
+	if err != nil {
+		return err
+	}
+	var e ears
+	defer e.hangUp()
+	if err := e.grow(flag.Arg(0), flag.Arg(1), n); err != nil {
+		return err
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(e.ids); err != nil {
+		return err
+	}
+	select {}
+}
+
+// lateness is the p99, in ms, of what a push to one connection takes from its sending to its arrival. Who
+// measures it is a process of its own: in this one it would stand in line behind the readers of the crowd.
 func (h *hall) lateness() (float64, error) {
+	p, err := h.workshop.Serve("push/prober", h.Host(), h.Path("/Prod"), h.region, h.keys.ID, h.keys.Secret)
+	if err != nil {
+		return 0, err
+	}
+	defer p.Kill()
+	return strconv.ParseFloat(p.Addr, 64)
+}
+
+// ServeProber pushes to a connection of its own and prints lateness. Its arguments are host, path, region and
+// keys.
+func ServeProber() error {
+	host, path := flag.Arg(0), flag.Arg(1)
+	c, id, err := dial(host, path)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	s := sender{region: flag.Arg(2), keys: access.Credentials{ID: flag.Arg(3), Secret: flag.Arg(4)}, client: &http.Client{}}
+	to := "http://" + host + path + "/@connections/" + url.PathEscape(id)
 	var took []float64
 	for range pushes {
 		t := time.Now()
-		if err := h.send(h.base+"/@connections/"+url.PathEscape(h.oneID), []byte(text)); err != nil {
-			return 0, err
+		if err := s.send(to, []byte(text)); err != nil {
+			return err
 		}
-		h.one.SetReadDeadline(t.Add(10 * time.Second))
-		if _, err := h.one.Hear(); err != nil {
-			return 0, err
+		c.SetReadDeadline(t.Add(10 * time.Second))
+		if _, err := c.Hear(); err != nil {
+			return err
 		}
 		took = append(took, time.Since(t).Seconds()*1e3)
 		time.Sleep(5 * time.Millisecond)
 	}
-	slices.Sort(took)
-	return took[len(took)*99/100], nil
+	fmt.Println(measure.Percentile(took, 99))
+	return nil
+}
+
+// gatherCrowd starts the crowd. It stands for people elsewhere, who take no processor of the server's: it is
+// nice to all others.
+func (h *hall) gatherCrowd() error {
+	if h.crowd != nil {
+		return nil
+	}
+	p, err := measure.Start(exec.Command("nice", "-n", "10", h.workshop.Self, "-serve", "push/crowd", h.Host(), h.Path("/Prod"), strconv.Itoa(crowd)), false)
+	if err != nil {
+		return err
+	}
+	h.crowd = p
+	h.all, err = json.Marshal(map[string]any{"connectionIds": json.RawMessage(p.Addr), "data": text})
+	return err
 }
 
 // beside is lateness while a crowd hears a broadcast every half second.
 func (h *hall) beside() (late float64, err error) {
-	if err := h.grow(crowd); err != nil {
-		return 0, err
-	}
-	body, err := json.Marshal(map[string]any{"connectionIds": h.ids[:crowd], "data": text})
-	if err != nil {
+	if err := h.gatherCrowd(); err != nil {
 		return 0, err
 	}
 	stop, ended := make(chan struct{}), make(chan error, 1)
 	go func() { // waited for below
 		for {
-			if err := h.send(h.base+"/@connections", body); err != nil {
+			if err := h.send(h.base+"/@connections", h.all); err != nil {
 				ended <- err
 				return
 			}
@@ -239,22 +303,21 @@ func (h *hall) beside() (late float64, err error) {
 }
 
 func (h *hall) leave() {
-	socket.HangUp(h.conns)
-	if h.one != nil {
-		socket.HangUp([]*socket.Conn{h.one})
+	if h.crowd != nil {
+		h.crowd.Kill()
 	}
-	h.wg.Wait()
+	h.hangUp()
 	h.Kill()
 }
 
 // send signs and sends one POST.
-func (h *hall) send(to string, body []byte) error {
+func (s *sender) send(to string, body []byte) error {
 	r, err := http.NewRequest("POST", to, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
-	sigv4.Sign(r, body, h.keys, h.region, "execute-api", time.Now())
-	resp, err := h.client.Do(r)
+	sigv4.Sign(r, body, s.keys, s.region, "execute-api", time.Now())
+	resp, err := s.client.Do(r)
 	if err != nil {
 		return err
 	}
