@@ -28,13 +28,26 @@ type httpMeta struct {
 	URI     string              `json:"uri,omitempty"`
 }
 
-// invokeMeta writes INVOKE's meta; by hand in the common case, which is a request id and a deadline.
+// invokeMeta writes INVOKE's meta; by hand in the common case, which is a request id, a deadline and texts.
 func invokeMeta(ctx context.Context, inv *sluice.Invocation) ([]byte, error) {
-	if inv.Kind == sluice.InvokeEvent && inv.Stream == nil && len(inv.Attrs) == 0 && plainText(inv.RequestID) {
-		b := make([]byte, 0, 80)
+	if inv.Kind == sluice.InvokeEvent && inv.Stream == nil && plainText(inv.RequestID) && plainTexts(inv.Attrs) {
+		b := make([]byte, 0, 320)
 		b = append(append(b, `{"rid":"`...), inv.RequestID...)
 		b = append(b, `","deadline":`...)
-		return append(strconv.AppendInt(b, deadlineMs(ctx), 10), '}'), nil
+		b = strconv.AppendInt(b, deadlineMs(ctx), 10)
+		if len(inv.Attrs) > 0 {
+			b = append(b, `,"attrs":`...)
+			sep := byte('{')
+			for name, v := range inv.Attrs {
+				b = append(append(append(b, sep, '"'), name...), `":"`...)
+				b = append(append(b, v...), '"')
+				sep = ','
+			}
+			b = append(b, '}')
+		}
+		if b = append(b, '}'); len(b) <= maxMeta {
+			return b, nil
+		}
 	}
 	meta := struct {
 		RID      string            `json:"rid"`
@@ -53,6 +66,15 @@ func invokeMeta(ctx context.Context, inv *sluice.Invocation) ([]byte, error) {
 		err = sluice.Errorf(sluice.TooMuch, "the head of the call has %d bytes, more than %d", len(b), maxMeta)
 	}
 	return b, err
+}
+
+func plainTexts(attrs map[string]string) bool {
+	for name, v := range attrs {
+		if !plainText(name) || !plainText(v) {
+			return false
+		}
+	}
+	return true
 }
 
 // plainText reports whether s needs no escaping in JSON.

@@ -8,14 +8,15 @@ const HTTP = 'application/vnd.awslambda.http-integration-response'; // a stream 
 
 let rt = null;
 let fixed = null;  // what every context says; reading process.env costs more than all the rest of a call
-let traced = null; // the trace that the environment names
+let trace;         // of the current call, when it is the only one; the environment shows it
 
 exports.endings = ['', '.js', '.mjs', '.cjs']; // of modules' files
 
 exports.setup = (core) => {
   rt = core;
-  traced = null;
   const env = process.env;
+  // Setting it for each call would take more memory with each: glibc keeps every value for ever.
+  Object.setPrototypeOf(env, Object.create(Object.prototype, { _X_AMZN_TRACE_ID: { get: () => trace, enumerable: true } }));
   fixed = {
     functionName: env.AWS_LAMBDA_FUNCTION_NAME || rt.spec.name,
     functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION || '$LATEST',
@@ -74,8 +75,7 @@ const json = (v) => {
 
 function context(call) {
   const attrs = call.attrs || {};
-  const trace = attrs.trace || '';
-  if (rt.spec.conc === 1 && trace !== traced) process.env._X_AMZN_TRACE_ID = traced = trace;
+  if (rt.spec.conc === 1) trace = attrs.trace || '';
   return { // by hand: spreading costs more
     callbackWaitsForEmptyEventLoop: true,
     functionName: fixed.functionName,
