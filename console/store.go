@@ -230,7 +230,7 @@ func toJSON(v table.Value) any {
 	case table.String:
 		return v.Str
 	case table.Binary:
-		return map[string]string{"$binary": base64.StdEncoding.EncodeToString(v.Bytes)}
+		return map[string]string{"$binary": base64.StdEncoding.EncodeToString([]byte(v.Str))}
 	case table.List, table.StringSet, table.NumberSet, table.BinarySet:
 		out := make([]any, 0, len(v.List))
 		for _, e := range v.List {
@@ -284,7 +284,7 @@ func fromJSON(v any, want table.Type) (table.Value, error) {
 	case map[string]any:
 		if s, ok := x["$binary"].(string); ok && len(x) == 1 {
 			b, err := base64.StdEncoding.DecodeString(s)
-			return table.Value{Type: table.Binary, Bytes: b}, err
+			return table.Value{Type: table.Binary, Str: string(b)}, err
 		}
 	}
 	return table.Value{}, bad

@@ -29,7 +29,7 @@ func onDisk(t testing.TB) (*table.Tables, kv.Store) {
 // fill puts rows 0…n-1 of one room.
 func fill(t testing.TB, tables *table.Tables, spec *table.Spec, n int64) {
 	t.Helper()
-	text := table.Value{Type: table.Binary, Bytes: make([]byte, 200)}
+	text := table.Value{Type: table.Binary, Str: string(make([]byte, 200))}
 	for at := int64(0); at < n; {
 		var ops []table.Op
 		for ; len(ops) < 500 && at < n; at++ {
@@ -124,6 +124,7 @@ const benchRows = 20_000
 func BenchmarkPut(b *testing.B) {
 	val := make([]byte, 200)
 	rand.NewChaCha8([32]byte{}).Read(val)
+	text := table.Value{Type: table.Binary, Str: string(val)}
 	indexed := chat()
 	indexed.Indexes = []table.Index{{Name: "n", Key: []table.KeyColumn{{Name: "n", Type: table.Int}}, All: true}}
 	streamed := chat()
@@ -138,7 +139,7 @@ func BenchmarkPut(b *testing.B) {
 			spec := create(b, tables, c.spec)
 			spread(b, c.workers, func(rnd *rand.Rand) error {
 				n := rnd.Int64N(benchRows)
-				op := put(spec, table.Key{str("a"), num(n)}, cols(1, "n", num(rnd.Int64()), "v", table.Value{Type: table.Binary, Bytes: val})...)
+				op := put(spec, table.Key{str("a"), num(n)}, cols(1, "n", num(rnd.Int64()), "v", text)...)
 				op.Put, _ = op.Do(nil, 0)
 				_, err := tables.Apply(b.Context(), op)
 				return err

@@ -84,8 +84,7 @@ func (x *Index) Fits(i int, v *Value) bool {
 	if i >= len(x.Sizes) || v.Type != String && v.Type != Binary {
 		return true
 	}
-	n := len(v.Str) + len(v.Bytes)
-	return n > 0 && n <= x.Sizes[i]
+	return v.Str != "" && len(v.Str) <= x.Sizes[i]
 }
 
 // liveEntry hides an index entry that is past its time.

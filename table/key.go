@@ -1,7 +1,6 @@
 package table
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/md5"
 	"encoding/binary"
@@ -75,7 +74,7 @@ func appendKeyValue(b []byte, v Value) ([]byte, error) {
 	case String:
 		return appendEscaped(append(b, tagString), v.Str), nil
 	case Binary:
-		return appendEscaped(append(b, tagBinary), string(v.Bytes)), nil
+		return appendEscaped(append(b, tagBinary), v.Str), nil
 	}
 	return b, sluice.Errorf(sluice.Invalid, "a key cannot hold a %s", v.Type)
 }
@@ -128,7 +127,7 @@ func cutKeyValue(s string) (v Value, rest string, err error) {
 		return Value{Type: String, Str: str}, rest, err
 	case tagBinary:
 		str, rest, err := cutEscaped(s)
-		return Value{Type: Binary, Bytes: []byte(str)}, rest, err
+		return Value{Type: Binary, Str: str}, rest, err
 	}
 	return v, "", errCorrupt
 }
@@ -232,10 +231,8 @@ func spread(key ...Value) []byte {
 	h.Write([]byte("Outliers"))
 	for _, v := range key {
 		switch v.Type {
-		case String:
+		case String, Binary:
 			h.Write([]byte(v.Str))
-		case Binary:
-			h.Write(v.Bytes)
 		case Decimal:
 			d, _ := parseDecimal(v.Str) // a bad one is refused when it is encoded
 			h.Write(d.pack())
@@ -392,10 +389,8 @@ func Compare(a, b Value) int {
 		switch a.Type {
 		case Int:
 			return cmp.Compare(a.Int, b.Int)
-		case String:
+		case String, Binary:
 			return strings.Compare(a.Str, b.Str)
-		case Binary:
-			return bytes.Compare(a.Bytes, b.Bytes)
 		}
 	}
 	x, errX := appendKeyValue(nil, a)

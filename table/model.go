@@ -1,7 +1,9 @@
 package table
 
 import (
+	"encoding/json"
 	"fmt"
+	"math"
 
 	"github.com/sluicehq/sluice"
 )
@@ -39,10 +41,33 @@ type Value struct {
 	Type  Type
 	Int   int64 // Int; Bool as 0 or 1
 	Float float64
-	Str   string  // String, Decimal
-	Bytes []byte  // Binary
+	Str   string  // String, Decimal, the bytes of Binary
 	List  []Value // List and the sets; sets are stored sorted and without repeats
 	Map   map[string]Value
+}
+
+// What clients keep for us is JSON, which has no infinite numbers, nor strings of any bytes.
+type (
+	plainValue Value
+	jsonValue  struct {
+		plainValue
+		Float uint64
+		Str   []byte
+	}
+)
+
+// MarshalJSON writes Float as its bits and Str in base64.
+func (v Value) MarshalJSON() ([]byte, error) {
+	return json.Marshal(jsonValue{plainValue(v), math.Float64bits(v.Float), []byte(v.Str)})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (v *Value) UnmarshalJSON(b []byte) error {
+	var j jsonValue
+	err := json.Unmarshal(b, &j)
+	*v = Value(j.plainValue)
+	v.Float, v.Str = math.Float64frombits(j.Float), string(j.Str)
+	return err
 }
 
 // Cell is one version of one column.

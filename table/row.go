@@ -109,7 +109,7 @@ func appendValue(b []byte, v Value, depth int) ([]byte, error) {
 	case String:
 		return appendString(append(b, valString), v.Str), nil
 	case Binary:
-		return append(binary.AppendUvarint(append(b, valBinary), uint64(len(v.Bytes))), v.Bytes...), nil
+		return appendString(append(b, valBinary), v.Str), nil
 	case List:
 		return appendList(append(b, valList), v.List, depth)
 	case StringSet:
@@ -215,7 +215,6 @@ type slab struct {
 	columns []Column
 	cells   []Cell
 	strings *strings.Builder
-	bytes   []byte
 }
 
 // How large a piece may become, in things and in bytes, unless one row needs more.
@@ -235,16 +234,6 @@ func (m *slab) text(a, b []byte) string {
 	m.strings.Write(a)
 	m.strings.Write(b)
 	return m.strings.String()[at:]
-}
-
-// copy is s as bytes that nobody else has.
-func (m *slab) copy(s string) []byte {
-	if s == "" {
-		return []byte{}
-	}
-	b := take(&m.bytes, len(s), min(m.rows*len(s), mostBytes))
-	copy(b, s)
-	return b
 }
 
 // take cuts n from a piece of memory; when it is used up, the next has room for more, if that is more.
@@ -372,7 +361,7 @@ func (d *decoder) value(depth int) Value {
 	case valString:
 		return Value{Type: String, Str: d.str()}
 	case valBinary:
-		return Value{Type: Binary, Bytes: d.mem.copy(d.str())}
+		return Value{Type: Binary, Str: d.str()}
 	case valList:
 		return Value{Type: List, List: d.list(depth)}
 	case valStringSet:

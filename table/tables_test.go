@@ -128,7 +128,7 @@ func keys(rows []table.Row) string {
 		if v := r.Key[len(r.Key)-1]; v.Type == table.Int {
 			s += fmt.Sprint(v.Int, " ")
 		} else {
-			s += v.Str + string(v.Bytes) + " "
+			s += v.Str + " "
 		}
 	}
 	return s

@@ -63,7 +63,7 @@ func TestVeryLargeBatchIsDoneInParts(t *testing.T) {
 	tables := open(t, memory.New(), nil)
 	spec := create(t, tables, chat())
 	var ops []table.Op
-	big := table.Value{Type: table.Binary, Bytes: make([]byte, 3<<20)}
+	big := table.Value{Type: table.Binary, Str: string(make([]byte, 3<<20))}
 	for i := range 40 { // 120 MiB, twice what one transaction takes
 		ops = append(ops, put(spec, table.Key{str("a"), num(int64(i))}, cols(1, "v", big)...))
 	}

@@ -3,7 +3,6 @@
 package tables
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,7 +33,7 @@ const (
 	writers = 64
 )
 
-var value = bytes.Repeat([]byte("0123456789abcdefghij"), 10) // of 200 bytes
+var value = strings.Repeat("0123456789abcdefghij", 10) // of 200 bytes
 
 func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error) {
 	var closers []func()
@@ -68,7 +68,7 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 		return nil, err
 	}
 	for i := range int64(rows) {
-		if err := raw.Set(rawKey(i), value, engine.NoSync); err != nil {
+		if err := raw.Set(rawKey(i), []byte(value), engine.NoSync); err != nil {
 			return nil, err
 		}
 	}
@@ -80,7 +80,7 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 	put := func(spec *table.Spec, n int64) func(*rand.Rand) error {
 		return func(rnd *rand.Rand) error { return r.put(spec, rnd.Int64N(n), rnd.Int64()) }
 	}
-	rawPut := side("raw Pebble", writers, func(rnd *rand.Rand) error { return raw.Set(rawKey(rnd.Int64N(rows)), value, engine.Sync) })
+	rawPut := side("raw Pebble", writers, func(rnd *rand.Rand) error { return raw.Set(rawKey(rnd.Int64N(rows)), []byte(value), engine.Sync) })
 	ours := func(do func(*rand.Rand) error) measure.Side { return side("sluice", writers, do) }
 	add := func(rnd *rand.Rand) error { return r.add(spec, rnd.Int64N(rows)) }
 	get := func(*rand.Rand) error {
@@ -139,7 +139,7 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 			{Name: "DynamoDB GetItem × 64, p99", Unit: "ms", Cost: true, Ours: us.p99(writers, gets), Reference: nothing.p99(writers, gets)},
 			{Name: "DynamoDB Query of 100 beside dynalite (G7)", Unit: perS, Goal: 2, Ours: us.rate(4, queries), Reference: peer.rate(4, queries), Skip: skip},
 			{Name: "DynamoDB PutItem, one after the other, p50 beyond raw Pebble's (G9)", Unit: "ms", Cost: true, Goal: 0.25, Ours: measure.Side{Name: "sluice", Take: func() (float64, error) {
-				raws, err := times(1, func(rnd *rand.Rand) error { return raw.Set(rawKey(rnd.Int64N(rows)), value, engine.Sync) })
+				raws, err := times(1, func(rnd *rand.Rand) error { return raw.Set(rawKey(rnd.Int64N(rows)), []byte(value), engine.Sync) })
 				if err != nil || us.err != nil {
 					return 0, errors.Join(err, us.err)
 				}
@@ -210,7 +210,7 @@ func (r *room) of(n int) (*table.Spec, error) {
 func (r *room) op(spec *table.Spec, at, n int64) table.Op {
 	row := &table.Row{Columns: []table.Column{
 		{Name: "n", Cells: []table.Cell{{Value: table.Value{Type: table.Int, Int: n}, Time: 1}}},
-		{Name: "v", Cells: []table.Cell{{Value: table.Value{Type: table.Binary, Bytes: value}, Time: 1}}},
+		{Name: "v", Cells: []table.Cell{{Value: table.Value{Type: table.Binary, Str: value}, Time: 1}}},
 	}}
 	return table.Op{Table: spec, Key: keyOf(at), Put: row}
 }

@@ -1,7 +1,6 @@
 package tablestore
 
 import (
-	"bytes"
 	"cmp"
 	"regexp"
 	"strconv"
@@ -214,10 +213,8 @@ func (f *filter) compare(v table.Value) bool {
 		c = cmp.Compare(v.Int, f.value.Int)
 	case table.Float:
 		c = cmp.Compare(v.Float, f.value.Float)
-	case table.String:
+	case table.String, table.Binary:
 		c = strings.Compare(v.Str, f.value.Str)
-	case table.Binary:
-		c = bytes.Compare(v.Bytes, f.value.Bytes)
 	}
 	switch f.comparator {
 	case cmpEqual:
@@ -254,7 +251,7 @@ func (f *filter) transferred(v table.Value) (table.Value, bool) {
 		x, err := strconv.ParseFloat(text, 64)
 		return table.Value{Type: table.Float, Float: x}, err == nil
 	case vtBlob:
-		return table.Value{Type: table.Binary, Bytes: []byte(text)}, true
+		return table.Value{Type: table.Binary, Str: text}, true
 	}
 	return table.Value{Type: table.String, Str: text}, true
 }

@@ -57,7 +57,7 @@ func TestFilterMatches(t *testing.T) {
 	t.Parallel()
 	float := func(f float64) table.Value { return table.Value{Type: table.Float, Float: f} }
 	truth := func(n int64) table.Value { return table.Value{Type: table.Bool, Int: n} }
-	blob := func(s string) table.Value { return table.Value{Type: table.Binary, Bytes: []byte(s)} }
+	blob := func(s string) table.Value { return table.Value{Type: table.Binary, Str: s} }
 	row := map[string][]table.Cell{
 		"n":    {{Value: intValue(5)}, {Value: intValue(9)}},
 		"f":    {{Value: float(1.5)}},

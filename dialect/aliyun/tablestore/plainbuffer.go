@@ -294,7 +294,7 @@ func (r *reader) variant() (variant, table.Value) {
 	case vtString:
 		v = table.Value{Type: table.String, Str: r.string(r.int32())}
 	case vtBlob:
-		v = table.Value{Type: table.Binary, Bytes: r.bytes(r.int32())}
+		v = table.Value{Type: table.Binary, Str: r.string(r.int32())}
 	case vtInfMin, vtAuto:
 		v = table.Value{Type: table.Min}
 	case vtInfMax:
@@ -377,10 +377,8 @@ func appendVariant(b []byte, kind variant, v table.Value) []byte {
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v.Float))
 	case vtBoolean:
 		b = append(b, byte(v.Int))
-	case vtString:
+	case vtString, vtBlob:
 		b = appendString(b, v.Str)
-	case vtBlob:
-		b = appendString(b, v.Bytes)
 	}
 	return b
 }
@@ -397,7 +395,7 @@ func valueSize(v table.Value) int {
 	case table.Bool:
 		return 1
 	}
-	return len(v.Str) + len(v.Bytes)
+	return len(v.Str)
 }
 
 // crc continues a CRC-8 (polynomial 7, no reflection).

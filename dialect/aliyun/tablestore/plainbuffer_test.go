@@ -60,13 +60,13 @@ var vectors = []struct {
 		03040100000062 0502000000 02 01 0a3e 03040100000066 0502000000 02 00 0a92
 		03040100000073 0507000000 03 02000000 c3a9 0a00 03040100000078 0506000000 07 01000000 ff 0a93 09ab`,
 		wireRow{
-			Key: []cell{{Name: "id", Kind: vtBlob, Value: table.Value{Type: table.Binary, Bytes: []byte{1, 2}}}},
+			Key: []cell{{Name: "id", Kind: vtBlob, Value: table.Value{Type: table.Binary, Str: "\x01\x02"}}},
 			Cells: []cell{
 				{Name: "d", Kind: vtDouble, Value: table.Value{Type: table.Float, Float: 34.2}},
 				{Name: "b", Kind: vtBoolean, Value: table.Value{Type: table.Bool, Int: 1}},
 				{Name: "f", Kind: vtBoolean, Value: table.Value{Type: table.Bool}},
 				textCell("s", "é"),
-				{Name: "x", Kind: vtBlob, Value: table.Value{Type: table.Binary, Bytes: []byte{0xff}}},
+				{Name: "x", Kind: vtBlob, Value: table.Value{Type: table.Binary, Str: "\xff"}},
 			},
 		}},
 }

@@ -56,7 +56,7 @@ func checkKey(cols []table.KeyColumn, cells []cell, use keyUse) (key table.Key, 
 			return nil, false, badKey("Validate PK type fail. Input: %s, Meta: %s.", c.Kind, want)
 		case want != vtInteger && valueSize(c.Value) > maxKeySize:
 			return nil, false, invalid("The length of primary key column: '%s' exceeds the MaxLength:%d with CurrentLength:%d.", c.Name, maxKeySize, valueSize(c.Value))
-		case !utf8.ValidString(c.Value.Str):
+		case want == vtString && !utf8.ValidString(c.Value.Str):
 			return nil, false, invalid("Value of column '%s' must be UTF8 encoding.", c.Name)
 		}
 		key = append(key, c.Value)

@@ -459,7 +459,7 @@ func TestRangesWalkBothWays(t *testing.T) {
 	c := newServer(t, nil).operator("inst")
 	c.createTable("t", nil, keySchema{Name: "a", Type: keyInteger}, keySchema{Name: "b", Type: keyBinary})
 	b := func(s string) cell {
-		return cell{Name: "b", Kind: vtBlob, Value: table.Value{Type: table.Binary, Bytes: []byte(s)}}
+		return cell{Name: "b", Kind: vtBlob, Value: table.Value{Type: table.Binary, Str: s}}
 	}
 	for _, k := range []struct {
 		a int64

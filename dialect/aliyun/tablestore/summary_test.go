@@ -292,7 +292,7 @@ func TestSearchesSumUp(t *testing.T) {
 		"histogram": "1940:2 1950:1 ",
 		"date":      "2023-12-31T16:1 2024-01-31T16:2 ",
 		"grid":      "wtm:2({{30.9375 119.53125} {29.53125 120.9375}}) wtw:1({{32.34375 120.9375} {30.9375 122.34375}}) ",
-		"composite": `1949+5.0:1 [{"Type":2,"Int":1949,"Float":0,"Str":"","Bytes":null,"List":null,"Map":null},{"Type":3,"Int":0,"Float":5,"Str":"","Bytes":null,"List":null,"Map":null}]`,
+		"composite": `1949+5.0:1 [{"Type":2,"Int":1949,"List":null,"Map":null,"Float":0,"Str":""},{"Type":3,"Int":0,"List":null,"Map":null,"Float":4617315517961601024,"Str":""}]`,
 	}
 	if diff := cmp.Diff(want, c.shownResults(&resp)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -297,7 +297,6 @@ func keyText(key table.Key) string {
 	for _, v := range key {
 		b = binary.BigEndian.AppendUint64(b, uint64(v.Int))
 		b = append(binary.AppendUvarint(b, uint64(len(v.Str))), v.Str...)
-		b = append(binary.AppendUvarint(b, uint64(len(v.Bytes))), v.Bytes...)
 	}
 	return string(b)
 }
@@ -308,7 +307,7 @@ func valueText(v table.Value) string {
 	case table.Int:
 		return fmt.Sprint(v.Int)
 	case table.Binary:
-		return fmt.Sprintf("%x", v.Bytes)
+		return fmt.Sprintf("%x", v.Str)
 	}
 	return v.Str
 }

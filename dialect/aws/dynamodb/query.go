@@ -316,12 +316,7 @@ func (r keyRange) cuts() (low, high table.Key) {
 	}
 	// BEGINS_WITH
 	end := v
-	if v.Type == table.String {
-		end.Str = string(kv.PrefixEnd([]byte(v.Str)))
-	} else {
-		end.Bytes = kv.PrefixEnd(v.Bytes)
-	}
-	if end.Str != "" || len(end.Bytes) > 0 {
+	if end.Str = string(kv.PrefixEnd([]byte(v.Str))); end.Str != "" {
 		high = key(end, least)
 	}
 	return from, high

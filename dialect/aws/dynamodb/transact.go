@@ -346,9 +346,9 @@ func (h *Handler) transact(ctx context.Context, req *node, ops []table.Op) ([]ta
 			Do: func(cur *table.Row, now int64) (*table.Row, error) {
 				switch {
 				case cur == nil:
-					return &table.Row{Columns: []table.Column{{Name: "sum", Cells: []table.Cell{{Value: table.Value{Type: table.Binary, Bytes: sum}}}}},
+					return &table.Row{Columns: []table.Column{{Name: "sum", Cells: []table.Cell{{Value: table.Value{Type: table.Binary, Str: sum}}}}},
 						Expires: now/1000 + tokenLife}, nil
-				case bytes.Equal(cur.Columns[0].Cells[0].Value.Bytes, sum):
+				case cur.Columns[0].Cells[0].Value.Str == sum:
 					return nil, errDone
 				}
 				return nil, errOther
@@ -397,11 +397,11 @@ func (h *Handler) tokens(ctx context.Context) (*table.Spec, error) {
 }
 
 // digest is the same for requests that differ in the order of members only.
-func digest(n *node) []byte {
+func digest(n *node) string {
 	var v any
 	dec := json.NewDecoder(bytes.NewReader(n.raw))
 	dec.UseNumber()
 	_ = dec.Decode(&v) // it is valid
 	sum := sha256.Sum256(marshal(v))
-	return sum[:]
+	return string(sum[:])
 }

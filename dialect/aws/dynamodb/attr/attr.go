@@ -9,7 +9,6 @@
 package attr
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -108,8 +107,6 @@ func Equal(a, b table.Value) bool {
 		return true
 	case table.Bool:
 		return a.Int == b.Int
-	case table.Binary:
-		return bytes.Equal(a.Bytes, b.Bytes)
 	case table.Map:
 		return EqualItems(a.Map, b.Map)
 	case table.List, table.StringSet, table.NumberSet, table.BinarySet:
@@ -138,10 +135,8 @@ func Compare(a, b table.Value) (order int, ok bool) {
 		return 0, false
 	}
 	switch a.Type {
-	case table.String:
+	case table.String, table.Binary:
 		return strings.Compare(a.Str, b.Str), true
-	case table.Binary:
-		return bytes.Compare(a.Bytes, b.Bytes), true
 	case table.Decimal:
 		return CompareNumbers(a.Str, b.Str), true
 	}
@@ -184,10 +179,8 @@ func InSet(set, element table.Value) bool {
 // Size is what a value counts towards the size of an item, in bytes (aws.md 5.4, Limits).
 func Size(v table.Value) int {
 	switch v.Type {
-	case table.String:
+	case table.String, table.Binary:
 		return len(v.Str)
-	case table.Binary:
-		return len(v.Bytes)
 	case table.Decimal:
 		return numberSize(v.Str)
 	case table.Null, table.Bool:
@@ -278,7 +271,7 @@ func EmptyKey(name string, v table.Value) *Error {
 	switch {
 	case v.Type == table.String && v.Str == "":
 		return Invalid("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: " + name)
-	case v.Type == table.Binary && len(v.Bytes) == 0:
+	case v.Type == table.Binary && v.Str == "":
 		return Invalid("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty binary value. Key: " + name)
 	}
 	return nil

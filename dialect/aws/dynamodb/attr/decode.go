@@ -160,7 +160,7 @@ func (p *parser) typed(t table.Type, depth int) (table.Value, *Error) {
 	case table.Decimal:
 		return p.number()
 	case table.Binary:
-		v.Bytes, _ = p.blob()
+		v.Str, _ = p.blob()
 	case table.Bool, table.Null:
 		is := p.boolean()
 		if t == table.Bool {
@@ -220,7 +220,7 @@ func (p *parser) set(t table.Type) (table.Value, *Error) {
 		default:
 			var s string
 			e.Type = table.Binary
-			e.Bytes, s = p.blob()
+			e.Str, s = p.blob()
 			came = append(came, s)
 		}
 		if bad == nil {
@@ -289,28 +289,28 @@ func (p *parser) boolean() bool {
 }
 
 // blob reads base64; it returns the text as well.
-func (p *parser) blob() ([]byte, string) {
+func (p *parser) blob() (b, s string) {
 	switch c := p.peek(); {
 	case c == '"':
 	case c == '[':
 		p.fail("Unrecognized collection type class java.nio.ByteBuffer")
-		return nil, ""
+		return "", ""
 	case c == '{':
 		p.fail(noStruct)
-		return nil, ""
+		return "", ""
 	default:
 		p.fail(noBlob)
-		return nil, ""
+		return "", ""
 	}
-	s := p.quoted()
+	s = p.quoted()
 	if len(s)%4 != 0 {
 		p.fail("Base64 encoded length is expected a multiple of 4 bytes but found: " + strconv.Itoa(len(s)))
-		return nil, ""
+		return "", ""
 	}
-	b, err := base64.StdEncoding.Strict().DecodeString(s)
+	raw, err := base64.StdEncoding.Strict().DecodeString(s)
 	if err != nil || strings.ContainsAny(s, "\r\n") {
 		p.fail("Invalid last non-pad Base64 character dectected") // sic
-		return nil, ""
+		return "", ""
 	}
-	return b, s
+	return string(raw), s
 }

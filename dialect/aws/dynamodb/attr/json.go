@@ -204,7 +204,7 @@ func Append(dst []byte, v table.Value) []byte {
 	case table.String, table.Decimal:
 		dst = AppendString(dst, v.Str)
 	case table.Binary:
-		dst = appendBlob(dst, v.Bytes)
+		dst = appendBlob(dst, v.Str)
 	case table.Bool:
 		dst = strconv.AppendBool(dst, v.Int != 0)
 	case table.Null:
@@ -253,13 +253,13 @@ func appendList(dst []byte, list []table.Value, one func([]byte, table.Value) []
 
 func appendElement(dst []byte, v table.Value) []byte {
 	if v.Type == table.Binary {
-		return appendBlob(dst, v.Bytes)
+		return appendBlob(dst, v.Str)
 	}
 	return AppendString(dst, v.Str)
 }
 
-func appendBlob(dst, b []byte) []byte {
-	return append(base64.StdEncoding.AppendEncode(append(dst, '"'), b), '"')
+func appendBlob(dst []byte, b string) []byte {
+	return append(base64.StdEncoding.AppendEncode(append(dst, '"'), []byte(b)), '"')
 }
 
 // AppendString writes a JSON string. What is not UTF-8 becomes U+FFFD.

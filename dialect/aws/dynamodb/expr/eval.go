@@ -1,7 +1,6 @@
 package expr
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -87,7 +86,7 @@ func (n *node) eval(item attr.Item) (table.Value, bool) {
 	case table.String:
 		size = utf16Len(v.Str)
 	case table.Binary:
-		size = len(v.Bytes)
+		size = len(v.Str)
 	case table.Map:
 		size = len(v.Map)
 	case table.List, table.StringSet, table.NumberSet, table.BinarySet:
@@ -124,22 +123,14 @@ func ordered(a table.Value, op string, b table.Value) bool {
 }
 
 func beginsWith(a, b table.Value) bool {
-	switch {
-	case a.Type != b.Type:
-		return false
-	case a.Type == table.String:
-		return strings.HasPrefix(a.Str, b.Str)
-	}
-	return a.Type == table.Binary && bytes.HasPrefix(a.Bytes, b.Bytes)
+	return a.Type == b.Type && (a.Type == table.String || a.Type == table.Binary) && strings.HasPrefix(a.Str, b.Str)
 }
 
 // contains finds a part of a string or of bytes, and a member of a set or a list.
 func contains(a, b table.Value) bool {
 	switch a.Type {
-	case table.String:
-		return b.Type == table.String && strings.Contains(a.Str, b.Str)
-	case table.Binary:
-		return b.Type == table.Binary && bytes.Contains(a.Bytes, b.Bytes)
+	case table.String, table.Binary:
+		return b.Type == a.Type && strings.Contains(a.Str, b.Str)
 	case table.List, table.StringSet, table.NumberSet, table.BinarySet:
 		for _, e := range a.List {
 			if attr.Equal(e, b) {
