@@ -26,7 +26,7 @@ func TestAWSConventions(t *testing.T) {
 		{"unless it must not", `let n = 0; exports.handler = (e, c, cb) => { c.callbackWaitsForEmptyEventLoop = false; setTimeout(() => { n = 1 }, 5000); cb(null, { get n() { return n } }) }`, `{}`, `{"n":0}`, ""},
 		{"succeed", `exports.handler = (e, c) => { c.succeed(5) }`, `{}`, `5`, ""},
 		{"the time that is left", `exports.handler = async (e, c) => c.getRemainingTimeInMillis() > 15000 && c.getRemainingTimeInMillis() <= 20000`, `{}`, `true`, ""},
-		{"the trace, in its environment and its children's", `exports.handler = async () => ['_X_AMZN_TRACE_ID' in process.env, String(require('child_process').execSync('echo $_X_AMZN_TRACE_ID'))]`, `{}`, `[true,"Root=1\\n"]`, ""},
+		{"the trace, in its environment and its children's", `exports.handler = async () => ['_X_AMZN_TRACE_ID' in process.env, String(require('child_process').execSync('echo $_X_AMZN_TRACE_ID'))]`, `{}`, `[true,"Root=1\n"]`, ""},
 		{"the arn and the id", `exports.handler = async (e, c) => [c.awsRequestId.length, c.invokedFunctionArn, c.memoryLimitInMB, process.env._X_AMZN_TRACE_ID]`, `{}`, `[36,"arn:f","256","Root=1"]`, ""},
 		{"a throw", `exports.handler = async () => { throw new RangeError('r') }`, `{}`, ``, `{"errorType":"RangeError","errorMessage":"r","trace":["RangeError: r","    at `},
 		{"a throw of nothing", `exports.handler = async () => { throw undefined }`, `{}`, ``, `{"errorType":"Error","errorMessage":"undefined"`},
