@@ -26,13 +26,12 @@ const modules = new Map();
 async function load(root, folder, name, endings) {
   for (const ext of endings) {
     const full = path.resolve(root, folder, name + ext);
-    if (!fs.existsSync(full) || !fs.statSync(full).isFile()) continue;
+    if (!fs.statSync(full, { throwIfNoEntry: false })?.isFile()) continue;
     process.argv[1] = full;
-    if (ext === '.mjs' || (ext === '.js' && moduleType(path.dirname(full)) === 'module')) {
+    if (ext === '.mjs' || /\b(import|export)\b/.test(fs.readFileSync(full, 'latin1'))) { // else it can be no ES module that exports
       await hook();
-      return import(pathToFileURL(full).href);
+      if (ext === '.mjs' || (ext === '.js' && moduleType(path.dirname(full)) === 'module')) return import(pathToFileURL(full).href);
     }
-    if (/\bimport\s*\(/.test(fs.readFileSync(full, 'latin1'))) await hook();
     return createRequire(full)(full);
   }
   let full;

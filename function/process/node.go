@@ -105,7 +105,7 @@ func (n *Node) Start(ctx context.Context, v *function.Version, s function.Spawne
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, v, logs, n.o.MaxResult, n.spares.take(k, s), func() (*instance, error) { return n.boot(ctx, k, s) })
+	return n.spares.start(ctx, k, s, v, logs, n.o.MaxResult)
 }
 
 // Close stops the booted instances that nobody has taken. Instances that were handed out are their

@@ -124,7 +124,7 @@ func (p *Python) Start(ctx context.Context, v *function.Version, s function.Spaw
 		return nil, err
 	}
 	k := pythonKind{server, v.Spec.MemoryMB}
-	return start(ctx, v, logs, p.o.MaxResult, p.spares.take(k, s), func() (*instance, error) { return p.boot(ctx, k, s) })
+	return p.spares.start(ctx, k, s, v, logs, p.o.MaxResult)
 }
 
 // Close ends the fork servers, and with them the instances that are left.

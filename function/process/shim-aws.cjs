@@ -14,6 +14,7 @@ exports.endings = ['', '.js', '.mjs', '.cjs']; // of modules' files
 
 exports.setup = (core) => {
   rt = core;
+  trace = undefined;
   const env = process.env;
   // Setting it for each call would take more memory with each: glibc keeps every value for ever.
   Object.setPrototypeOf(env, Object.create(Object.prototype, { _X_AMZN_TRACE_ID: { get: () => trace, enumerable: true } }));

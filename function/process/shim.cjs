@@ -171,9 +171,10 @@ async function start(load) {
   clearTimeout(waiting);
   rehearsing = null;
   spec = load;
+  const folders = process.env.NODE_PATH;
   for (const k of Object.keys(process.env)) if (!(k in spec.env)) delete process.env[k];
   Object.assign(process.env, spec.env);
-  Module._initPaths(); // NODE_PATH
+  if (spec.env.NODE_PATH !== folders) Module._initPaths();
   process.chdir(spec.root);
   process.argv.length = 2;
   const leaveOutTLS = spec.egress ? require('./egress.cjs')(spec.egress) : () => {};

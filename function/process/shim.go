@@ -100,18 +100,3 @@ func (i *instance) hello(ctx context.Context, language string) (exec string, err
 	json.Unmarshal(f.meta, &meta) // "" does as well
 	return meta.Exec, nil
 }
-
-// start makes a booted instance one of v; inst may be nil, for one that boot has to make.
-func start(ctx context.Context, v *function.Version, logs function.LogSink, maxResult int, inst *instance, boot func() (*instance, error)) (function.Instance, error) {
-	for try := 1; inst == nil; try++ {
-		var err error
-		if inst, err = boot(); err != nil && (try == bootTries || !errors.Is(err, errDead)) {
-			return nil, err
-		}
-	}
-	if err := inst.load(ctx, v, logs, maxResult); err != nil {
-		inst.kill()
-		return nil, err
-	}
-	return inst, nil
-}

@@ -3,6 +3,7 @@ package process
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -67,7 +68,25 @@ func (s *spares[K]) close() {
 	s.wg.Wait()
 }
 
-// take returns a booted instance of a kind, nil when there is none, and lets there be others in a moment.
+// start makes a booted instance one of v, a spare if there is one. The next spares are booted afterwards: both at
+// once would take turns on the processors, and somebody waits for the one.
+func (s *spares[K]) start(ctx context.Context, k K, sp function.Spawner, v *function.Version, logs function.LogSink, maxResult int) (function.Instance, error) {
+	inst := s.take(k, sp)
+	defer s.refill(k)
+	for try := 1; inst == nil; try++ {
+		var err error
+		if inst, err = s.boot(ctx, k, sp); err != nil && (try == bootTries || !errors.Is(err, errDead)) {
+			return nil, err
+		}
+	}
+	if err := inst.load(ctx, v, logs, maxResult); err != nil {
+		inst.kill()
+		return nil, err
+	}
+	return inst, nil
+}
+
+// take returns a booted instance of a kind, nil when there is none.
 func (s *spares[K]) take(k K, sp function.Spawner) *instance {
 	if s.least < 0 {
 		return nil
@@ -83,7 +102,6 @@ func (s *spares[K]) take(k K, sp function.Spawner) *instance {
 	g.spawner = sp
 	now := time.Now()
 	g.starts = append(slices.DeleteFunc(g.starts, func(t time.Time) bool { return now.Sub(t) > startWindow }), now)
-	s.refill(k, g)
 	for len(g.idle) > 0 {
 		i := g.idle[len(g.idle)-1]
 		g.idle = g.idle[:len(g.idle)-1]
@@ -118,9 +136,12 @@ func (s *spares[K]) dropOldest() {
 }
 
 // refill boots instances in the background, one after the other, until there are as many as the
-// starts of late ask for; mu is held.
-func (s *spares[K]) refill(k K, g *spare) {
-	if s.closed || g.booting {
+// starts of late ask for.
+func (s *spares[K]) refill(k K) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.kinds[k]
+	if g == nil || s.closed || g.booting {
 		return
 	}
 	g.booting = true
@@ -131,7 +152,7 @@ func (s *spares[K]) refill(k K, g *spare) {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		for !s.closed && !g.dropped && len(g.idle) < min(s.least+len(g.starts)/4, runtime.NumCPU()*2) {
+		for !s.closed && !g.dropped && len(g.idle) < min(s.least+len(g.starts)/4, max(s.least, runtime.NumCPU()*2)) {
 			spawner := g.spawner
 			s.mu.Unlock()
 			i, err := s.boot(s.base, k, spawner)

@@ -30,13 +30,20 @@ func settled[K comparable](s *spares[K]) bool {
 	return true
 }
 
-func TestAStartTakesAForkThatWasMadeBefore(t *testing.T) {
-	t.Parallel()
+// worldWithSpare has called the function f, whose code it returns, and has a fork ready for the next version.
+func worldWithSpare(t *testing.T) (*pythonWorld, string) {
+	t.Helper()
 	w := newPythonWorld(t, func(o *function.Options, _ *PythonOptions) { o.NoPrewarm = true })
-	const code = "import os\ndef handler(event, context): return str(os.getpid())"
+	const code = "def handler(event, context): return 'answered'"
 	w.deploy("f", code, nil)
 	w.invoke("f", "")
 	waitFor(t, func() bool { return settled(w.python.spares) })
+	return w, code
+}
+
+func TestAStartTakesAForkThatWasMadeBefore(t *testing.T) {
+	t.Parallel()
+	w, code := worldWithSpare(t)
 	spare := func() (id string) {
 		w.python.spares.mu.Lock()
 		defer w.python.spares.mu.Unlock()
@@ -58,11 +65,7 @@ func TestAStartTakesAForkThatWasMadeBefore(t *testing.T) {
 
 func TestASpareThatDiedIsNotHandedOut(t *testing.T) {
 	t.Parallel()
-	w := newPythonWorld(t, func(o *function.Options, _ *PythonOptions) { o.NoPrewarm = true })
-	const code = "def handler(event, context): return 'answered'"
-	w.deploy("f", code, nil)
-	w.invoke("f", "")
-	waitFor(t, func() bool { return settled(w.python.spares) })
+	w, code := worldWithSpare(t)
 	w.python.spares.mu.Lock()
 	for _, g := range w.python.spares.kinds {
 		g.idle[0].kill()
