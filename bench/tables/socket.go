@@ -27,6 +27,7 @@ type line struct {
 	conn net.Conn
 	r    *bufio.Reader
 	used bool // it has had an answer
+	over bool // and that was the last one
 }
 
 func dial(addr string) (*line, error) {
@@ -61,6 +62,7 @@ func (l *line) ask(req []byte) (answered bool, err error) {
 		if h = bytes.TrimSpace(h); len(h) == 0 {
 			break
 		}
+		l.over = l.over || bytes.EqualFold(h, []byte("connection: close"))
 		const name = "content-length:"
 		if len(h) > len(name) && bytes.EqualFold(h[:len(name)], []byte(name)) {
 			if length, err = strconv.Atoi(string(bytes.TrimSpace(h[len(name):]))); err != nil {

@@ -1,29 +1,27 @@
 package tables
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
-	"os/exec"
-	"path/filepath"
 	"time"
 
 	"github.com/sluicehq/sluice/bench/measure"
 )
 
-// wireRows is how many rows the tables of servers have, and variants how many items are put in each: a put of
+// wireRows is how many rows the tables of servers have, fewRows those of one that takes 24 requests a second, and variants how many items are put in each: a put of
 // what is there already need not write anything.
 const (
 	wireRows = 2000
+	fewRows  = 10
 	variants = 8
 )
 
 // wire is a server with the requests that it is asked.
 type wire struct {
-	name, addr      string
-	err             error // why it cannot be had
-	put, get, query [][]byte
-	lines           chan *line // connections that nobody uses now
+	name, addr              string
+	err                     error // why it cannot be had
+	put, get, update, query [][]byte
+	lines                   chan *line // connections that nobody uses now
 }
 
 func newWire(name, addr string) *wire {
@@ -32,7 +30,7 @@ func newWire(name, addr string) *wire {
 
 // as is the server that gets the requests of another one.
 func (x *wire) as(o *wire) *wire {
-	x.put, x.get, x.query, x.err = o.put, o.get, o.query, o.err
+	x.put, x.get, x.update, x.query, x.err = o.put, o.get, o.update, o.query, o.err
 	return x
 }
 
@@ -52,6 +50,9 @@ func (x *wire) ask(req []byte) error {
 			return fmt.Errorf("%s %w", x.name, err)
 		}
 		l.used = true
+		if l.over {
+			return l.conn.Close()
+		}
 		select {
 		case x.lines <- l:
 		default:
@@ -70,46 +71,26 @@ func (x *wire) line() (*line, error) {
 	}
 }
 
-// start installs and starts dynalite, whose tables are in memory.
-func (x *wire) start(ctx context.Context, w *measure.Workshop) (stop func(), versions map[string]string) {
-	stop = func() {}
-	npm, err := w.Installed(ctx, "dynalite@4")
-	if err != nil {
-		x.err = err
-		return stop, nil
-	}
-	port, err := measure.FreePort()
-	if err != nil {
-		x.err = err
-		return stop, nil
-	}
-	p, err := measure.Start(exec.Command(filepath.Join(npm, "node_modules/.bin/dynalite"), "--port", fmt.Sprint(port), "--createTableMs", "0"), true)
-	if err != nil {
-		x.err = err
-		return stop, nil
-	}
-	x.addr = fmt.Sprintf("127.0.0.1:%d", port)
-	x.err = measure.Answers("http://"+x.addr, 20*time.Second)
-	return p.Kill, measure.NpmVersions(npm, "dynalite")
-}
-
 // dynamo is a request with a signature that nobody checks.
 func dynamo(operation, body string) []byte {
 	return request("/", body, "Content-Type", "application/x-amz-json-1.0", "X-Amz-Target", "DynamoDB_20120810."+operation, "X-Amz-Date", "20260101T000000Z",
 		"Authorization", "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=x")
 }
 
-// prepare makes a table, its rows and the requests: single rows, and a hundred under one key.
-func (x *wire) prepare() error {
-	if err := x.ask(dynamo("CreateTable", `{"TableName":"bench","AttributeDefinitions":[{"AttributeName":"p","AttributeType":"S"},{"AttributeName":"c","AttributeType":"N"}],"KeySchema":[{"AttributeName":"p","KeyType":"HASH"},{"AttributeName":"c","KeyType":"RANGE"}],"BillingMode":"PAY_PER_REQUEST"}`)); err != nil {
+const benchTable = `{"TableName":"bench","AttributeDefinitions":[{"AttributeName":"p","AttributeType":"S"},{"AttributeName":"c","AttributeType":"N"}],"KeySchema":[{"AttributeName":"p","KeyType":"HASH"},{"AttributeName":"c","KeyType":"RANGE"}],"BillingMode":"PAY_PER_REQUEST"}`
+
+// prepare makes a table, so many rows and the requests: for single rows, and for a hundred under one key.
+func (x *wire) prepare(rows int) error {
+	if err := x.ask(dynamo("CreateTable", benchTable)); err != nil {
 		return err
 	}
 	time.Sleep(time.Second) // until it is active
-	for i := range wireRows {
+	for i := range rows {
 		for n := range variants {
 			x.put = append(x.put, dynamo("PutItem", item(fmt.Sprint("r", i), 0, n)))
 		}
 		x.get = append(x.get, dynamo("GetItem", fmt.Sprintf(`{"TableName":"bench","Key":{"p":{"S":"r%d"},"c":{"N":"0"}}}`, i)))
+		x.update = append(x.update, dynamo("UpdateItem", fmt.Sprintf(`{"TableName":"bench","Key":{"p":{"S":"r%d"},"c":{"N":"0"}},"UpdateExpression":"ADD n :one","ConditionExpression":"attribute_exists(p)","ExpressionAttributeValues":{":one":{"N":"1"}}}`, i)))
 		if err := x.ask(x.put[i*variants]); err != nil {
 			return err
 		}
@@ -124,7 +105,11 @@ func (x *wire) prepare() error {
 }
 
 func item(p string, c, n int) string {
-	return fmt.Sprintf(`{"TableName":"bench","Item":{"p":{"S":%q},"c":{"N":"%d"},"v":{"S":"%s"},"n":{"N":"%d"}}}`, p, c, value, n)
+	return `{"TableName":"bench","Item":` + attributes(p, c, n) + `}`
+}
+
+func attributes(p string, c, n int) string {
+	return fmt.Sprintf(`{"p":{"S":%q},"c":{"N":"%d"},"v":{"S":"%s"},"n":{"N":"%d"}}`, p, c, value, n)
 }
 
 // rate is how many of some requests so many workers get answered in a second.
@@ -156,4 +141,5 @@ func (x *wire) one(of func(*wire) [][]byte) func(*rand.Rand) error {
 
 func puts(x *wire) [][]byte    { return x.put }
 func gets(x *wire) [][]byte    { return x.get }
+func updates(x *wire) [][]byte { return x.update }
 func queries(x *wire) [][]byte { return x.query }
