@@ -2,11 +2,22 @@
 // The frame core of sluice's Node instances: it speaks with the supervisor over fd 3, loads the user's
 // module, runs handlers, and sends logs. What handlers' arguments and results look like, it does not
 // know: that is in the dialect's file, named by argv[2]. Frames are described in function/DESIGN.md.
+forgetFlags();
 const fs = require('fs');
 const net = require('net');
 const util = require('util');
 const { Module } = require('module');
 const { EntryError, find } = require('./load.cjs');
+
+// forgetFlags makes V8's flags what they are by default: with others it refuses the compiled code that node brings of
+// its own modules, and http alone takes 20 ms more to load. The heap has its limit by now. Where this is not
+// possible (Node 24), V8 does not mind the flag.
+function forgetFlags() {
+  const { noDeprecation } = process;
+  process.noDeprecation = true;
+  try { process.binding('v8').setFlagsFromString('--max-old-space-size=0'); } catch { /* it is Node 24 */ }
+  process.noDeprecation = noDeprecation;
+}
 
 const FD = 3;
 const HELLO = 1, LOAD = 2, READY = 3, INVOKE = 4, RESULT = 5, ERROR = 6, CHUNK = 7, LOG = 8, CANCEL = 9,
