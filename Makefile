@@ -63,6 +63,7 @@ bench-%: build
 	cd bench && $(GO) run . -area $*
 
 soak: build
+	SLUICE_SOAK=1 $(GO) test -timeout 30m -run Soak -v ./kv/pebble ./table
 	cd e2e && SLUICE_SOAK=1 $(GO) test -timeout 60m -run Soak -v ./...
 
 # Ten seconds of every fuzz target.

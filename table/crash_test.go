@@ -98,12 +98,22 @@ func victim(dir string) error {
 	return <-errs
 }
 
-func TestKilledProcessKeepsRowsIndexesStreamsAndCounters(t *testing.T) {
+func TestKilledProcessKeepsRowsIndexesStreamsAndCounters(t *testing.T) { keepAll(t, 5) }
+
+func TestSoakAHundredKills(t *testing.T) {
+	if os.Getenv("SLUICE_SOAK") == "" {
+		t.Skip("takes minutes: make soak runs it")
+	}
+	keepAll(t, 100)
+}
+
+// keepAll kills a process that writes, so many times, and looks at its tables.
+func keepAll(t *testing.T, kills int) {
 	t.Parallel()
 	dir := t.TempDir()
 	there := map[int64]bool{} // false: deleted
 	highest := int64(0)
-	for round := range 5 {
+	for round := range kills {
 		cmd := exec.CommandContext(t.Context(), os.Args[0])
 		cmd.Env = append(os.Environ(), victimEnv+"="+dir)
 		cmd.Stderr = os.Stderr
@@ -129,14 +139,14 @@ func TestKilledProcessKeepsRowsIndexesStreamsAndCounters(t *testing.T) {
 				there[id] = true
 				highest = max(highest, id)
 			}
-			if n == 400+300*round {
+			if n == 400+300*(round%5) {
 				cmd.Process.Kill()
 			}
 		}
 		cmd.Wait() // it was killed
 		inspect(t, dir, there)
 	}
-	t.Logf("%d rows survived 5 kills", len(there))
+	t.Logf("%d rows survived %d kills", len(there), kills)
 }
 
 func inspect(t *testing.T, dir string, there map[int64]bool) {

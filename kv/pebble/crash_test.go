@@ -78,11 +78,21 @@ func victim(dir string) error {
 	return nil
 }
 
-func TestKilledProcessLosesNothingAcknowledgedOrRead(t *testing.T) {
+func TestKilledProcessLosesNothingAcknowledgedOrRead(t *testing.T) { loseNothing(t, 5) }
+
+func TestSoakAHundredKills(t *testing.T) {
+	if os.Getenv("SLUICE_SOAK") == "" {
+		t.Skip("takes minutes: make soak runs it")
+	}
+	loseNothing(t, 100)
+}
+
+// loseNothing kills a process that writes and reads, so many times, and looks for what it said.
+func loseNothing(t *testing.T, kills int) {
 	t.Parallel()
 	dir := t.TempDir()
 	seen := map[string]bool{}
-	for range 5 {
+	for range kills {
 		cmd := exec.CommandContext(t.Context(), os.Args[0])
 		cmd.Env = append(os.Environ(), victimEnv+"="+dir)
 		cmd.Stderr = os.Stderr
@@ -121,7 +131,7 @@ func TestKilledProcessLosesNothingAcknowledgedOrRead(t *testing.T) {
 	if len(seen) < 1000 {
 		t.Errorf("only %d keys were written", len(seen))
 	}
-	t.Logf("%d keys survived 5 kills", len(seen))
+	t.Logf("%d keys survived %d kills", len(seen), kills)
 }
 
 func TestFolderInUseIsOneClearLine(t *testing.T) {
