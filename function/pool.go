@@ -53,7 +53,7 @@ type pool struct {
 	peaks    [keepWindow]int // the same, per second
 	second   int             // index into peaks
 	called   time.Time       // last call
-	moved    time.Time       // when an instance last was done with one
+	moved    time.Time       // when an instance last took one of the queue, or could have
 	lasts    time.Time       // since when the queue, if there is one, has not been empty
 	added    time.Time       // when an instance was last started
 	health   health
@@ -84,7 +84,10 @@ type member struct {
 	idleAt  time.Time
 	crashed bool
 	ended   bool          // by itself, before anybody asked it to
+	since   time.Time     // when it last began to have calls
+	had     time.Duration // how long it has had some, until then
 	wanted  time.Duration // of processors, when last looked at
+	worked  time.Duration // then: for how long it had had calls
 }
 
 // waiter is a call in a queue. Whoever takes it out of the queue sends its grant.
@@ -140,7 +143,7 @@ func (p *pool) acquire(ctx context.Context) (*member, bool, error) {
 	p.peak = max(p.peak, p.inFlight+len(p.queue)+1)
 	if n := len(p.free); n > 0 {
 		m := p.free[n-1]
-		p.occupy(m)
+		p.occupy(m, now)
 		p.mu.Unlock()
 		return m, false, nil
 	}
@@ -247,7 +250,10 @@ func (p *pool) waitedTooLong() error {
 }
 
 // occupy takes a slot of m, which is in free when it has one; mu is held.
-func (p *pool) occupy(m *member) {
+func (p *pool) occupy(m *member, now time.Time) {
+	if m.busy == 0 {
+		m.since = now
+	}
 	m.busy++
 	p.inFlight++
 	if m.busy == p.conc {
@@ -275,6 +281,9 @@ func (p *pool) release(m *member) {
 	}
 	m.idleAt = time.Now()
 	p.moved = m.idleAt
+	if m.busy == 0 {
+		m.had += m.idleAt.Sub(m.since)
+	}
 	p.serve(m, false)
 	if p.retired && m.busy == 0 {
 		p.part(m)
@@ -287,7 +296,7 @@ func (p *pool) serve(m *member, cold bool) {
 		w := p.queue[0]
 		p.queue[0] = nil
 		p.queue = p.queue[1:]
-		p.occupy(m)
+		p.occupy(m, m.idleAt)
 		w.ready <- grant{m: m, cold: cold}
 	}
 }

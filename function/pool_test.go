@@ -383,7 +383,7 @@ func TestStopLetsCallsEnd(t *testing.T) {
 					}
 				})
 			}
-			synctest.Wait()
+			time.Sleep(100 * time.Millisecond) // until each has an instance
 			ctx, cancel := context.WithTimeout(t.Context(), c.patience)
 			defer cancel()
 			if err := f.Stop(ctx); (err != nil) != c.cut {

@@ -83,8 +83,9 @@ func (p *pool) grow(now time.Time) {
 			p.lookAgain(now, d)
 			return
 		}
-		if each := cmp.Or(p.warm.value, p.service.value); live > 0 && each > 0 && p.start.value > 0 {
+		if live > 0 && p.start.value > 0 {
 			worth := max(p.start.value, bootCost)
+			each := cmp.Or(p.warm.value, p.service.value) // 0 until the first has ended: let it
 			drained := each * time.Duration(q) / time.Duration(live*p.conc)
 			waited := now.Sub(latest(p.queue[0].at, p.moved)) // a queue that moves is slow for other reasons
 			if drained <= worth && waited < worth && !p.backlog(now) {
@@ -130,32 +131,36 @@ func (p *pool) expected() time.Duration {
 	return p.warm.value * time.Duration(q) / time.Duration(n*p.conc)
 }
 
-// compute reports whether the instances compute, rather than wait for something: then more of them than
-// there are processors would answer no more calls, and their boots would take time from those there are.
-// It is true, too, until it has been looked at twice; mu is held.
+// compute reports whether calls compute, rather than wait for something: then more instances than there are
+// processors would answer no more of them, and their boots would take time from those there are. They do when
+// their instances want the processors for a quarter of the time that they have calls; the rest may be ours. It
+// is true, too, until it has been looked at twice; mu is held.
 func (p *pool) compute(now time.Time) bool {
 	since := now.Sub(p.looked)
 	if since < lookEvery {
 		return p.computes
 	}
 	p.looked, p.computes, p.proved = now, true, false
-	n, sum := 0, time.Duration(0)
+	var sum, busy time.Duration
 	for m := range p.members {
-		before := m.wanted
+		wanted, worked := m.wanted, m.worked
 		if w, ok := m.inst.(wanter); ok {
 			m.wanted = w.Wanted()
+		}
+		if m.worked = m.had; m.busy > 0 {
+			m.worked += now.Sub(m.since)
 		}
 		switch {
 		case m.wanted == 0: // nobody can tell
 			p.computes = false
 			return false
-		case before > 0:
-			n++
-			sum += m.wanted - before
+		case wanted > 0:
+			sum += m.wanted - wanted
+			busy += m.worked - worked
 		}
 	}
-	if n > 0 && since < 10*lookEvery {
-		p.computes = sum > time.Duration(n)*since/2
+	if busy > 0 && since < 10*lookEvery {
+		p.computes = sum > busy/4
 		p.proved = p.computes
 	}
 	return p.computes
@@ -279,6 +284,7 @@ func (p *pool) join(inst Instance, took time.Duration, now time.Time) {
 		p.part(m)
 		return
 	}
+	p.moved = now
 	p.serve(m, true)
 }
 
