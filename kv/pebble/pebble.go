@@ -143,7 +143,6 @@ func settings(o Options, lock *pebble.Lock) *pebble.Options {
 		CacheSize:                   o.Cache,
 		MemTableSize:                uint64(o.MemTable),
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       2,
 		Lock:                        lock,
 		Logger:                      log,
 		EventListener: &pebble.EventListener{
