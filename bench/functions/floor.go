@@ -69,18 +69,15 @@ func (f *floor) close() {
 	f.cmd.Wait()
 }
 
-func (f *floor) call(payload []byte) error {
-	if _, err := f.sock.Write(payload); err != nil {
+func (f *floor) side() measure.Side { return measure.Side{Name: f.name} }
+
+// echo sends the event there and back.
+func (f *floor) echo() error {
+	if _, err := f.sock.Write(event); err != nil {
 		return err
 	}
-	_, err := io.ReadFull(f.sock, make([]byte, len(payload)))
+	_, err := io.ReadFull(f.sock, make([]byte, len(event)))
 	return err
-}
-
-func (f *floor) warm(payload []byte) measure.Side {
-	return measure.Side{Name: f.name, Take: func() (float64, error) {
-		return typical(300, time.Second, func() error { return f.call(payload) })
-	}}
 }
 
 // starts is the median time in ms until a program that says one byte has said it.

@@ -22,10 +22,21 @@ var Area = measure.Area{Name: "functions", Open: open}
 var event = []byte(`{"requestContext":{"connectionId":"AbCdEfGhIjKlMn0="},"pad":"` + strings.Repeat("x", 790-62) + `"}`)
 
 const (
-	echoHandler   = `exports.handler = (event, context, cb) => cb(null, event)`
-	jsonHandler   = `exports.handler = async (event) => ({ statusCode: 200, body: 'ok:' + event.requestContext.connectionId })`
+	echoHandler = `exports.handler = (event, context, cb) => cb(null, event)`
+	jsonHandler = `exports.handler = async (event) => ({ statusCode: 200, body: 'ok:' + event.requestContext.connectionId })`
+	sdkHandler  = `const { DynamoDBClient } = require('@aws-sdk/client-dynamodb'), { DynamoDBDocumentClient } = require('@aws-sdk/lib-dynamodb');
+const { ApiGatewayManagementApiClient } = require('@aws-sdk/client-apigatewaymanagementapi');
+const table = DynamoDBDocumentClient.from(new DynamoDBClient({ region: 'us-east-1' }));
+const sockets = new ApiGatewayManagementApiClient({ region: 'us-east-1', endpoint: 'https://abc.execute-api.us-east-1.amazonaws.com/Prod' });
+` + jsonHandler
+	answersJS     = `require(process.argv[2]).handler({ requestContext: { connectionId: 'x' } }).then(() => require('fs').writeSync(1, 'x'))`
 	pythonHandler = "def handler(event, context): return {'statusCode': 200, 'body': 'ok:' + event['requestContext']['connectionId']}"
 )
+
+// crowd is how many first answers G10 asks for at once.
+const crowd = 16
+
+var sdks = []string{"@aws-sdk/client-dynamodb", "@aws-sdk/lib-dynamodb", "@aws-sdk/client-apigatewaymanagementapi"}
 
 func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error) {
 	var closers []func()
@@ -54,8 +65,15 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 		return nil, err
 	}
 
+	sdk, sdkErr := w.Installed(ctx, sdks...)
+	skipSDK := ""
+	if sdkErr != nil {
+		skipSDK = sdkErr.Error()
+	}
+
 	pool, warm := newRoom(ctx, w.Temp, 1, false), newRoom(ctx, w.Temp, 1, true)
-	for _, r := range []*room{pool, warm} {
+	cold, ample := newRoom(ctx, w.Temp, -1, false), newRoom(ctx, w.Temp, crowd, false)
+	for _, r := range []*room{pool, warm, cold, ample} {
 		closers = append(closers, r.stop)
 	}
 	in := func(r *room, name, dialect, runtime, file, code string, concurrency int) *function.Version {
@@ -78,7 +96,15 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 	first := in(pool, "first", "aws", "nodejs20.x", "index.js", jsonHandler, 1)
 	firstPy := in(pool, "firstpy", "aws", "python3.12", "index.py", pythonHandler, 1)
 	firstGo := in(pool, "firstgo", "aws", "provided.al2023", "bootstrap", program, 1)
-	ready := in(warm, "ready", "aws", "nodejs20.x", "index.js", jsonHandler, 1)
+	fresh := in(cold, "fresh", "aws", "nodejs20.x", "index.js", jsonHandler, 1)
+	loads := in(pool, "loads", "aws", "nodejs20.x", "index.js", sdkHandler, 1)
+	loaded := in(warm, "loaded", "aws", "nodejs20.x", "index.js", sdkHandler, 1)
+	for _, v := range []*function.Version{loads, loaded} {
+		if err == nil && sdkErr == nil {
+			err = os.Symlink(filepath.Join(sdk, "node_modules"), filepath.Join(v.Root, "node_modules"))
+		}
+	}
+	hurried, crowded := crowdOf(cold, fail), crowdOf(ample, fail)
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +125,10 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 			}
 		}
 	}
+	answers := filepath.Join(w.Temp, "answers.js")
+	if err := os.WriteFile(answers, []byte(answersJS), 0o644); err != nil {
+		return nil, err
+	}
 	idleJS := filepath.Join(w.Temp, "idle.js")
 	if err := os.WriteFile(idleJS, []byte(idleJSMod), 0o644); err != nil {
 		return nil, err
@@ -108,28 +138,34 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 		return nil, err
 	}
 	bareNode := starts("node says x", nil, "node", say)
+	sdkNode := starts("node loads it and answers", nil, "node", answers, loads.Root)
 	barePython := starts("python3 says x", nil, python, "-c", "import os; os.write(1, b'x')")
 	bareGo := starts("the binary says x", []string{"FLOOR=1"}, bootstrap)
+	calling := func(r *room, v *function.Version) func() error { return func() error { return r.call(v, event) } }
 	named := func(s measure.Side, name string) measure.Side { s.Name = name; return s }
 	const pause = 500 * time.Millisecond
 	return &measure.Bench{
 		Close:    closeAll,
 		Versions: map[string]string{"node": measure.Version("node", "-v"), "python": measure.Version(python, "-V"), "aws-lambda-go": measure.Module("github.com/aws/aws-lambda-go")},
 		Cases: []measure.Case{
-			{Name: "Node, warm, returns its event (G1)", Unit: "µs", Cost: true, Goal: 1.25, Ours: pool.warm(echo, event), Reference: js.warm(event), Rounds: 15},
-			{Name: "Node, warm, reads and writes JSON (G1)", Unit: "µs", Cost: true, Goal: 1.25, Ours: pool.warm(answer, event), Reference: js.warm(event), Rounds: 15},
+			inTurns(measure.Case{Name: "Node, warm, returns its event (G1)", Goal: 1.25, Reference: js.side()}, calling(pool, echo), js.echo),
+			inTurns(measure.Case{Name: "Node, warm, reads and writes JSON (G1)", Goal: 1.25, Reference: js.side()}, calling(pool, answer), js.echo),
 			{Name: "Node, warm, beside a long poll (G2)", Unit: "µs", Cost: true, Goal: 0.22, Ours: pool.warm(answer, event), Reference: named(pool.warm(poll, event), "Runtime API in Node")},
 			{Name: "Node, 16 callers, one instance (G3)", Unit: "calls/s", Goal: 12, Ours: pool.rate(many, event, 16), Reference: named(pool.rate(poll, event, 16), "Runtime API in Node")},
-			{Name: "Python, warm, returns its event (G4)", Unit: "µs", Cost: true, Goal: 1.5, Ours: pool.warm(pyRaw, event), Reference: pyEcho.warm(event), Rounds: 15},
-			{Name: "Python, warm, reads and writes JSON (G4)", Unit: "µs", Cost: true, Goal: 1.5, Ours: pool.warm(py, event), Reference: pyEcho.warm(event), Rounds: 15},
-			{Name: "Go, warm, beside the Runtime API (G5)", Unit: "µs", Cost: true, Goal: 1 / 2.4, Ours: pool.warm(goes, event), Reference: named(pool.warm(polls, event), "built with lambda.norpc"), Rounds: 15},
+			inTurns(measure.Case{Name: "Python, warm, returns its event (G4)", Goal: 1.5, Reference: pyEcho.side()}, calling(pool, pyRaw), pyEcho.echo),
+			inTurns(measure.Case{Name: "Python, warm, reads and writes JSON (G4)", Goal: 1.5, Reference: pyEcho.side()}, calling(pool, py), pyEcho.echo),
+			inTurns(measure.Case{Name: "Go, warm, beside the Runtime API (G5)", Goal: 1 / 2.4, Reference: measure.Side{Name: "built with lambda.norpc"}}, calling(pool, goes), calling(pool, polls)),
 			{Name: "Go, warm, beside Node's warm call", Unit: "µs", Cost: true, Ours: pool.warm(goes, event), Reference: named(pool.warm(answer, event), "our Node"), Rounds: 15},
-			{Name: "Node, a boot (G6)", Unit: "ms", Cost: true, Goal: 1.05, Ours: boot(ctx, w.Temp), Reference: bareNode},
-			{Name: "Node, first answer from the pool (G7)", Unit: "ms", Cost: true, Goal: 0.04, Ours: pool.fromZero(first, event, pause), Reference: bareNode},
-			{Name: "Node, first answer, prewarmed (G8)", Unit: "ms", Cost: true, Goal: 0.02, Ours: warm.fromZero(ready, event, pause), Reference: bareNode},
+			{Name: "Node, first answer without a pool (G6)", Unit: "ms", Cost: true, Goal: 1.05, Ours: cold.fromZero(fresh, event, 0), Reference: bareNode},
+			{Name: "Node, first answer from the pool (G7)", Unit: "ms", Cost: true, Goal: 2, Ours: pool.fromZero(first, event, pause)},
+			{Name: "Node, first answer from the pool, beside node's start (G7)", Unit: "ms", Cost: true, Goal: 1.0 / 25, Ours: pool.fromZero(first, event, pause), Reference: bareNode},
+			{Name: "Node with AWS's SDK, first answer, prewarmed (G8)", Unit: "ms", Cost: true, Goal: 0.02, Ours: warm.fromZero(loaded, event, pause), Reference: sdkNode, Skip: skipSDK},
+			{Name: "Node with AWS's SDK, first answer from the pool (G8)", Unit: "ms", Cost: true, Goal: 0.45, Ours: pool.fromZero(loads, event, pause), Reference: sdkNode, Skip: skipSDK},
 			{Name: "Python, first answer (G9)", Unit: "ms", Cost: true, Goal: 0.1, Ours: pool.fromZero(firstPy, event, 0), Reference: barePython},
+			{Name: "16 first answers at once, from a pool of 16 (G10)", Unit: "ms", Cost: true, Goal: 1.0 / 30, Ours: ample.burst(crowded, 3*time.Second), Reference: named(cold.burst(hurried, 0), "16 boots"), Rounds: 5},
 			{Name: "Go, first answer (G11)", Unit: "ms", Cost: true, Goal: 1.7, Ours: pool.fromZero(firstGo, event, 0), Reference: bareGo},
 			{Name: "Node behind HTTP beside of-watchdog and Lambda's emulator (G14)", Unit: "µs", Cost: true, Skip: "no registry serves them"},
+			{Name: "full isolation of an instance, per start (G15)", Unit: "ms", Cost: true, Goal: 2, Skip: "sluice isolates nothing by itself: process.Options.Isolate is for who does"},
 			{Name: "Node, an idle instance alone (G16)", Unit: "MB", Cost: true, Goal: 1.05, Ours: pool.density("idle", "nodejs20.x", "index.js", pidJS), Reference: bareDensity(w.Temp, "index.js", pidJS, "node", idleJS), Rounds: 2},
 			{Name: "Python, an idle instance alone (G17)", Unit: "MB", Cost: true, Goal: 0.25, Ours: pool.density("idlepy", "python3.12", "index.py", pidPython), Reference: bareDensity(w.Temp, "index.py", pidPython, python, "-c", idlePyMod), Rounds: 2},
 			{Name: "a file saved, until the new code answers (G18)", Unit: "ms", Cost: true, Goal: 30, Ours: saved(ctx, w), Rounds: 1},
@@ -153,30 +189,6 @@ func handler(w *measure.Workshop, name string, flags ...string) (path, program s
 	}
 	b, err := os.ReadFile(path)
 	return path, string(b), err
-}
-
-// boot is the median time in ms to the first answer in a room that has nothing booted.
-func boot(ctx context.Context, temp string) measure.Side {
-	return measure.Side{Name: "sluice", Take: func() (float64, error) {
-		var took []float64
-		for range 3 {
-			r := newRoom(ctx, temp, -1, false)
-			v, err := r.function("slow", "aws", "nodejs20.x", "index.js", jsonHandler, 1)
-			t := time.Now()
-			if err == nil {
-				err = r.Deploy(ctx, v)
-			}
-			if err == nil {
-				err = r.call(v, event)
-			}
-			took = append(took, time.Since(t).Seconds()*1e3)
-			r.stop()
-			if err != nil {
-				return 0, err
-			}
-		}
-		return measure.Median(took), nil
-	}}
 }
 
 // amongMany is a warm call's time where n functions are deployed and the first calls in turn.
@@ -206,21 +218,11 @@ func queued(r *room, v *function.Version, n int) (float64, error) {
 	}
 	var took []float64
 	for range 9 {
-		done := make(chan error, n)
-		t := time.Now()
-		for range n {
-			go func() { done <- r.call(v, event) }() // waited for below
+		ms, err := atOnce(n, func(int) error { return r.call(v, event) })
+		if err != nil {
+			return 0, err
 		}
-		var first error
-		for range n {
-			if err := <-done; first == nil {
-				first = err
-			}
-		}
-		if first != nil {
-			return 0, first
-		}
-		took = append(took, time.Since(t).Seconds()*1e3)
+		took = append(took, ms)
 	}
 	return measure.Median(took), nil
 }

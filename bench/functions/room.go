@@ -19,9 +19,10 @@ import (
 // room is sluice's room of functions with all that starts them, in this process.
 type room struct {
 	*function.Functions
-	ctx  context.Context
-	temp string
-	stop func()
+	ctx     context.Context
+	temp    string
+	prewarm bool
+	stop    func()
 }
 
 // spares is how many booted instances are kept (process.NodeOptions); prewarm starts instances before they are called.
@@ -35,7 +36,7 @@ func newRoom(ctx context.Context, temp string, spares int, prewarm bool) *room {
 	life, end := context.WithCancel(context.Background())
 	var ran sync.WaitGroup
 	ran.Go(func() { f.Run(life) })
-	return &room{f, ctx, temp, func() {
+	return &room{f, ctx, temp, prewarm, func() {
 		late, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		f.Stop(late)
@@ -105,8 +106,8 @@ func (r *room) fromZero(v *function.Version, payload []byte, pause time.Duration
 			if err := r.Deploy(r.ctx, v); err != nil {
 				return 0, err
 			}
-			if pause > 0 {
-				time.Sleep(pause / 2)
+			if err := r.prewarmed(v, pause/2); err != nil {
+				return 0, err
 			}
 			t := time.Now()
 			if err := r.call(v, payload); err != nil {
@@ -118,9 +119,85 @@ func (r *room) fromZero(v *function.Version, payload []byte, pause time.Duration
 	}}
 }
 
+// prewarmed waits until a function has the instance that the room starts before it is called, if it does so, and
+// then for a pause.
+func (r *room) prewarmed(v *function.Version, pause time.Duration) error {
+	for end := time.Now().Add(20 * time.Second); r.prewarm; time.Sleep(10 * time.Millisecond) {
+		if s, _ := r.Status(v.App, v.Spec.Name); s.Stats.Idle > 0 {
+			break
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s is not started before it is called", v.Spec.Name)
+		}
+	}
+	time.Sleep(pause)
+	return nil
+}
+
+// crowdOf makes functions that are alike.
+func crowdOf(r *room, fail func(error)) (all []*function.Version) {
+	for i := range crowd {
+		v, err := r.function(fmt.Sprintf("crowd%d", i), "aws", "nodejs20.x", "index.js", jsonHandler, 1)
+		if err != nil {
+			fail(err)
+			return nil
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// burst is the time in ms to the last of the first answers of functions that are all called at once; pause is
+// for the room's pool to fill, once a start has told it of what kind.
+func (r *room) burst(all []*function.Version, pause time.Duration) measure.Side {
+	deploy := func() error {
+		for _, v := range all {
+			r.Remove(r.ctx, v.App, v.Spec.Name)
+			if err := r.Deploy(r.ctx, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return measure.Side{Name: "sluice", Take: func() (float64, error) {
+		err := deploy()
+		if err == nil && pause > 0 {
+			if err = r.call(all[0], event); err == nil {
+				err = deploy()
+			}
+			time.Sleep(pause)
+		}
+		if err != nil {
+			return 0, err
+		}
+		defer func() {
+			for _, v := range all {
+				r.Remove(r.ctx, v.App, v.Spec.Name)
+			}
+		}()
+		return atOnce(len(all), func(i int) error { return r.call(all[i], event) })
+	}}
+}
+
+// atOnce is the time in ms of n calls that begin together.
+func atOnce(n int, call func(i int) error) (float64, error) {
+	done := make(chan error, n)
+	t := time.Now()
+	for i := range n {
+		go func() { done <- call(i) }() // waited for below
+	}
+	var first error
+	for range n {
+		if err := <-done; first == nil {
+			first = err
+		}
+	}
+	return time.Since(t).Seconds() * 1e3, first
+}
+
 // typical is the median time of one of n calls in µs, of those that fit into the time.
 func typical(n int, within time.Duration, call func() error) (float64, error) {
-	for range 50 {
+	for range min(n/5, 50) {
 		if err := call(); err != nil {
 			return 0, err
 		}
@@ -134,6 +211,31 @@ func typical(n int, within time.Duration, call func() error) (float64, error) {
 		took = append(took, float64(time.Since(t).Nanoseconds())/1e3)
 	}
 	return measure.Median(took), nil
+}
+
+// inTurns compares two calls' times in µs: 20 times 100 of one, then 100 of the other, so that each pair meets the
+// same machine. theirs measures; ours is then theirs by the median of the pairs' ratios.
+func inTurns(c measure.Case, ours, theirs func() error) measure.Case {
+	figure := 0.0
+	c.Unit, c.Cost, c.Rounds, c.Ours.Name = "µs", true, 7, "sluice"
+	c.Reference.Take = func() (float64, error) {
+		var base, ratios []float64
+		for range 20 {
+			var took [2]float64
+			for i, call := range []func() error{theirs, ours} {
+				us, err := typical(100, time.Second, call)
+				if err != nil {
+					return 0, err
+				}
+				took[i] = us
+			}
+			base, ratios = append(base, took[0]), append(ratios, took[1]/took[0])
+		}
+		figure = measure.Median(base) * measure.Median(ratios)
+		return measure.Median(base), nil
+	}
+	c.Ours.Take = func() (float64, error) { return figure, nil }
+	return c
 }
 
 // perSecond is how many calls so many callers make in a second.
