@@ -28,11 +28,11 @@ func ParseConnID(s string) (ConnID, error) {
 	if len(s) != 16 {
 		return id, ErrConnID
 	}
-	b, err := base64.URLEncoding.DecodeString(s)
-	if err != nil || len(b) != len(id) {
+	var b [12]byte
+	if n, err := base64.URLEncoding.Decode(b[:], []byte(s)); err != nil || n != len(id) {
 		return id, ErrConnID
 	}
-	copy(id[:], b)
+	copy(id[:], b[:])
 	return id, nil
 }
 

@@ -117,7 +117,7 @@ func (c *Conn) Hear() (string, error) { return c.await(1, 2) }
 // Pong waits for a pong.
 func (c *Conn) Pong() (string, error) { return c.await(10, 10) }
 
-// await waits for a frame of either kind.
+// await waits for a frame of either kind. Pings are answered, as a browser does: who does not is hung up on.
 func (c *Conn) await(one, other byte) (string, error) {
 	for {
 		op, data, err := c.frame()
@@ -128,6 +128,10 @@ func (c *Conn) await(one, other byte) (string, error) {
 			return string(data), nil
 		case op == 8:
 			return "", io.EOF
+		case op == 9:
+			if err := c.send(0x8a, string(data)); err != nil {
+				return "", err
+			}
 		}
 	}
 }

@@ -2,11 +2,12 @@ package websocket
 
 import (
 	"encoding/base64"
-	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/dialect/aws/websocket/document"
 	"github.com/sluicehq/sluice/gateway"
 )
 
@@ -36,26 +37,55 @@ type failure struct {
 	Code         string `json:"code"`
 }
 
+// toMany is the body of a batched push, of which its names are parts.
+type toMany struct {
+	names        [][]byte
+	data, base64 []byte // nil when it is not there
+}
+
+// readToMany reads the body of a batched push.
+func readToMany(body []byte) (in toMany, err error) {
+	text := func(raw []byte) (text []byte, err error) {
+		text, ok := document.Unquote(raw)
+		if !ok && string(raw) != "null" {
+			err = errors.New("no text")
+		}
+		return text, err
+	}
+	return in, document.Members(body, func(key, raw []byte) (err error) {
+		switch is := func(name string) bool { return strings.EqualFold(string(key), name) }; {
+		case is("connectionIds"):
+			in.names = make([][]byte, 0, len(raw)/len(`"0123456789abcde=",`)+1)
+			err = document.Items(raw, func(raw []byte) error {
+				name, err := text(raw)
+				in.names = append(in.names, name)
+				return err
+			})
+		case is("data"):
+			in.data, err = text(raw)
+		case is("dataBase64"):
+			in.base64, err = text(raw)
+		}
+		return err
+	})
+}
+
 // batch pushes one message to many connections.
 func (m *management) batch() *fault {
-	var in struct {
-		IDs    []string `json:"connectionIds"`
-		Data   *string  `json:"data"`
-		Base64 *string  `json:"dataBase64"`
-	}
-	if err := json.Unmarshal(m.body, &in); err != nil {
+	in, err := readToMany(m.body)
+	if err != nil {
 		return badRequest("The body is not JSON with connectionIds and data or dataBase64")
 	}
 	f := sluice.Frame{}
 	switch {
-	case len(in.IDs) == 0:
+	case len(in.names) == 0:
 		return badRequest("connectionIds is empty")
-	case len(in.IDs) > maxIDs:
+	case len(in.names) > maxIDs:
 		return badRequest("connectionIds has more than 10000 ids")
-	case in.Data != nil && in.Base64 == nil:
-		f.Data = []byte(*in.Data)
-	case in.Data == nil && in.Base64 != nil:
-		raw, err := base64.StdEncoding.DecodeString(*in.Base64)
+	case in.data != nil && in.base64 == nil:
+		f.Data = in.data
+	case in.data == nil && in.base64 != nil:
+		raw, err := base64.StdEncoding.DecodeString(string(in.base64))
 		if err != nil {
 			return badRequest("dataBase64 is not base64")
 		}
@@ -71,7 +101,7 @@ func (m *management) batch() *fault {
 		Gone   []string  `json:"gone"`
 		Failed []failure `json:"failed"`
 	}{Gone: []string{}, Failed: []failure{}}
-	ids, names := m.owned(in.IDs, func(name string, f *fault) {
+	ids, names := m.owned(in.names, func(name string, f *fault) {
 		if f.status == http.StatusGone {
 			out.Gone = append(out.Gone, name)
 		} else {
@@ -83,9 +113,9 @@ func (m *management) batch() *fault {
 		case f == nil:
 			out.Sent++
 		case f.status == http.StatusGone:
-			out.Gone = append(out.Gone, names[i])
+			out.Gone = append(out.Gone, string(names[i]))
 		default:
-			out.Failed = append(out.Failed, failure{names[i], f.kind})
+			out.Failed = append(out.Failed, failure{string(names[i]), f.kind})
 		}
 	}
 	m.answer(http.StatusOK, encode(out))
@@ -93,19 +123,24 @@ func (m *management) batch() *fault {
 }
 
 // owned finds those of many connections that belong to the stage, each once; lost is told of others.
-func (m *management) owned(list []string, lost func(name string, f *fault)) (ids []sluice.ConnID, names []string) {
-	seen := make(map[string]bool, len(list))
+func (m *management) owned(list [][]byte, lost func(name string, f *fault)) (ids []sluice.ConnID, names [][]byte) {
+	ids, names = make([]sluice.ConnID, 0, len(list)), make([][]byte, 0, len(list))
+	seen := make(map[sluice.ConnID]bool, len(list))
 	for _, name := range list {
-		if seen[name] {
-			continue
+		var f *fault
+		id, err := sluice.ParseConnID(string(name))
+		if err != nil {
+			f = badRequest("no id")
+		} else {
+			f = m.reach(id)
 		}
-		seen[name] = true
-		id, f := m.find(name)
-		if f != nil {
-			lost(name, f)
-			continue
+		switch {
+		case f != nil:
+			lost(string(name), f)
+		case !seen[id]:
+			seen[id] = true
+			ids, names = append(ids, id), append(names, name)
 		}
-		ids, names = append(ids, id), append(names, name)
 	}
 	return ids, names
 }

@@ -263,24 +263,30 @@ func gone() *fault {
 	return &fault{status: http.StatusGone, kind: "GoneException", empty: true}
 }
 
-// find looks a connection up. One that belongs to another API or stage is as good as none.
+// find looks a connection up.
 func (m *management) find(text string) (sluice.ConnID, *fault) {
 	id, err := sluice.ParseConnID(text)
 	if err != nil {
 		return id, &fault{status: http.StatusBadRequest, kind: "BadRequestException", text: fmt.Sprintf(textInvalidID, text), ids: true}
 	}
+	return id, m.reach(id)
+}
+
+// reach says what stands between the call and a connection. One that belongs to another API or stage is as good
+// as none.
+func (m *management) reach(id sluice.ConnID) *fault {
 	app, endpoint, out := m.apis.o.Sockets.Owner(m.r.Context(), id)
 	if out != sluice.Queued {
-		return id, outcome(out)
+		return outcome(out)
 	}
 	st := m.stage
 	if st == nil {
 		st = m.apis.stageOf(app, endpoint)
 	}
 	if st == nil || st.endpoint.Name != endpoint || st.api.app.name != app || m.name != "" && m.name != st.spec.Name || !st.may(m.caller) {
-		return id, gone()
+		return gone()
 	}
-	return id, nil
+	return nil
 }
 
 // description is what GetConnection answers. SDKs need all of it.

@@ -288,3 +288,24 @@ func BenchmarkPost(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkPostToMany(b *testing.B) {
+	const n = 1000
+	s := managed(b, Options{})
+	var ids []string
+	for i := range n {
+		id := sluice.ConnID{0x45, 0x81, 1, byte(i), byte(i >> 8)}
+		s.rooms.conns[id] = s.rooms.conns[connID(1)]
+		ids = append(ids, id.String())
+	}
+	body := `{"connectionIds":["` + strings.Join(ids, `","`) + `"],"data":"{\"text\":\"as people write them in a chat, most days\"}"}`
+	s.rooms.push = func(sluice.ConnID, sluice.Frame) sluice.Outcome { return sluice.Queued }
+	r := request("POST", "http://127.0.0.1:8080/_aws/ws/abcd123456/prod/@connections", body, "")
+	in := strings.NewReader(body)
+	r.Body = io.NopCloser(in)
+	b.ReportAllocs()
+	for b.Loop() {
+		in.Reset(body)
+		s.ServeHTTP(nobody{http.Header{}}, r)
+	}
+}

@@ -104,6 +104,29 @@ func Members(b []byte, f func(key, raw []byte) error) error {
 	return err
 }
 
+// Items reads text that is one JSON value, and tells of each element when that is an array: it as it stands there,
+// valid until f returns. Any other value has none.
+func Items(b []byte, f func(raw []byte) error) error {
+	p := parser{b: b}
+	var err error
+	if p.space(); p.at < len(b) && b[p.at] == '[' {
+		err = p.items(func() error {
+			p.space()
+			start := p.at
+			if err := p.skip(1); err != nil {
+				return err
+			}
+			return f(b[start:p.at])
+		})
+	} else {
+		err = p.skip(0)
+	}
+	if p.space(); err == nil && p.at < len(b) {
+		err = ErrSyntax
+	}
+	return err
+}
+
 type parser struct {
 	b  []byte
 	at int

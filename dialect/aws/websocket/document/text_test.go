@@ -71,6 +71,28 @@ func FuzzMembersAreFoundInText(f *testing.F) {
 	})
 }
 
+func TestItemsStandAsTheyDo(t *testing.T) {
+	for _, tc := range []struct {
+		text, want string
+		err        error
+	}{
+		{` [ "a" ,1.0, {"b":[2]},null] `, `"a";1.0;{"b":[2]};null;`, nil},
+		{"[]", "", nil},
+		{"null", "", nil},
+		{`{"a":[1]}`, "", nil},
+		{"[1,]", "1;", ErrSyntax},
+		{"[1] 2", "1;", ErrSyntax},
+		{"[1", "1;", ErrSyntax},
+		{"", "", ErrSyntax},
+	} {
+		var got string
+		err := Items([]byte(tc.text), func(raw []byte) error { got += string(raw) + ";"; return nil })
+		if got != tc.want || err != tc.err {
+			t.Errorf("%s: %s %v", tc.text, got, err)
+		}
+	}
+}
+
 func TestMembersStandAsTheyDo(t *testing.T) {
 	var got string
 	note := func(key, raw []byte) error {
