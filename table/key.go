@@ -221,27 +221,28 @@ func (t *Spec) FindIndex(name string) *Index {
 const buckets = 1 << 16
 
 // bucket spreads partition values over the stretches.
-func bucket(v Value) uint16 { return binary.BigEndian.Uint16(spread(v)) }
+func bucket(v Value) uint16 {
+	sum := spread(v)
+	return binary.BigEndian.Uint16(sum[:])
+}
 
 // spread is DynamoDB's hash, as far as recorded answers show it, so that its clients meet rows in the order
 // that they know: MD5 of a fixed word and the bytes of a partition value, or of a whole key. The bytes of a
 // number are its packed form.
-func spread(key ...Value) []byte {
-	h := md5.New()
-	h.Write([]byte("Outliers"))
+func spread(key ...Value) [md5.Size]byte {
+	b := append(make([]byte, 0, 128), "Outliers"...)
 	for _, v := range key {
 		switch v.Type {
 		case String, Binary:
-			h.Write([]byte(v.Str))
+			b = append(b, v.Str...)
 		case Decimal:
 			d, _ := parseDecimal(v.Str) // a bad one is refused when it is encoded
-			h.Write(d.pack())
+			b = append(b, d.pack()...)
 		default:
-			b, _ := appendKeyValue(nil, v)
-			h.Write(b)
+			b, _ = appendKeyValue(b, v)
 		}
 	}
-	return h.Sum(nil)
+	return md5.Sum(b)
 }
 
 // scattered is how many bytes of the hash of a table's key stand in an index.
@@ -279,7 +280,8 @@ func (s space) encode(k Key) ([]byte, error) {
 				}
 				key = append(key, k[at])
 			}
-			b = append(b, spread(key...)[:scattered]...)
+			sum := spread(key...)
+			b = append(b, sum[:scattered]...)
 		}
 		var err error
 		if b, err = appendKeyValue(b, v); err != nil {

@@ -35,7 +35,7 @@ type node struct {
 	keys []string
 
 	// Of attribute values and maps of them. A ValidationException waits here for its turn.
-	value table.Value
+	value *table.Value
 	item  attr.Item
 	bad   *attr.Error
 }

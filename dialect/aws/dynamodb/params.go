@@ -222,7 +222,7 @@ func readInput(n *node) *attr.Input {
 	if n == nil {
 		return nil
 	}
-	return &attr.Input{Value: n.value, Err: n.bad}
+	return &attr.Input{Value: *n.value, Err: n.bad}
 }
 
 // readChanges reads AttributeUpdates.

@@ -395,7 +395,7 @@ func (p *partiql) nested(depth int) (v table.Value) {
 		if p.used++; n.bad != nil && p.err == nil {
 			p.err = n.bad
 		}
-		return n.value
+		return *n.value
 	case p.take("'"):
 		return attr.String(p.quoted("'"))
 	case p.take("<<"):

@@ -7,6 +7,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/sluicehq/sluice/dialect/aws/dynamodb/attr"
+	"github.com/sluicehq/sluice/table"
 )
 
 // shapeKind is the type of a parameter in the service's model.
@@ -146,10 +147,14 @@ func (s *shape) decode(n *node, inside bool) (err error) {
 		return serialization(badCast)
 	case s.kind == anItem:
 		n.item, err = attr.DecodeItem(n.raw)
-	case inside:
-		n.value, err = attr.Decode(n.raw)
 	default:
-		n.value, err = attr.DecodeField(n.raw)
+		decode := attr.DecodeField
+		if inside {
+			decode = attr.Decode
+		}
+		var v table.Value
+		v, err = decode(n.raw)
+		n.value = &v
 	}
 	if err == nil {
 		return nil
