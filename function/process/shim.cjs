@@ -352,4 +352,4 @@ function unpack(b, at, size, again) {
 const socket = new net.Socket({ fd: FD, readable: true, writable: false, onread: { buffer: Buffer.allocUnsafe(64 << 10), callback: read } });
 socket.on('end', () => process.exit(0)); // the supervisor is gone
 socket.on('error', () => process.exit(0));
-answer(HELLO, 0, { v: 1, lang: 'node', rt: process.versions.node, pid: process.pid, exec: process.execPath }, null);
+answer(HELLO, 0, { v: 1, lang: 'node', rt: process.versions.node, exec: process.execPath }, null);

@@ -192,19 +192,34 @@ class Records(logging.Handler):
             self.handleError(record)
 
 
-streams = []
+streams, texts = [], []
+greeting = b''
 
 
-def capture():
-    for name, fd in (('stdout', 1), ('stderr', 2)):
-        raw = Lines(fd)
-        streams.append(raw)
-        text = io.TextIOWrapper(raw, encoding='utf-8', errors='backslashreplace', newline='\n', write_through=True)
-        text.mode = 'w'
-        setattr(sys, name, text)
+def stream(fd):
+    raw = Lines(fd)
+    streams.append(raw)
+    text = io.TextIOWrapper(raw, encoding='utf-8', errors='backslashreplace', newline='\n', write_through=True)
+    text.mode = 'w'
+    texts.append(text)
+
+
+def forked():
+    global lock, strayed
+    lock, strayed = threading.RLock(), True
+
+
+def prepare():
+    """Makes what every instance needs before any fork, whose memory it then is not."""
+    global greeting
+    stream(1)
+    stream(2)
     root = logging.getLogger()
     root.addHandler(Records())
     root.setLevel(dialect.LEVEL)
+    os.register_at_fork(after_in_child=forked)
+    hello = {'v': 1, 'lang': 'python', 'rt': '%d.%d.%d' % sys.version_info[:3], 'exec': sys.executable}
+    greeting = json.dumps(hello).encode()
 
 
 def leave(code):
@@ -272,8 +287,11 @@ def start(load):
     global spec, handler
     spec = load
     env = load['env']
-    os.environ.clear()
-    os.environ.update(env)
+    for k in [k for k in os.environ if k not in env]:
+        del os.environ[k]
+    for k, v in env.items():
+        if os.environ.get(k) != v:
+            os.environ[k] = v
     time.tzset()
     os.chdir(load['root'])
     sys.argv[:] = [os.path.join(load['root'], load['handler'].rpartition('.')[0] + '.py')]
@@ -402,16 +420,11 @@ def serve():
 
 
 def instance():
+    global strayed
     os.set_inheritable(FD, False)
-
-    def forked():
-        global lock, strayed
-        lock, strayed = threading.RLock(), True
-
-    os.register_at_fork(after_in_child=forked)
-    capture()
-    hello = {'v': 1, 'lang': 'python', 'rt': '%d.%d.%d' % sys.version_info[:3], 'pid': os.getpid(), 'exec': sys.executable}
-    answer(HELLO, 0, json.dumps(hello).encode())
+    strayed = False  # if this is a fork, then the fork server's
+    sys.stdout, sys.stderr = texts
+    answer(HELLO, 0, greeting)
     try:
         serve()
     except (EOFError, OSError):
@@ -419,8 +432,9 @@ def instance():
     leave(0)
 
 
-dialect, egress = private(sys.argv[1]), private('egress.py')  # before any fork, whose memory it then is not
+dialect, egress = private(sys.argv[1]), private('egress.py')
 if __name__ == '__main__':
+    prepare()
     if sys.argv[2:] == ['--fork']:
         private('zygote.py').serve(FD)  # returns in each fork
     instance()
