@@ -103,7 +103,8 @@ func (at place) count(o *wire.Outgoing) (sluice.Outcome, *waiting) {
 // frame is built once, and each shard and each other node is asked once.
 func (g *Gateway) PushMany(ctx context.Context, ids []sluice.ConnID, f sluice.Frame) []sluice.Outcome {
 	outs := make([]sluice.Outcome, len(ids))
-	here := make([][]place, len(g.shards))
+	here := make([]place, 0, len(ids))
+	var asked [maxShards]bool
 	away := map[uint16][]int{}
 	late := map[int]*waiting{}
 	o := outgoing(f)
@@ -120,15 +121,18 @@ func (g *Gateway) PushMany(ctx context.Context, ids []sluice.ConnID, f sluice.Fr
 			}
 		}
 		if out == sluice.Queued {
-			here[at.shard.index] = append(here[at.shard.index], at)
+			here = append(here, at)
+			asked[at.shard.index] = true
 		}
 		outs[i] = out
 	}
-	for i, places := range here {
-		if len(places) > 0 {
-			g.shards[i].loop.Post(func() {
-				for _, at := range places {
-					at.shard.push(at.conn, at.gen, o)
+	for i, s := range g.shards {
+		if asked[i] {
+			s.loop.Post(func() {
+				for _, at := range here {
+					if at.shard == s {
+						s.push(at.conn, at.gen, o)
+					}
 				}
 			})
 		}
