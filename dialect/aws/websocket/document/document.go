@@ -259,7 +259,8 @@ func (p *parser) items(read func() error) error {
 // text passes a text, and returns it as it stands there, with its quotes.
 func (p *parser) text() ([]byte, error) {
 	start := p.at
-	for p.at++; p.at < len(p.b); p.at++ {
+	p.at++
+	for p.at += simple(p.b[p.at:]); p.at < len(p.b); p.at++ {
 		switch c := p.b[p.at]; {
 		case c == '"':
 			p.at++

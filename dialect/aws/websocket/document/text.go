@@ -1,6 +1,7 @@
 package document
 
 import (
+	"encoding/binary"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -13,7 +14,14 @@ const hexDigits = "0123456789abcdef"
 func AppendText[T string | []byte](b []byte, s T) []byte {
 	b = append(b, '"')
 	done := 0
-	for i := 0; i < len(s); {
+	raw, _ := any(s).([]byte)
+	for i, next := 0, 0; i < len(s); {
+		if i >= next && raw != nil {
+			if i += simple(raw[i:]); i == len(s) {
+				break
+			}
+			next = i + 8
+		}
 		c := s[i]
 		if c >= utf8.RuneSelf {
 			r, size := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
@@ -115,9 +123,23 @@ func unquoted(raw []byte) []byte {
 	return b
 }
 
+// simple counts bytes from the beginning, in eights, that JSON has as they are: ASCII without quotes, backslashes
+// and control characters.
+func simple(s []byte) (n int) {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	for ; len(s)-n >= 8; n += 8 {
+		x := binary.LittleEndian.Uint64(s[n:])
+		quote, slash := x^each*'"', x^each*'\\'
+		if (x|(x-each*' ')|(quote-each)&^quote|(slash-each)&^slash)&high != 0 {
+			break
+		}
+	}
+	return n
+}
+
 // plain counts the bytes before the first escape or broken character.
 func plain(s []byte) int {
-	for i := 0; i < len(s); {
+	for i := simple(s); i < len(s); {
 		switch c := s[i]; {
 		case c == '\\':
 			return i
