@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // python is the interpreter that has the packages of requirements.txt; without them the test skips.
@@ -30,6 +31,7 @@ func python(t *testing.T) string {
 func runPython(t *testing.T, module string, env ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), python(t), "-m", "unittest", module)
+	cmd.WaitDelay = 10 * time.Second // a process that it left behind may hold its output
 	cmd.Dir = "testdata/python"
 	cmd.Env = append(os.Environ(), append(env, "PYTHONDONTWRITEBYTECODE=1")...)
 	if out, err := cmd.CombinedOutput(); err != nil {

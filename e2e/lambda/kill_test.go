@@ -39,6 +39,24 @@ func client(t *testing.T, s *live.Server) *lambda.Client {
 		Credentials: credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], "")})
 }
 
+// create makes a function of one file.
+func create(t *testing.T, c *lambda.Client, name, code string, env map[string]string) *string {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, err := z.Create("index.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(w, code)
+	z.Close()
+	if _, err := c.CreateFunction(t.Context(), &lambda.CreateFunctionInput{FunctionName: &name, Role: aws.String("arn:aws:iam::000000000000:role/any"), Runtime: types.RuntimeNodejs20x, Handler: aws.String("index.handler"),
+		Code: &types.FunctionCode{ZipFile: b.Bytes()}, Timeout: aws.Int32(20), Environment: &types.Environment{Variables: env}}); err != nil {
+		t.Fatal(err)
+	}
+	return &name
+}
+
 // TestKillLosesNoEvent kills the server while clients call a function asynchronously. Each call that was
 // accepted is made, if need be after the next start.
 func TestKillLosesNoEvent(t *testing.T) {
@@ -55,22 +73,9 @@ func TestKillLosesNoEvent(t *testing.T) {
 		heard[n] = true
 	}))
 	defer ear.Close()
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	w, err := z.Create("index.js")
-	if err != nil {
-		t.Fatal(err)
-	}
-	io.WriteString(w, code)
-	z.Close()
-
 	s := live.Launch(t, "", "serve")
 	c := client(t, s)
-	name := aws.String("ear")
-	if _, err := c.CreateFunction(t.Context(), &lambda.CreateFunctionInput{FunctionName: name, Role: aws.String("arn:aws:iam::000000000000:role/any"), Runtime: types.RuntimeNodejs20x, Handler: aws.String("index.handler"),
-		Code: &types.FunctionCode{ZipFile: b.Bytes()}, Timeout: aws.Int32(20), Environment: &types.Environment{Variables: map[string]string{"EAR": ear.URL}}}); err != nil {
-		t.Fatal(err)
-	}
+	name := create(t, c, "ear", code, map[string]string{"EAR": ear.URL})
 	if _, err := c.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: name, Payload: []byte(`{"n":0}`)}); err != nil { // it runs
 		t.Fatal(err)
 	}

@@ -74,6 +74,7 @@ func Launch(t *testing.T, data string, args ...string) *Server {
 	}
 	s := &Server{t: t, Data: data}
 	s.Cmd = exec.Command(binary, append(args, "--json", "--data", data, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")...)
+	s.Cmd.WaitDelay = 10 * time.Second // a process that it left behind may hold its output
 	stdout, err := s.Cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
