@@ -102,6 +102,23 @@ func TestShortQueuesWaitRatherThanStart(t *testing.T) {
 	})
 }
 
+// oneDrains has 16 callers, each of whom makes so many calls, and expects that one instance was enough.
+func oneDrains(t *testing.T, s *fakes, times int, call func()) {
+	t.Helper()
+	var callers sync.WaitGroup
+	for range 16 {
+		callers.Go(func() {
+			for range times {
+				call()
+			}
+		})
+	}
+	callers.Wait()
+	if starts, _ := s.count(); starts != 1 {
+		t.Errorf("%d instances were started for a queue that one could drain", starts)
+	}
+}
+
 // A busy machine lets goroutines wait that were given an instance: that is no call's time, and another process
 // would make it worse.
 func TestAQueueThatMovesSlowlyForOtherReasonsStartsNothing(t *testing.T) {
@@ -115,32 +132,23 @@ func TestAQueueThatMovesSlowlyForOtherReasonsStartsNothing(t *testing.T) {
 		for range 10 {
 			call(f, "f", "")
 		}
-		var callers sync.WaitGroup
-		for range 16 {
-			callers.Go(func() {
-				for range 20 {
-					p, err := f.enter(&sluice.Invocation{App: "app", Function: "f"})
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					m, _, err := p.acquire(t.Context())
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					time.Sleep(5 * time.Millisecond) // until the goroutine runs
-					inv := &sluice.Invocation{App: "app", Function: "f", RequestID: sluice.NewRequestID()}
-					c := m.begin(false, inv)
-					c.land(m.inst.Invoke(c.ctx, inv))
-					f.calls.Done()
-				}
-			})
-		}
-		callers.Wait()
-		if starts, _ := s.count(); starts != 1 {
-			t.Errorf("%d instances were started for a queue that one could drain", starts)
-		}
+		oneDrains(t, s, 20, func() {
+			p, err := f.enter(&sluice.Invocation{App: "app", Function: "f"})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			m, _, err := p.acquire(t.Context())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			time.Sleep(5 * time.Millisecond) // until the goroutine runs
+			inv := &sluice.Invocation{App: "app", Function: "f", RequestID: sluice.NewRequestID()}
+			c := m.begin(false, inv)
+			c.land(m.inst.Invoke(c.ctx, inv))
+			f.calls.Done()
+		})
 	})
 }
 
@@ -167,18 +175,7 @@ func TestSlowFirstCallsStartNoMoreInstances(t *testing.T) {
 		for range 2 {
 			call(f, "f", "")
 		}
-		var callers sync.WaitGroup
-		for range 16 {
-			callers.Go(func() {
-				for range 100 {
-					call(f, "f", "")
-				}
-			})
-		}
-		callers.Wait()
-		if starts, _ := s.count(); starts != 1 {
-			t.Errorf("%d instances were started for a queue that one drains in 16 ms", starts)
-		}
+		oneDrains(t, s, 100, func() { call(f, "f", "") })
 	})
 }
 
