@@ -57,7 +57,7 @@ func (t *Spec) entry(x *Index, r *stored) (entry, bool, error) {
 			return entry{}, false, nil
 		}
 		key[i] = col.Cells[0].Value
-		if x.Cut > 0 && len(key[i].Str) > x.Cut {
+		if x.Cut > 0 && c.Type == String && len(key[i].Str) > x.Cut {
 			key[i].Str = key[i].Str[:x.Cut]
 		}
 		life = min(life, col.Cells[0].Time)

@@ -71,6 +71,7 @@ func (f *fieldSchema) of(v table.Value) []table.Value {
 		v, fits = f.date(v)
 	case fieldGeo:
 		_, fits = parsePoint(v.Str)
+		fits = fits && v.Type == table.String
 	}
 	if !fits {
 		return nil

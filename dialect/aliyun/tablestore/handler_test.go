@@ -36,7 +36,7 @@ func TestSignaturesAreThePublishedOnes(t *testing.T) {
 	h.Set("x-ots-signdate", "20240102")
 	h.Set("x-ots-signregion", "cn-hangzhou")
 	h.Set("x-ots-signaturev4", "never signed")
-	if got, want := signatureV4("GetRow", h, "sk"), "LJ5bByNKT41ADiFhd2t+bedN7gUkgUDT8xaXNZcr8iE="; got != want {
+	if got, want := signatureV4("GetRow", h, v4Key("sk", "20240102", "cn-hangzhou")), "LJ5bByNKT41ADiFhd2t+bedN7gUkgUDT8xaXNZcr8iE="; got != want {
 		t.Errorf("V4: got %s, want %s", got, want)
 	}
 	answer := http.Header{}

@@ -65,7 +65,7 @@ func checkAttribute(column string, kind variant, v table.Value) error {
 		if n := valueSize(v); n > maxAttributeSize {
 			return invalid("The length of attribute column: '%s' exceeds the MaxLength:%d with CurrentLength:%d.", column, maxAttributeSize, n)
 		}
-		if !utf8.ValidString(v.Str) {
+		if kind == vtString && !utf8.ValidString(v.Str) {
 			return invalid("Value of column '%s' must be UTF8 encoding.", column)
 		}
 	case vtInfMin, vtInfMax, vtAuto:

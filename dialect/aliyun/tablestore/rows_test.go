@@ -78,6 +78,7 @@ func TestRowsChangeAsWritten(t *testing.T) {
 	}{
 		{"put", []any{put(ignore, rowU1(n(1), m(2)))}, "id=u1: m=2 n=1"},
 		{"a put replaces the row", []any{put(ignore, rowU1(n(1))), put(ignore, rowU1(m(2)))}, "id=u1: m=2"},
+		{"bytes need not be text", []any{put(ignore, rowU1(cell{Name: "b", Kind: vtBlob, Value: table.Value{Type: table.Binary, Str: "\xff\x00"}}))}, "id=u1: b=ff00"},
 		{"a put without columns makes a row", []any{put(ignore, rowU1())}, "id=u1:"},
 		{"the last of one name and time wins", []any{put(ignore, rowU1(n(1), n(2)))}, "id=u1: n=2"},
 		{"versions, newest first, at most three", []any{

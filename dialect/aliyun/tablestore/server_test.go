@@ -126,8 +126,8 @@ func (c *client) request(operation string, body []byte) *http.Request {
 
 func (c *client) sign(r *http.Request) {
 	op := r.URL.Path[1:]
-	if r.Header.Get(headRegion) != "" {
-		r.Header.Set(headSignV4, signatureV4(op, r.Header, c.cred.Secret))
+	if region := r.Header.Get(headRegion); region != "" {
+		r.Header.Set(headSignV4, signatureV4(op, r.Header, v4Key(c.cred.Secret, r.Header.Get(headSignDay), region)))
 		return
 	}
 	r.Header.Set(headSign, signatureV2(op, r.Header, c.cred.Secret))

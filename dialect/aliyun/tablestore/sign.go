@@ -36,16 +36,17 @@ const (
 
 // canonicalHeaders lists all x-ots headers but the signatures, sorted, one a line.
 func canonicalHeaders(h http.Header) string {
-	names := make([]string, 0, 8)
-	for name := range h {
+	type header struct{ name, value string }
+	list := make([]header, 0, 8)
+	for name, values := range h {
 		if strings.HasPrefix(name, headPrefix) && name != headSign && name != headSignV4 {
-			names = append(names, strings.ToLower(name))
+			list = append(list, header{strings.ToLower(name), strings.TrimSpace(values[0])})
 		}
 	}
-	slices.Sort(names)
+	slices.SortFunc(list, func(a, b header) int { return strings.Compare(a.name, b.name) })
 	b := make([]byte, 0, 256)
-	for _, name := range names {
-		b = append(append(append(append(b, name...), ':'), strings.TrimSpace(h.Get(name))...), '\n')
+	for _, one := range list {
+		b = append(append(append(append(b, one.name...), ':'), one.value...), '\n')
 	}
 	return string(b)
 }
@@ -68,8 +69,8 @@ func signatureV2(operation string, h http.Header, secret string) string {
 	return base64.StdEncoding.EncodeToString(mac(sha1.New, []byte(secret), stringToSign(operation, h)))
 }
 
-func signatureV4(operation string, h http.Header, secret string) string {
-	key := v4Key(secret, h.Get(headSignDay), h.Get(headRegion))
+// signatureV4 takes what v4Key makes of the secret.
+func signatureV4(operation string, h http.Header, key string) string {
 	return base64.StdEncoding.EncodeToString(mac(sha256.New, []byte(key), stringToSign(operation, h)+v4Salt))
 }
 
@@ -77,7 +78,7 @@ func signatureV4(operation string, h http.Header, secret string) string {
 func verify(operation string, h http.Header, secret string) (key string, ok bool) {
 	if got := h.Get(headSignV4); got != "" {
 		key = v4Key(secret, h.Get(headSignDay), h.Get(headRegion))
-		return key, hmac.Equal([]byte(got), []byte(signatureV4(operation, h, secret)))
+		return key, hmac.Equal([]byte(got), []byte(signatureV4(operation, h, key)))
 	}
 	return secret, hmac.Equal([]byte(h.Get(headSign)), []byte(signatureV2(operation, h, secret)))
 }
