@@ -61,9 +61,32 @@ func open(ctx context.Context, w *measure.Workshop) (*measure.Bench, error) {
 	if missing != nil {
 		skip = missing.Error()
 	}
+	startNchan, packages, noNchan := nchan(ctx, w)
+	skipNchan := ""
+	if noNchan != nil {
+		skipNchan = noNchan.Error()
+	}
+	nchan := func(t take) measure.Side { return side("nchan", startNchan, t) }
+	// Peers that cannot be had are compared by what was recorded of them once, on another day: by its ratio to a bare
+	// loop, beside ours to ours.
+	recorded := func(name string, v float64) measure.Side {
+		return measure.Side{Name: name + ", recorded", Take: func() (float64, error) { return v, nil }}
+	}
+	byBare := func(t take) measure.Side {
+		mine, limit := ours(t), bare(t)
+		return measure.Side{Name: "sluice", Take: func() (float64, error) {
+			b, err := limit.Take()
+			if err != nil {
+				return 0, err
+			}
+			v, err := mine.Take()
+			return v / b, err
+		}}
+	}
 	idleTLS := func(s *measure.Process) (float64, error) { return idleCost(s, idlersTLS, false) }
 	collectedTLS := func(s *measure.Process) (float64, error) { return idleCost(s, idlersTLS, true) }
 	idle := func(s *measure.Process) (float64, error) { return idleCost(s, idlers, false) }
+	collected := func(s *measure.Process) (float64, error) { return idleCost(s, idlers, true) }
 	echo64 := func(s *measure.Process) (float64, error) { return echo(s, crowdOf, 64) }
 	one := func(s *measure.Process) (float64, error) { return broadcast(s, crowdOf, 1) }
 	sixteen := func(s *measure.Process) (float64, error) { return broadcast(s, crowdOf, 16) }
@@ -74,15 +97,20 @@ func open(ctx context.Context, w *measure.Workshop) (*measure.Bench, error) {
 	tellP := func(p float64) take {
 		return func(s *measure.Process) (float64, error) { return broadcastLatency(s, crowdOf, 16, p) }
 	}
-	const perCPU = "per CPU-s"
+	const (
+		perCPU     = "per CPU-s"
+		byBareLoop = "by the bare loop's"
+		userSpace  = "B of user space"
+	)
 	return &measure.Bench{
-		Versions: merged(measure.NpmVersions(dir, "ws"), map[string]string{"gws": measure.Module("github.com/lxzan/gws"), "node": measure.Version("node", "-v")}),
+		Versions: merged(merged(measure.NpmVersions(dir, "ws"), packages), map[string]string{"gws": measure.Module("github.com/lxzan/gws"), "node": measure.Version("node", "-v")}),
 		Cases: []measure.Case{
-			{Name: "idle connection (G1)", Unit: "B of user space", Cost: true, Goal: 750, Ours: ours(idle)},
-			{Name: "idle connection", Unit: "B of user space", Cost: true, Goal: 1.0 / 12, Ours: ours(idle), Reference: gws(idle), Rounds: 2},
-			{Name: "idle connection over TLS (G3)", Unit: "B of user space", Cost: true, Goal: 12 << 10, Ours: served("sluice", "gateway/sluice-tls", idleTLS), Rounds: 2},
-			{Name: "idle connection over TLS, after a collection", Unit: "B of user space", Cost: true, Goal: 12 << 10, Ours: served("sluice", "gateway/sluice-tls", collectedTLS), Rounds: 2},
-			{Name: "idle connection over TLS (G3)", Unit: "B of user space", Cost: true, Goal: 0.55, Ours: served("sluice", "gateway/sluice-tls", idleTLS), Reference: served("gws over TLS", "gateway/gws-tls", idleTLS), Rounds: 2},
+			{Name: "idle connection (G1)", Unit: userSpace, Cost: true, Goal: 750, Ours: ours(idle)},
+			{Name: "idle connection", Unit: userSpace, Cost: true, Goal: 1.0 / 12, Ours: ours(idle), Reference: gws(idle), Rounds: 2},
+			{Name: "idle connection beside Centrifugo, freed (G2)", Unit: userSpace, Cost: true, Goal: 1.0 / 40, Ours: ours(collected), Reference: recorded("Centrifugo", 46_631), Rounds: 2},
+			{Name: "idle connection over TLS, freed (G3)", Unit: userSpace, Cost: true, Goal: 12 << 10, Ours: served("sluice", "gateway/sluice-tls", collectedTLS), Rounds: 2},
+			{Name: "idle connection over TLS, freed, beside gws (G3)", Unit: userSpace, Cost: true, Goal: 0.55, Ours: served("sluice", "gateway/sluice-tls", collectedTLS), Reference: served("gws over TLS", "gateway/gws-tls", collectedTLS), Rounds: 2},
+			{Name: "idle connection over TLS, natural", Unit: userSpace, Cost: true, Ours: served("sluice", "gateway/sluice-tls", idleTLS), Reference: served("gws over TLS", "gateway/gws-tls", idleTLS), Rounds: 2},
 			{Name: "echo over TLS, 64 active of 1,000", Unit: perCPU, Ours: served("sluice", "gateway/sluice-tls", echo64), Reference: served("gws over TLS", "gateway/gws-tls", echo64)},
 			{Name: "echo, 64 active of 1,000 (G8)", Unit: perCPU, Goal: 0.85, Ours: ours(echo64), Reference: bare(echo64)},
 			{Name: "echo beside gws (G8)", Unit: perCPU, Goal: 1.25, Ours: ours(echo64), Reference: gws(echo64)},
@@ -94,8 +122,15 @@ func open(ctx context.Context, w *measure.Workshop) (*measure.Bench, error) {
 			{Name: "echo, 64 active of 1,000, p99", Unit: "µs", Cost: true, Ours: ours(echoP(99)), Reference: bare(echoP(99))},
 			{Name: "broadcast to 1,000, 16 in flight, p50", Unit: "µs", Cost: true, Ours: ours(tellP(50)), Reference: bare(tellP(50))},
 			{Name: "broadcast to 1,000, 16 in flight, p99 (G7)", Unit: "µs", Cost: true, Goal: 0.15, Ours: ours(tellP(99)), Reference: bare(tellP(99))},
-			{Name: "broadcast beside nchan and pushpin", Unit: perCPU, Skip: "they are packages of the system, which a bench should not install"},
+			{Name: "broadcast beside nchan, 1 in flight", Unit: perCPU, Ours: ours(one), Reference: nchan(one), Skip: skipNchan, Rounds: 2},
+			{Name: "broadcast beside nchan, 16 in flight", Unit: perCPU, Ours: ours(sixteen), Reference: nchan(sixteen), Skip: skipNchan, Rounds: 2},
+			{Name: "broadcast beside Centrifugo, 1 in flight (G6)", Unit: byBareLoop, Goal: 1.6, Ours: byBare(one), Reference: recorded("Centrifugo", 0.51), Rounds: 2},
+			{Name: "broadcast beside Centrifugo, 16 in flight (G6)", Unit: byBareLoop, Goal: 10, Ours: byBare(sixteen), Reference: recorded("Centrifugo", 0.55), Rounds: 2},
+			{Name: "broadcast beside µWebSockets, 16 in flight (G6)", Unit: byBareLoop, Goal: 0.75, Ours: byBare(sixteen), Reference: recorded("µWebSockets", 10.2), Rounds: 2},
 			{Name: "handshakes (G9)", Unit: perCPU, Goal: 0.6, Ours: ours(shake), Reference: bare(shake)},
+			{Name: "handshakes beside Centrifugo (G9)", Unit: byBareLoop, Goal: 7, Ours: byBare(shake), Reference: recorded("Centrifugo", 6000.0/62500), Rounds: 2},
+			{Name: "handshakes beside pushpin (G9)", Unit: byBareLoop, Goal: 40, Ours: byBare(shake), Reference: recorded("pushpin", 912.0/62500), Rounds: 2},
+			{Name: "handshakes beside nchan", Unit: perCPU, Ours: ours(shake), Reference: nchan(shake), Skip: skipNchan, Rounds: 2},
 			{Name: "handshakes beside gws", Unit: perCPU, Ours: ours(shake), Reference: gws(shake), Rounds: 2},
 		},
 		Curves: []measure.Curve{

@@ -24,6 +24,9 @@ const (
 	size  = 100 // bytes of a text
 )
 
+// inCrowd begins the address of a server whose connections hear what is for all as soon as they are open.
+const inCrowd = "crowd:"
+
 // source has a connection come from one of eight addresses of this machine: the kernel's search for a free
 // port takes long when most of those of one address are in use.
 func source(i int) *net.Dialer {
@@ -45,7 +48,7 @@ func dial(addr string, n int) ([]net.Conn, error) {
 	for w := range 64 {
 		wg.Go(func() {
 			for i := w; i < n; i += 64 {
-				c, err := source(i).Dial("tcp", strings.TrimPrefix(addr, overTLS))
+				c, err := source(i).Dial("tcp", strings.TrimPrefix(strings.TrimPrefix(addr, overTLS), inCrowd))
 				if err != nil {
 					errs <- err
 					return
@@ -173,9 +176,11 @@ func broadcast(s *measure.Process, n, inFlight int) (float64, error) {
 		hangUp(conns)
 		return 0, err
 	}
-	if err := join(conns); err != nil {
-		hangUp(conns)
-		return 0, err
+	if !strings.HasPrefix(s.Addr, inCrowd) {
+		if err := join(conns); err != nil {
+			hangUp(conns)
+			return 0, err
+		}
 	}
 	var got atomic.Int64
 	var wg sync.WaitGroup
