@@ -97,6 +97,21 @@ func open(ctx context.Context, w *measure.Workshop) (*measure.Bench, error) {
 	tellP := func(p float64) take {
 		return func(s *measure.Process) (float64, error) { return broadcastLatency(s, crowdOf, 16, p) }
 	}
+	// each is what a push costs beyond a bare write of its frame, in µs.
+	each := func() (float64, error) {
+		var cost [2]float64
+		for i, s := range []measure.Side{
+			bare(one),
+			ours(func(s *measure.Process) (float64, error) { return deliveries(s, crowdOf, 1, 'U') }),
+		} {
+			rate, err := s.Take()
+			if err != nil {
+				return 0, err
+			}
+			cost[i] = 1e6 / rate
+		}
+		return cost[1] - cost[0], nil
+	}
 	const (
 		perCPU     = "per CPU-s"
 		byBareLoop = "by the bare loop's"
@@ -127,6 +142,8 @@ func open(ctx context.Context, w *measure.Workshop) (*measure.Bench, error) {
 			{Name: "broadcast beside Centrifugo, 1 in flight (G6)", Unit: byBareLoop, Goal: 1.6, Ours: byBare(one), Reference: recorded("Centrifugo", 0.51), Rounds: 2},
 			{Name: "broadcast beside Centrifugo, 16 in flight (G6)", Unit: byBareLoop, Goal: 10, Ours: byBare(sixteen), Reference: recorded("Centrifugo", 0.55), Rounds: 2},
 			{Name: "broadcast beside µWebSockets, 16 in flight (G6)", Unit: byBareLoop, Goal: 0.75, Ours: byBare(sixteen), Reference: recorded("µWebSockets", 10.2), Rounds: 2},
+			{Name: "a push to each of 1,000, beyond a bare write (G12)", Unit: "µs of CPU", Cost: true, Goal: 1, Ours: measure.Side{Name: "sluice", Take: each}},
+			{Name: "a push to another node, and to one that is gone (G12)", Unit: "µs of CPU", Skip: "a server is one node yet, so that there is no other"},
 			{Name: "handshakes (G9)", Unit: perCPU, Goal: 0.6, Ours: ours(shake), Reference: bare(shake)},
 			{Name: "handshakes beside Centrifugo (G9)", Unit: byBareLoop, Goal: 7, Ours: byBare(shake), Reference: recorded("Centrifugo", 6000.0/62500), Rounds: 2},
 			{Name: "handshakes beside pushpin (G9)", Unit: byBareLoop, Goal: 40, Ours: byBare(shake), Reference: recorded("pushpin", 912.0/62500), Rounds: 2},

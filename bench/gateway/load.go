@@ -171,6 +171,12 @@ func echo(s *measure.Process, n, active int) (float64, error) {
 
 // broadcast keeps inFlight texts on their way to all n connections and counts what arrives.
 func broadcast(s *measure.Process, n, inFlight int) (float64, error) {
+	return deliveries(s, n, inFlight, 'P')
+}
+
+// deliveries is how many texts the server delivers for a second of its processor, when a text that begins with
+// first has it send one to each of n connections.
+func deliveries(s *measure.Process, n, inFlight int, first byte) (float64, error) {
 	conns, err := dial(s.Addr, n)
 	if err != nil {
 		hangUp(conns)
@@ -206,7 +212,7 @@ func broadcast(s *measure.Process, n, inFlight int) (float64, error) {
 	}
 	stop := make(chan struct{})
 	wg.Go(func() {
-		msg := text('P')
+		msg := text(first)
 		for {
 			select {
 			case <-stop:

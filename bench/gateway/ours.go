@@ -5,13 +5,15 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/gateway"
 	"github.com/sluicehq/sluice/kv/memory"
 )
 
-// ServeSluice is the gateway with an endpoint that echoes; J joins the crowd, P goes to all who joined.
+// ServeSluice is the gateway with an endpoint that echoes; J joins the crowd, P goes to all who joined, and U to
+// each of them by a push of its own.
 func ServeSluice() error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -46,13 +48,16 @@ type crowd struct {
 	gateway  *gateway.Gateway
 	endpoint *gateway.Endpoint
 	group    gateway.Group
+
+	mu  sync.Mutex
+	ids []sluice.ConnID // of the group
 }
 
 func (h *crowd) Route(*sluice.Handshake) (*gateway.Endpoint, *sluice.Refusal) { return h.endpoint, nil }
 func (h *crowd) Endpoint(sluice.AppName, string) *gateway.Endpoint            { return h.endpoint }
 
 func (h *crowd) Control(_ gateway.ControlConn, data []byte, _ bool) gateway.Control {
-	if data[0] == 'P' || data[0] == 'J' {
+	if data[0] == 'P' || data[0] == 'J' || data[0] == 'U' {
 		return gateway.Control{}
 	}
 	return gateway.Control{Consumed: true, Send: []sluice.Frame{{Data: data}}}
@@ -62,10 +67,22 @@ func (h *crowd) Handle(ctx context.Context, ev *sluice.Event) sluice.Reply {
 	if ev.Kind != sluice.Message {
 		return sluice.Reply{}
 	}
-	if ev.Frame.Data[0] == 'J' {
+	switch ev.Frame.Data[0] {
+	case 'J':
+		h.mu.Lock()
+		h.ids = append(h.ids, ev.Conn.ID)
+		h.mu.Unlock()
 		h.gateway.Join(ctx, ev.Conn.ID, h.group)
 		return sluice.Reply{Send: []sluice.Frame{ev.Frame}}
+	case 'U':
+		h.mu.Lock()
+		all := h.ids
+		h.mu.Unlock()
+		for _, id := range all {
+			h.gateway.Push(ctx, id, ev.Frame)
+		}
+	default:
+		h.gateway.PushGroup(ctx, h.group, ev.Frame)
 	}
-	h.gateway.PushGroup(ctx, h.group, ev.Frame)
 	return sluice.Reply{}
 }
