@@ -328,7 +328,7 @@ func TestTheHeapHasItsLimitAndNothingIsSaidOfIt(t *testing.T) {
 	w := newWorld(t, nil)
 	w.deploy("f", `const limit = require('v8').getHeapStatistics().heap_size_limit;
 		const warned = []; process.on('warning', (w) => warned.push(w.name));
-		exports.handler = async () => JSON.stringify([limit < 300 << 20, process.noDeprecation === undefined, ...warned])`,
+		exports.handler = async () => JSON.stringify([limit < 512 << 20, process.noDeprecation === undefined, ...warned])`,
 		func(v *function.Version) { v.Spec.MemoryMB = 256 })
 	if got := string(w.invoke("f", "").Payload); !strings.Contains(got, "[true,true]") {
 		t.Errorf("a function sees %s", got)
