@@ -33,6 +33,8 @@ var servers = map[string]func() error{
 	"gateway/sluice":     gateway.ServeSluice,
 	"gateway/bare":       gateway.ServeBare,
 	"gateway/gws":        gateway.ServeGWS,
+	"gateway/gws-asking": gateway.ServeGWSAsking,
+	"gateway/function":   gateway.ServeFunction,
 	"gateway/sluice-tls": gateway.ServeSluiceOverTLS,
 	"gateway/gws-tls":    gateway.ServeGWSOverTLS,
 	"gateway/idlers":     gateway.ServeIdlers,

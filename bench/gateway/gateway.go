@@ -142,6 +142,15 @@ func open(ctx context.Context, w *measure.Workshop) (*measure.Bench, error) {
 			{Name: "broadcast beside Centrifugo, 1 in flight (G6)", Unit: byBareLoop, Goal: 1.6, Ours: byBare(one), Reference: recorded("Centrifugo", 0.51), Rounds: 2},
 			{Name: "broadcast beside Centrifugo, 16 in flight (G6)", Unit: byBareLoop, Goal: 10, Ours: byBare(sixteen), Reference: recorded("Centrifugo", 0.55), Rounds: 2},
 			{Name: "broadcast beside µWebSockets, 16 in flight (G6)", Unit: byBareLoop, Goal: 0.75, Ours: byBare(sixteen), Reference: recorded("µWebSockets", 10.2), Rounds: 2},
+			// Centrifugo's RPC proxy and pushpin were recorded at 0.67 and 0.069 of gws with such a client: 1.5 and 14
+			// times them are what gws does.
+			{Name: "message, function behind HTTP, reply (G10)", Unit: perCPU, Goal: 1,
+				Ours: measure.Side{Name: "sluice", Take: func() (float64, error) {
+					return asked(w, func(function string) (*measure.Process, error) { return asking(w, function) })
+				}},
+				Reference: measure.Side{Name: "gws with net/http's client", Take: func() (float64, error) {
+					return asked(w, func(function string) (*measure.Process, error) { return w.Serve("gateway/gws-asking", function) })
+				}}},
 			{Name: "a push to each of 1,000, beyond a bare write (G12)", Unit: "µs of CPU", Cost: true, Goal: 1, Ours: measure.Side{Name: "sluice", Take: each}},
 			{Name: "a push to another node, and to one that is gone (G12)", Unit: "µs of CPU", Skip: "a server is one node yet, so that there is no other"},
 			{Name: "handshakes (G9)", Unit: perCPU, Goal: 0.6, Ours: ours(shake), Reference: bare(shake)},

@@ -10,13 +10,15 @@ import (
 )
 
 // ServeGWS does what ServeSluice does, with gws: a goroutine for each connection.
-func ServeGWS() error {
+func ServeGWS() error { return serveGWS(&room{}) }
+
+func serveGWS(h gws.Event) error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	fmt.Println(ln.Addr())
-	up := gws.NewUpgrader(&room{}, nil)
+	up := gws.NewUpgrader(h, nil)
 	return http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := up.Upgrade(w, r)
 		if err != nil {

@@ -40,15 +40,16 @@ func source(i int) *net.Dialer {
 	}
 }
 
-// dial opens n WebSockets, 64 at a time.
+// dial opens n WebSockets, 64 at a time, at an address that may have a path.
 func dial(addr string, n int) ([]net.Conn, error) {
+	host, path, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(addr, overTLS), inCrowd), "/")
 	out := make([]net.Conn, n)
 	errs := make(chan error, n)
 	var wg sync.WaitGroup
 	for w := range 64 {
 		wg.Go(func() {
 			for i := w; i < n; i += 64 {
-				c, err := source(i).Dial("tcp", strings.TrimPrefix(strings.TrimPrefix(addr, overTLS), inCrowd))
+				c, err := source(i).Dial("tcp", host)
 				if err != nil {
 					errs <- err
 					return
@@ -56,7 +57,7 @@ func dial(addr string, n int) ([]net.Conn, error) {
 				if strings.HasPrefix(addr, overTLS) {
 					c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 				}
-				fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+				fmt.Fprintf(c, "GET /%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path, host)
 				resp, err := http.ReadResponse(bufio.NewReaderSize(c, 512), nil) // nothing follows it before we say something
 				if err != nil || resp.StatusCode != 101 {
 					errs <- fmt.Errorf("handshake: %v %v", resp, err)
