@@ -75,7 +75,7 @@ func (t *Spec) entry(x *Index, r *stored) (entry, bool, error) {
 	if err != nil {
 		return entry{}, false, err
 	}
-	val, err := appendRow(nil, copied)
+	val, err := appendRow(make([]byte, 0, fewBytes), copied)
 	return entry{k, val, x.Late}, true, err
 }
 

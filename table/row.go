@@ -48,6 +48,9 @@ type stored struct {
 	life int64 // index entries: unix ms from which Spec.TTL counts for the entry as a whole; 0 is for ever
 }
 
+// fewBytes is room for what most rows are encoded to.
+const fewBytes = 256
+
 // appendRow encodes all but the key.
 func appendRow(b []byte, r *stored) ([]byte, error) {
 	flags := byte(0)

@@ -39,7 +39,7 @@ const (
 
 // encodeRecord writes version, flags, time, and the row's key, images and note with their lengths.
 func encodeRecord(rowKey []byte, r *Record) ([]byte, error) {
-	b := append(make([]byte, 0, 512), 1, 0)
+	b, scratch := append(make([]byte, 0, 3*fewBytes), 1, 0), make([]byte, 0, fewBytes)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Time))
 	b = appendString(b, string(rowKey[5:]))
 	if r.Expired {
@@ -53,11 +53,12 @@ func encodeRecord(rowKey []byte, r *Record) ([]byte, error) {
 			continue
 		}
 		b[1] |= image.bit
-		row, err := appendRow(nil, &stored{Row: *image.row})
+		row, err := appendRow(scratch[:0], &stored{Row: *image.row})
 		if err != nil {
 			return nil, err
 		}
-		b = appendString(b, string(row))
+		b = append(binary.AppendUvarint(b, uint64(len(row))), row...)
+		scratch = row
 	}
 	if len(r.Note) > 0 {
 		b[1] |= hasNote

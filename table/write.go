@@ -211,7 +211,7 @@ func (op *Op) encode() {
 	if err != nil {
 		return
 	}
-	val, err := appendRow(make([]byte, 0, 256), &stored{Row: *row})
+	val, err := appendRow(make([]byte, 0, fewBytes), &stored{Row: *row})
 	if err == nil && len(val) <= MaxRow {
 		op.after, op.val = row, val
 	}
@@ -402,7 +402,7 @@ func (t *Tables) plan(spec *Spec, key []byte, old *stored, row *Row, now int64, 
 		}
 	} else {
 		next := &stored{Row: *row, due: spec.due(row, now)}
-		val, err := appendRow(make([]byte, 0, 256), next)
+		val, err := appendRow(make([]byte, 0, fewBytes), next)
 		if err != nil {
 			return nil, err
 		}
