@@ -180,7 +180,7 @@ func (t *Spec) rows() space {
 }
 
 func (t *Spec) index(x *Index) space {
-	p := binary.BigEndian.AppendUint32([]byte{'I'}, t.ID)
+	p := binary.BigEndian.AppendUint32(append(make([]byte, 0, 9), 'I'), t.ID)
 	s := space{table: t.Name, prefix: binary.BigEndian.AppendUint32(p, x.ID), cols: t.IndexColumns(x), hash: x.Hash}
 	if x.Scatter && len(s.cols) > len(x.Key) {
 		s.own = len(x.Key)
@@ -194,7 +194,7 @@ func (t *Spec) index(x *Index) space {
 // IndexColumns are the columns of an index's key: its own, then the table's key columns that are not
 // among them. A row read from the index has its Key in this order.
 func (t *Spec) IndexColumns(x *Index) []KeyColumn {
-	cols := append([]KeyColumn(nil), x.Key...)
+	cols := append(make([]KeyColumn, 0, len(x.Key)+len(t.Key)), x.Key...)
 next:
 	for _, k := range t.Key {
 		for _, c := range x.Key {
