@@ -381,12 +381,12 @@ func (c *flight) land(res sluice.Result, err error) (sluice.Result, error) {
 	switch {
 	case !failed || res.Failure != nil && res.Failure.Kind == sluice.Handled:
 		p.health.succeed()
-		p.service.add(took)
+		p.service.add(took, 5)
 		if !c.first {
-			p.warm.add(took)
+			p.warm.add(took, seasoned)
 		}
 	case res.Failure != nil && res.Failure.Kind == sluice.TimedOut:
-		p.warm.add(took)
+		p.warm.add(took, seasoned)
 	case res.Failure != nil && res.Failure.Kind == sluice.Crashed:
 		p.crashed(m)
 	}

@@ -18,6 +18,8 @@ const (
 	bootCost  = 40 * time.Millisecond  // of processor for an instance, or its successor in a pool of booted ones
 	lookEvery = 50 * time.Millisecond  // at what instances want of the processors, while calls wait
 
+	seasoned = 20 // calls of a version make it quick; and as many, one that was slow for some reason not slow
+
 	backlogTime = 200 * time.Millisecond // a queue that has not been empty for so long asks for another instance
 )
 
@@ -57,15 +59,16 @@ func (h *health) parked(now time.Time) bool {
 	return h.starts >= parkAfter && now.Sub(h.at) < parkRetry
 }
 
-// average is an exponentially weighted moving average; zero before the first value.
-type average struct{ value time.Duration }
+// average is a moving average; zero before the first value.
+type average struct {
+	value time.Duration
+	n     int
+}
 
-func (a *average) add(d time.Duration) {
-	if a.value == 0 {
-		a.value = max(d, 1)
-		return
-	}
-	a.value += (d - a.value) / 5
+// add adds a value to an average of about the last of.
+func (a *average) add(d time.Duration, of int) {
+	a.n = min(a.n+1, of)
+	a.value += (max(d, 1) - a.value) / time.Duration(a.n)
 }
 
 // grow starts instances for waiting calls, if starting one promises to be sooner than waiting for
@@ -117,12 +120,12 @@ func latest(a, b time.Time) time.Time {
 
 // expected is how long another call would wait in the queue, by the average of those before. It is nothing
 // while that is not known, while nothing runs that could tell, and for as many calls as run at once: they
-// are the next. Instances that may yet be started count as there: their starts are in nobody's average. mu is
-// held.
+// are the next. Instances that may yet be started count as there: their starts are in nobody's average; so they
+// do while those there have had few calls, which are slower than later ones. mu is held.
 func (p *pool) expected() time.Duration {
 	live, q := len(p.members), len(p.queue)
 	n := p.most
-	if live+p.starting >= p.f.o.ColdParallel && p.proved {
+	if live+p.starting >= p.f.o.ColdParallel && p.proved && p.warm.n == seasoned {
 		n = live
 	}
 	if live == 0 || q < n*p.conc {
@@ -275,7 +278,7 @@ func (p *pool) needed() bool {
 // join adds a started instance and gives it to waiting calls; mu is held.
 func (p *pool) join(inst Instance, took time.Duration, now time.Time) {
 	p.health.started()
-	p.start.add(took)
+	p.start.add(took, 5)
 	m := &member{pool: p, inst: inst, init: took, born: now, idleAt: now, leaving: make(chan struct{}), done: make(chan struct{})}
 	p.members[m] = struct{}{}
 	p.free = append(p.free, m)

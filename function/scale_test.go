@@ -602,3 +602,18 @@ func TestPrewarmedInstancesKeepToTheirMemory(t *testing.T) {
 		}
 	})
 }
+
+func TestOneSlowCallIsNotTheAverage(t *testing.T) {
+	var a average
+	a.add(3*time.Millisecond, seasoned)
+	a.add(time.Millisecond, seasoned)
+	if a.value != 2*time.Millisecond {
+		t.Errorf("of 3 and 1 ms: %v", a.value)
+	}
+	for range 100 {
+		a.add(time.Millisecond, seasoned)
+	}
+	if a.add(101*time.Millisecond, seasoned); a.value > 7*time.Millisecond {
+		t.Errorf("of many 1 ms and one of 101: %v", a.value)
+	}
+}
