@@ -72,8 +72,8 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 		Versions: peer.versions(),
 		Close:    closeAll,
 		Cases: []measure.Case{
-			{Name: "echo through Node, 1 client (G12)", Unit: ms, Cost: true, Goal: 0.25, Ours: ours.median(echo), Reference: offline.median(echo), Skip: skip, Rounds: 5},
-			{Name: "echo through Node, 1 client, beside the call alone (G13)", Unit: ms, Cost: true, Goal: 1.6, Ours: ours.median(echo), Reference: alone, Rounds: 5},
+			{Name: "echo through Node, 1 client (G12)", Unit: ms, Cost: true, Goal: 0.25, Ours: ours.median(echo), Reference: offline.median(echo), Skip: skip},
+			{Name: "echo through Node, 1 client, beside the call alone (G13)", Unit: ms, Cost: true, Goal: 1.6, Ours: ours.median(echo), Reference: alone},
 			{Name: "answer by PostToConnection, 1 client", Unit: ms, Cost: true, Goal: 1 / 1.7, Ours: ours.median(push), Reference: offline.median(push), Skip: skip},
 			{Name: "answers by PostToConnection, 16 clients (G12)", Unit: rate, Goal: 6, Ours: ours.rate(push), Reference: offline.rate(push), Skip: skip},
 			{Name: "16 clients' first round after a start (G12)", Unit: rate, Goal: 6, Ours: fresh.side(firstRate), Reference: theirs.side(firstRate), Skip: skip},

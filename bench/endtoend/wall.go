@@ -36,6 +36,7 @@ type barrage struct {
 // stage is one server with its screens.
 type stage struct {
 	base    string
+	token   string // with which screens register, where they do
 	screens []*socket.Conn
 	shown   []atomic.Int64
 	wg      sync.WaitGroup
@@ -62,10 +63,8 @@ func openWall(w *measure.Workshop) (b *barrage, err error) {
 	if err := b.post(b.ours.base+"/api/status", login.Token, map[string]any{"status": 0, "rate": 0}, nil); err != nil {
 		return nil, err
 	}
-	if err := b.ours.open(login.Token); err != nil {
-		return nil, err
-	}
-	return b, b.floor.open("")
+	b.ours.token = login.Token
+	return b, nil
 }
 
 func (b *barrage) close() {
@@ -121,6 +120,11 @@ func (s *stage) open(token string) (err error) {
 // side is how many messages a second go from the players onto all screens, each player saying one.
 func (b *barrage) side(name string, s *stage) measure.Side {
 	return measure.Side{Name: name, Take: func() (float64, error) {
+		if s.screens == nil { // not before: they answer no pings
+			if err := s.open(s.token); err != nil {
+				return 0, err
+			}
+		}
 		before := make([]int64, screens)
 		for i := range before {
 			before[i] = s.shown[i].Load()
