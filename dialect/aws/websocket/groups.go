@@ -127,20 +127,20 @@ func (m *management) owned(list [][]byte, lost func(name string, f *fault)) (ids
 	ids, names = make([]sluice.ConnID, 0, len(list)), make([][]byte, 0, len(list))
 	seen := make(map[sluice.ConnID]bool, len(list))
 	for _, name := range list {
-		var f *fault
 		id, err := sluice.ParseConnID(string(name))
 		if err != nil {
-			f = badRequest("no id")
-		} else {
-			f = m.reach(id)
+			lost(string(name), badRequest("no id"))
+			continue
 		}
-		switch {
-		case f != nil:
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		if f := m.reach(id); f != nil {
 			lost(string(name), f)
-		case !seen[id]:
-			seen[id] = true
-			ids, names = append(ids, id), append(names, name)
+			continue
 		}
+		ids, names = append(ids, id), append(names, name)
 	}
 	return ids, names
 }
