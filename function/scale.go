@@ -86,9 +86,9 @@ func (p *pool) grow(now time.Time) {
 			p.lookAgain(now, d)
 			return
 		}
-		if live > 0 && p.start.value > 0 {
+		each := cmp.Or(p.warm.value, p.service.value) // 0 until the first has ended: with an instance a processor, let it
+		if live > 0 && p.start.value > 0 && (each > 0 || live+p.starting >= p.f.o.ColdParallel) {
 			worth := max(p.start.value, bootCost)
-			each := cmp.Or(p.warm.value, p.service.value) // 0 until the first has ended: let it
 			drained := each * time.Duration(q) / time.Duration(live*p.conc)
 			waited := now.Sub(latest(p.queue[0].at, p.moved)) // a queue that moves is slow for other reasons
 			if drained <= worth && waited < worth && !p.backlog(now) {
