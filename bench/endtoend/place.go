@@ -2,7 +2,6 @@ package endtoend
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +20,7 @@ const clients = 16
 type place struct {
 	name, addr, path string
 	crowd            []*socket.Conn
-	few              []*socket.Conn // who talk to themselves
+	few              []*talker // who talk to themselves
 	cost             func() time.Duration
 	memory           func() float64
 	stop             func()
@@ -31,7 +30,7 @@ type place struct {
 
 func (p *place) close() {
 	socket.HangUp(p.crowd)
-	socket.HangUp(p.few)
+	dismiss(p.few)
 	p.stop()
 }
 
@@ -60,12 +59,25 @@ func (p *place) gather(n int) (took time.Duration, err error) {
 	p.wait()
 	for _, c := range more {
 		if p.greets {
-			if err := trip(c, echo); err != nil {
+			if err := greet(c); err != nil {
 				return 0, err
 			}
 		}
 	}
 	return took, nil
+}
+
+// greet has the program answer: then c is on its list of those who hear.
+func greet(c *socket.Conn) error {
+	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if err := c.Say(`{"action":"echo","data":"hello"}`); err != nil {
+		return err
+	}
+	heard, err := c.Hear()
+	if err == nil && heard != "echo hello" {
+		err = fmt.Errorf("answered %s", heard)
+	}
+	return err
 }
 
 // wordTo is the median time in ms from a word's saying to its last hearing.
@@ -119,32 +131,6 @@ func (p *place) wordCost() measure.Side {
 	})
 }
 
-// An action of the chat answers who asks for it: echo by what its function returns, push by what that
-// function posts to the connection.
-type action string
-
-const (
-	echo action = "echo"
-	push action = "back"
-)
-
-// trip is one message and its answer.
-func trip(c *socket.Conn, a action) error {
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if err := c.Say(`{"action":"` + string(a) + `","data":"hello"}`); err != nil {
-		return err
-	}
-	for {
-		heard, err := c.Hear()
-		if err != nil || heard == string(a)+" hello" {
-			return err
-		}
-		if strings.Contains(heard, "rror") {
-			return fmt.Errorf("answered %s", heard)
-		}
-	}
-}
-
 // median is the median time in ms of one client's trips.
 func (p *place) median(a action) measure.Side {
 	return p.side(func() (float64, error) {
@@ -167,42 +153,17 @@ func (p *place) rate(a action) measure.Side {
 	})
 }
 
-// talk has each make one trip after the other, and says how many a second were made and what each took in ms.
-func talk(all []*socket.Conn, a action, spell time.Duration) (rate float64, took []float64, err error) {
-	var wg sync.WaitGroup
-	times, errs := make([][]float64, len(all)), make([]error, len(all))
-	end := time.Now().Add(spell)
-	for i, c := range all {
-		wg.Go(func() {
-			for t := time.Now(); t.Before(end) && errs[i] == nil; {
-				errs[i] = trip(c, a)
-				now := time.Now()
-				times[i] = append(times[i], now.Sub(t).Seconds()*1e3)
-				t = now
-			}
-		})
-	}
-	began := time.Now()
-	wg.Wait()
-	for i := range all {
-		if errs[i] != nil {
-			return 0, nil, errs[i]
-		}
-		took = append(took, times[i]...)
-	}
-	return float64(len(took)) / time.Since(began).Seconds(), took, nil
-}
-
 // hire brings in those who talk to themselves, and wakes a function. Who waits answers no ping: they are lost
 // when they wait for a minute.
 func (p *place) hire(a action) error {
 	if p.few == nil {
-		few, err := socket.Dial(p.addr, p.path, clients)
+		few, err := hireTalkers(p.addr, p.path, clients)
 		if err != nil {
 			return err
 		}
 		p.wait()
 		p.few = few
 	}
-	return trip(p.few[0], a)
+	_, _, err := talk(p.few[:1], a, 0)
+	return err
 }

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice/bench/measure"
-	"github.com/sluicehq/sluice/bench/socket"
 )
 
 // starts is a server that is started anew for each round, and what its first clients met each time.
@@ -56,15 +55,15 @@ func (s *starts) begin() (b beginning, err error) {
 		return b, err
 	}
 	defer p.close()
-	if p.few, err = socket.Dial(p.addr, p.path, clients); err != nil {
+	if p.few, err = hireTalkers(p.addr, p.path, clients); err != nil {
 		return b, err
 	}
 	time.Sleep(listens)
-	t := time.Now()
-	if err = trip(p.few[0], echo); err != nil {
+	_, first, err := talk(p.few[:1], echo, 0)
+	if err != nil {
 		return b, err
 	}
-	b.message = time.Since(t).Seconds() * 1e3
+	b.message = first[0]
 	for _, r := range []*round{&b.first, &b.second} {
 		rate, took, err := talk(p.few, echo, 2*time.Second)
 		if err != nil {

@@ -98,8 +98,8 @@ func (s *stage) open(token string) (err error) {
 				return fmt.Errorf("REGISTER answered %q: %v", text, err)
 			}
 		}
-		if token == "" { // who has been answered is on the program's list
-			if err := trip(c, echo); err != nil {
+		if token == "" {
+			if err := greet(c); err != nil {
 				return err
 			}
 			c.SetReadDeadline(time.Time{})

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 )
@@ -77,6 +78,14 @@ func HangUp(conns []*Conn) {
 			c.Close()
 		}
 	}
+}
+
+// File is the socket as a file of its own, with nothing read that has come. It stays when the Conn is closed.
+func (c *Conn) File() (*os.File, error) {
+	if c.r.Buffered() > 0 {
+		return nil, fmt.Errorf("%d bytes came that are read already", c.r.Buffered())
+	}
+	return c.Conn.(*net.TCPConn).File()
 }
 
 // Say sends one text, masked with zeros.
