@@ -56,7 +56,7 @@ func open(_ context.Context, w *measure.Workshop) (b *measure.Bench, err error) 
 		called := "a function that " + t.action
 		b.Cases = append(b.Cases,
 			measure.Case{Name: called + ": answers at 2 × the peak", Unit: "per s", Goal: 0.9, Ours: t.side(t.served), Reference: measure.Side{Name: "peak", Take: t.peak}},
-			measure.Case{Name: called + ": an answer at 2 × the peak, all processes", Unit: "CPU-ms", Cost: true, Goal: 1 / 0.9, Rounds: 1, Ours: t.side(t.cost), Reference: measure.Side{Name: "at the peak", Take: t.peakCost}},
+			measure.Case{Name: called + ": an answer at 2 × the peak, all processes", Unit: "CPU-ms", Cost: true, Rounds: 1, Ours: t.side(t.cost), Reference: measure.Side{Name: "at the peak", Take: t.peakCost}},
 			measure.Case{Name: called + ": p99 of what is admitted", Unit: "ms", Cost: true, Goal: 2000, Rounds: 1, Ours: t.side(t.late)},
 			measure.Case{Name: called + ": neither answered nor refused", Unit: "messages", Cost: true, Goal: 0.5, Rounds: 1, Ours: t.side(t.lost)},
 			measure.Case{Name: called + ": refused in other words than the cloud's", Unit: "messages", Cost: true, Goal: 0.5, Rounds: 1, Ours: t.side(t.strange)},
