@@ -13,8 +13,8 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
-	"github.com/sluicehq/sluice/internal/ports"
 	"github.com/sluicehq/sluice/function/process"
+	"github.com/sluicehq/sluice/internal/ports"
 )
 
 func TestProgramsOfTheLibraryServeRPC(t *testing.T) {
