@@ -266,12 +266,13 @@ func (s *State) payload(part []byte, lim Limits, sink Sink) (more bool, err *Clo
 }
 
 // grow makes room for n more bytes of a frame of which rest are still to come, n included. It
-// never reserves more than twice what has really arrived, whatever a header promises.
+// never reserves more than twice what has really arrived, whatever a header promises, and at least half as
+// much again: else a message in many small frames would be copied with each.
 func grow(b []byte, n int, rest int64) []byte {
 	if cap(b)-len(b) >= n {
 		return b
 	}
-	size := len(b) + int(min(rest, int64(len(b)+2*n)))
+	size := len(b) + max(int(min(rest, int64(len(b)+2*n))), n+len(b)/2)
 	return append(make([]byte, 0, size), b...)
 }
 

@@ -170,11 +170,23 @@ func TestFeed(t *testing.T) {
 		add(fmt.Sprintf("9 %d KB text", kb), cl(0x81, long(kb<<10)), shown("text", kb<<10)...)
 		add(fmt.Sprintf("9 %d KB binary", kb), cl(0x82, long(kb<<10)), shown("binary", kb<<10)...)
 	}
-	var pieces [][]byte
-	for i := range 1024 {
-		pieces = append(pieces, cl(map[bool]byte{true: 0x01, false: 0x00}[i == 0], long(1024)))
+	for size := 64; size <= 1<<20; size *= 4 {
+		for name, first := range map[string]byte{"text": 0x01, "binary": 0x02} {
+			pieces := [][]byte{cl(first, long(size))}
+			for range (1<<20)/size - 1 {
+				pieces = append(pieces, cl(0x00, long(size)))
+			}
+			add(fmt.Sprintf("9 1 MB of %s in fragments of %d", name, size), join(append(pieces, cl(0x80, ""))...), shown(name, 1<<20)...)
+		}
 	}
-	add("9 1 MB in fragments of 1 KB", join(append(pieces, cl(0x80, ""))...), shown("text", 1<<20)...)
+	for _, size := range []int{0, 16, 64, 256, 1024, 4096} {
+		var all [][]byte
+		var want []string
+		for range 1000 {
+			all, want = append(all, cl(0x81, long(size))), append(want, shown("text", size)...)
+		}
+		add(fmt.Sprintf("9 1000 texts of %d", size), join(all...), want...)
+	}
 	add("10 64 KB in parts", cl(0x81, long(65536)), shown("text", 65536)...)
 
 	for _, c := range cases {
