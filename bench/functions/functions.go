@@ -4,6 +4,7 @@ package functions
 
 import (
 	"context"
+	"debug/buildinfo"
 	"fmt"
 	"os"
 	"os/exec"
@@ -146,7 +147,7 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 	const pause, gone = 500 * time.Millisecond, 100 * time.Millisecond // for a pool to fill; for the instance before to end
 	return &measure.Bench{
 		Close:    closeAll,
-		Versions: map[string]string{"node": measure.Version("node", "-v"), "python": measure.Version(python, "-V"), "aws-lambda-go": measure.Module("github.com/aws/aws-lambda-go")},
+		Versions: map[string]string{"node": measure.Version("node", "-v"), "python": measure.Version(python, "-V"), "aws-lambda-go": libraryOf(bootstrap)},
 		Cases: []measure.Case{
 			inTurns(measure.Case{Name: "Node, warm, returns its event (G1)", Goal: 1.25, Reference: js.side()}, calling(pool, echo), js.echo),
 			inTurns(measure.Case{Name: "Node, warm, reads and writes JSON (G1)", Goal: 1.25, Reference: js.side()}, calling(pool, answer), js.echo),
@@ -176,6 +177,18 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 			{Name: "the last of a queue", Of: "waiting calls", Unit: "ms", At: []int{8, 32, 128}, Take: func(n int) (float64, error) { return queued(pool, answer, n) }},
 		},
 	}, nil
+}
+
+// libraryOf is the version of AWS's library that a program is built with.
+func libraryOf(path string) string {
+	if info, err := buildinfo.ReadFile(path); err == nil {
+		for _, m := range info.Deps {
+			if m.Path == "github.com/aws/aws-lambda-go" {
+				return m.Version
+			}
+		}
+	}
+	return "?"
 }
 
 // handler builds the function in Go and reads its program.
