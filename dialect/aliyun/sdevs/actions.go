@@ -17,7 +17,7 @@ func (r *reading) actions() {
 	if r.in.SkipActions {
 		return
 	}
-	global := r.actionItems(r.root.get("actions"), nil)
+	global := r.actionItems(r.root.GetFold("actions"), nil)
 	for _, a := range global {
 		if a.when == "pre" {
 			r.addAction(a, nil)
@@ -27,7 +27,7 @@ func (r *reading) actions() {
 		if m.kind == ignored {
 			continue
 		}
-		for _, a := range r.actionItems(m.body.get("actions"), m) {
+		for _, a := range r.actionItems(m.body.GetFold("actions"), m) {
 			r.addAction(a, m)
 		}
 		r.install(m)

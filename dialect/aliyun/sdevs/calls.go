@@ -23,7 +23,7 @@ func (r *reading) timer(f *sluice.Function, name string, config, w view) {
 		r.fail(w.place(), "", "function %q has two timers %q", f.Name, t.Name)
 	}
 	enable := config.at("enable")
-	t.Disabled = !enable.v.isNull() && !enable.yes()
+	t.Disabled = !enable.v.IsNull() && !enable.yes()
 	f.Timers = append(f.Timers, t)
 }
 
@@ -62,7 +62,7 @@ var objectEvent = regexp.MustCompile(`^oss:Object\w+:(\*|\w+)$`)
 
 // async reads how asynchronous calls are made: asyncConfiguration of FC 2.0, asyncInvokeConfig of 3.0.
 func (r *reading) async(f *sluice.Function, c view) {
-	if c.v.isNull() {
+	if c.v.IsNull() {
 		return
 	}
 	f.Async = &sluice.AsyncCalls{
@@ -76,8 +76,8 @@ func (r *reading) async(f *sluice.Function, c view) {
 // destination is what is told of asynchronous calls; "" when it is none of ours.
 func (r *reading) destination(f *sluice.Function, c view, key string) string {
 	w := c.at("destination", key)
-	if w.v.isNull() {
-		if w = c.at("destinationConfig", key); w.v.isMap() {
+	if w.v.IsNull() {
+		if w = c.at("destinationConfig", key); w.v.IsMap() {
 			w = w.at("destination")
 		}
 	}
@@ -91,7 +91,7 @@ func (r *reading) destination(f *sluice.Function, c view, key string) string {
 
 // health reads how the server of a custom runtime is asked whether it is well.
 func (r *reading) health(f *sluice.Function, c view) {
-	if c.v.isNull() || !strings.HasPrefix(f.Runtime, "custom") {
+	if c.v.IsNull() || !strings.HasPrefix(f.Runtime, "custom") {
 		return
 	}
 	f.Health = &sluice.HealthCheck{

@@ -39,7 +39,7 @@ func (o *owners) host(host, what string) {
 // service is a module's service name (FC 2.0).
 func (m *module) service() string {
 	v := m.props().at("service")
-	if v.v.isMap() {
+	if v.v.IsMap() {
 		return v.at("name").str()
 	}
 	return v.str()
@@ -51,7 +51,7 @@ var functionName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_$-]{0,63}$`)
 func (r *reading) fc2(m *module) {
 	p := m.props()
 	fn := p.at("function")
-	if fn.v.isNull() {
+	if fn.v.IsNull() {
 		if fn.missing() && p.at("service").missing() {
 			r.fail(m.at, "a module of component fc has props.service and props.function", "module %q has no function", m.name)
 		}
@@ -122,7 +122,7 @@ func (r *reading) fc3(m *module) {
 	for _, t := range p.at("triggers").items() {
 		r.trigger(m, f, t.at("triggerName").str(), t.at("triggerType").str(), t.at("triggerConfig"), t)
 	}
-	if d := p.at("customDomain"); !d.v.isNull() {
+	if d := p.at("customDomain"); !d.v.IsNull() {
 		r.customDomain(m, f, d, d.at("route"))
 	}
 	r.addFunction(m, f)
@@ -183,7 +183,7 @@ func (r *reading) common(m *module, f *sluice.Function, p, code view) {
 	}
 	r.environ(m, f, p.at("environmentVariables"))
 	for _, w := range []view{p.at("ossBucket"), code} {
-		if w.name == "ossBucket" && !w.v.isNull() && code.v.isNull() || w.v.isMap() && !w.at("ossBucketName").v.isNull() {
+		if w.name == "ossBucket" && !w.v.IsNull() && code.v.IsNull() || w.v.IsMap() && !w.at("ossBucketName").v.IsNull() {
 			r.fail(w.place(), "put the code into a folder and name that", "code of module %q is in a bucket of the cloud", m.name)
 			return
 		}
@@ -209,7 +209,7 @@ func (r *reading) environ(m *module, f *sluice.Function, w view) {
 			f.Env = map[string]string{}
 		}
 		switch {
-		case e.v.isMap() || e.v.isList():
+		case e.v.IsMap() || e.v.IsList():
 			f.Env[e.name] = r.vars.json(e.v, m)
 		default:
 			f.Env[e.name] = e.str()
@@ -220,7 +220,7 @@ func (r *reading) environ(m *module, f *sluice.Function, w view) {
 // code reads where the code is: a folder or archive, or {src, excludes}.
 func (r *reading) code(m *module, f *sluice.Function, w view) {
 	src := w
-	if w.v.isMap() {
+	if w.v.IsMap() {
 		src = w.at("src")
 		f.Ignore = w.at("excludes").strs("")
 		if len(f.Ignore) == 0 {
@@ -309,8 +309,8 @@ func (r *reading) fcDomain(m *module) {
 	host := hostOf(p.at("domainName").str())
 	var routes []view
 	for _, key := range []string{"routeConfig", "routeConfigs", "routes"} {
-		if w := p.at(key); !w.v.isNull() {
-			if w.v.isMap() && !w.at("routes").v.isNull() {
+		if w := p.at(key); !w.v.IsNull() {
+			if w.v.IsMap() && !w.at("routes").v.IsNull() {
 				w = w.at("routes")
 			}
 			routes = append(routes, w.items()...)
@@ -350,7 +350,7 @@ func (r *reading) addFunction(m *module, f *sluice.Function) {
 			f.HTTP.Hosts = append(f.HTTP.Hosts, m.fcapp())
 		}
 		f.HTTP.Hosts = append([]string{localHost(string(f.Name), group)}, f.HTTP.Hosts...)
-		r.output(m, "url", m.outputs().get("url").get("system_url"))
+		r.output(m, "url", m.outputs().GetFold("url").GetFold("system_url"))
 	}
 	r.owners.functions = append(r.owners.functions, owned{f.Group, string(f.Name), len(r.app.Functions), f.HTTP != nil})
 	r.app.Functions = append(r.app.Functions, *f)
@@ -370,8 +370,8 @@ func localHost(name, group string) string {
 
 // output is a named value shown to the person who deploys.
 func (r *reading) output(m *module, name string, v *value) {
-	if v != nil && v.text != "" {
-		r.app.Outputs = append(r.app.Outputs, sluice.Output{Name: m.name + "." + name, Value: v.text})
+	if v != nil && v.Text != "" {
+		r.app.Outputs = append(r.app.Outputs, sluice.Output{Name: m.name + "." + name, Value: v.Text})
 	}
 }
 

@@ -32,7 +32,7 @@ func (r *reading) gateway(m *module) {
 	for _, key := range []string{"customerDomain", "customDomain"} {
 		for _, d := range p.at(key).items() {
 			w := d
-			if d.v.isMap() {
+			if d.v.IsMap() {
 				w = d.at("domainName")
 			}
 			if h := hostOf(w.str()); h != "" && !slices.Contains(g.Domains, h) {
@@ -212,7 +212,7 @@ func (r *reading) parameters(w view, a *apigroup.API) {
 }
 
 func (w view) float() *float64 {
-	if w.v.isNull() {
+	if w.v.IsNull() {
 		return nil
 	}
 	f, err := strconv.ParseFloat(w.str(), 64)
@@ -224,7 +224,7 @@ func (w view) float() *float64 {
 }
 
 func (w view) count() *int {
-	if w.v.isNull() {
+	if w.v.IsNull() {
 		return nil
 	}
 	n := w.num(0, 0, 1<<30)
@@ -329,7 +329,7 @@ func slashed(path string) string {
 
 func (r *reading) fcBackend(m *module, svc view, a *apigroup.API, b *apigroup.Backend) {
 	c := svc.at("functionComputeConfig")
-	if c.v.isNull() {
+	if c.v.IsNull() {
 		c = svc // some templates leave the level out
 	}
 	def := "HTTPTRIGGER"

@@ -79,7 +79,7 @@ func (r *reading) goModule(m *module, f *sluice.Function, src view) *sluice.Buil
 	if out == "" || isFile(filepath.Join(code, out)) {
 		return nil
 	}
-	for _, a := range r.actionItems(m.body.get("actions"), m) {
+	for _, a := range r.actionItems(m.body.GetFold("actions"), m) {
 		if a.when != "pre" {
 			continue
 		}

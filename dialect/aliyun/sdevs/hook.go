@@ -14,7 +14,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/deploy"
-	"github.com/sluicehq/sluice/internal/yamlvalue"
+	"github.com/sluicehq/sluice/deploy/template"
 )
 
 // postInit runs a template's hook as the official tool's init does (section 5.2), but on the template
@@ -106,18 +106,18 @@ func (rd *Reader) init(ctx context.Context, in deploy.Input) (answers map[string
 // overlay is what sluice runs before and after the hook of an application that cannot work as
 // published (section 6.5).
 func (r *reading) overlay(top string) (before, after []string) {
-	text, err := yamlvalue.ReadFile(filepath.Join(top, "publish.yaml"))
+	text, err := template.ReadFile(filepath.Join(top, "publish.yaml"))
 	if err != nil || r.in.NoOverlay {
 		return nil, nil
 	}
-	doc, err := parse("publish.yaml", text)
-	if err != nil || r.vars.text(doc.get("Name"), nil) != "start-barrage" {
+	doc, err := template.Parse("publish.yaml", text, maxNodes)
+	if err != nil || r.vars.text(doc.GetFold("Name"), nil) != "start-barrage" {
 		return nil, nil
 	}
 	at := sluice.Place{File: "publish.yaml"}
 	r.warn(at, `overlay of start-barrage: table "barrage" gets the INTEGER key "gid" that its functions write (--no-overlay leaves it STRING)`)
 	r.warn(at, `overlay of start-barrage: row 1 of "interceptor" gets a filterWords that its pages can send back, " " (--no-overlay leaves it empty)`)
-	instance := r.vars.text(r.root.get("vars").get("tablestore").get("instance"), nil)
+	instance := r.vars.text(r.root.GetFold("vars").GetFold("tablestore").GetFold("instance"), nil)
 	call := func(method, data, rest string) string {
 		return "s cli tablestore " + method + " -p '" + data + "' instance '" + strings.ReplaceAll(instance, "'", `'\''`) + "'" + rest
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
-	"github.com/sluicehq/sluice/internal/yamlvalue"
+	"github.com/sluicehq/sluice/deploy/template"
 )
 
 // What functions need beside their code: packages of npm and pip.
@@ -22,16 +22,16 @@ var (
 // the module's code name, for Python into ./python as the official tool does. The zero command when
 // there is no manifest.
 func (r *reading) buildCall(a action, it *value, m *module) action {
-	if m == nil || !buildComponent.MatchString(r.vars.text(it.get("component"), m)) {
+	if m == nil || !buildComponent.MatchString(r.vars.text(it.GetFold("component"), m)) {
 		return a
 	}
-	props := r.vars.see(m.body.get("props"), m)
-	code := props.get("code")
+	props := r.vars.see(m.body.GetFold("props"), m)
+	code := props.GetFold("code")
 	if code == nil {
-		code = r.vars.see(props.get("function"), m).get("codeUri")
+		code = r.vars.see(props.GetFold("function"), m).GetFold("codeUri")
 	}
-	if v := r.vars.see(code, m); v.isMap() {
-		code = v.get("src")
+	if v := r.vars.see(code, m); v.IsMap() {
+		code = v.GetFold("src")
 	}
 	path := r.vars.text(code, m)
 	dir := r.under(path)
@@ -45,7 +45,7 @@ func (r *reading) buildCall(a action, it *value, m *module) action {
 	default:
 		return a
 	}
-	a.at, a.path, a.dir = it.at, path, dir
+	a.at, a.path, a.dir = it.At, path, dir
 	return a
 }
 
@@ -76,7 +76,7 @@ func (r *reading) install(m *module) {
 // requires reports whether requirements.txt names packages that nobody has installed beside the code, and
 // no action will.
 func (r *reading) requires(code string) bool {
-	text, err := yamlvalue.ReadFile(filepath.Join(code, "requirements.txt"))
+	text, err := template.ReadFile(filepath.Join(code, "requirements.txt"))
 	if err != nil {
 		return false
 	}
@@ -120,7 +120,7 @@ func (r *reading) unlocked(a action, run string) string {
 	if !npmInstall.MatchString(run) {
 		return run
 	}
-	text, err := yamlvalue.ReadFile(filepath.Join(a.dir, "package-lock.json"))
+	text, err := template.ReadFile(filepath.Join(a.dir, "package-lock.json"))
 	if err != nil || !strings.Contains(string(text), "/@serverless-devs/dk/-/") && !strings.Contains(string(text), "/@serverless-devs/sandbox/-/") {
 		return run
 	}
@@ -143,7 +143,7 @@ type manifest struct{ Dependencies, DevDependencies map[string]string }
 // manifestOf reads it; empty without one, or with one that npm will complain of.
 func manifestOf(dir string) manifest {
 	var m manifest
-	text, err := yamlvalue.ReadFile(filepath.Join(dir, "package.json"))
+	text, err := template.ReadFile(filepath.Join(dir, "package.json"))
 	if err != nil || json.Unmarshal(text, &m) != nil {
 		return manifest{}
 	}

@@ -66,22 +66,22 @@ func (m *module) needs(other *module) {
 func (r *reading) listModules() {
 	found := false
 	for _, key := range []string{"services", "resources"} {
-		list := r.root.get(key)
-		if list.isNull() {
+		list := r.root.GetFold(key)
+		if list.IsNull() {
 			continue
 		}
-		if !list.isMap() {
-			r.fail(list.at, "", "%s is %s, not a map of modules", key, list.kind())
+		if !list.IsMap() {
+			r.fail(list.At, "", "%s is %s, not a map of modules", key, list.Kind())
 			return
 		}
 		found = true
-		for _, f := range list.fields {
+		for _, f := range list.Fields {
 			r.addModule(f)
 		}
 	}
 	if !found {
 		hint := "edition 1.0.0 keeps modules under services, 3.0.0 under resources"
-		for _, k := range r.root.names() {
+		for _, k := range r.root.Keys() {
 			if n := nearest(k, []string{"services", "resources"}); n != "" {
 				hint = fmt.Sprintf("%q should be %q", k, n)
 			}
@@ -122,18 +122,18 @@ func (r *reading) listModules() {
 }
 
 func (r *reading) addModule(f field) {
-	m := &module{r: r, name: f.key, at: f.at, body: f.val}
-	if !f.val.isMap() {
-		r.fail(f.at, "", "module %q is %s, not a map", f.key, f.val.kind())
+	m := &module{r: r, name: f.Key, at: f.At, body: f.Value}
+	if !f.Value.IsMap() {
+		r.fail(f.At, "", "module %q is %s, not a map", f.Key, f.Value.Kind())
 		return
 	}
-	if r.moduleNamed(f.key) != nil {
-		r.fail(f.at, "", "module %q is defined twice", f.key)
+	if r.moduleNamed(f.Key) != nil {
+		r.fail(f.At, "", "module %q is defined twice", f.Key)
 		return
 	}
-	m.propsValue = f.val.get("props")
-	if m.propsValue.isNull() {
-		m.propsValue = &value{at: f.at, fields: []field{}}
+	m.propsValue = f.Value.GetFold("props")
+	if m.propsValue.IsNull() {
+		m.propsValue = &value{At: f.At, Fields: []field{}}
 	}
 	r.modules = append(r.modules, m)
 	r.inherit(m)
@@ -141,60 +141,60 @@ func (r *reading) addModule(f field) {
 
 // inherit lays a module's props over those of the template block that it extends (edition 3).
 func (r *reading) inherit(m *module) {
-	ext := m.body.get("extend")
-	if ext.isNull() {
+	ext := m.body.GetFold("extend")
+	if ext.IsNull() {
 		return
 	}
 	name := ext
-	if ext.isMap() {
-		name = ext.get("name")
+	if ext.IsMap() {
+		name = ext.GetFold("name")
 	}
-	if name.isNull() {
-		r.fail(ext.at, "", "extend of module %q has no name", m.name)
+	if name.IsNull() {
+		r.fail(ext.At, "", "extend of module %q has no name", m.name)
 		return
 	}
-	blocks := r.root.get("template")
-	base := blocks.get(name.text)
+	blocks := r.root.GetFold("template")
+	base := blocks.GetFold(name.Text)
 	if base == nil {
-		r.fail(name.at, suggest(name.text, blocks.names()), "module %q extends %q, which is not under template", m.name, name.text)
+		r.fail(name.At, suggest(name.Text, blocks.Keys()), "module %q extends %q, which is not under template", m.name, name.Text)
 		return
 	}
-	if ignore := ext.get("ignore"); ignore.isList() && base.isMap() {
-		kept := &value{at: base.at, fields: []field{}}
-		for _, f := range base.fields {
-			if !slices.ContainsFunc(ignore.list, func(v *value) bool { return v.text == f.key }) {
-				kept.fields = append(kept.fields, f)
+	if ignore := ext.GetFold("ignore"); ignore.IsList() && base.IsMap() {
+		kept := &value{At: base.At, Fields: []field{}}
+		for _, f := range base.Fields {
+			if !slices.ContainsFunc(ignore.List, func(v *value) bool { return v.Text == f.Key }) {
+				kept.Fields = append(kept.Fields, f)
 			}
 		}
 		base = kept
 	}
-	m.propsValue = base.merge(m.propsValue)
+	m.propsValue = merge(base, m.propsValue)
 }
 
 // flow is the modules that a deploy of an edition 3 template runs; nil is all.
 func (r *reading) flow() []string {
-	flow := r.root.get("flow")
+	flow := r.root.GetFold("flow")
 	if flow == nil {
 		return nil
 	}
 	var names []string
-	for _, f := range flow.fields {
-		if !forDeploy(f.key) {
+	for _, f := range flow.Fields {
+		if !forDeploy(f.Key) {
 			continue
 		}
-		for _, group := range f.val.list {
-			for _, v := range append(slices.Clone(group.list), group) {
-				if v.text == "" {
+		for _, group := range f.Value.List {
+			for _, v := range append(slices.Clone(group.List), group) {
+				if v.Text == "" {
 					continue
 				}
-				if r.moduleNamed(v.text) == nil {
+				if r.moduleNamed(v.Text) == nil {
 					var known []string
 					for _, m := range r.modules {
 						known = append(known, m.name)
 					}
-					r.fail(v.at, suggest(v.text, known), "flow names %q, which is no module", v.text)
+					r.fail(v.At, suggest(v.Text, known), "flow names %q, which is no module", v.Text)
 				}
-				names = append(names, v.text)
+				names = append(names, v.Text)
 			}
 		}
 	}
@@ -215,10 +215,10 @@ func forDeploy(key string) bool {
 
 // classify tells a module by its component's name: fc, devsapp/fc, fc@1.2.3; a path by its props.
 func (r *reading) classify(m *module) {
-	v := m.body.get("component")
+	v := m.body.GetFold("component")
 	name := r.vars.text(v, m)
 	if name == "" {
-		if v = r.vars.see(v, m); v == nil || !v.broken {
+		if v = r.vars.see(v, m); v == nil || !v.Broken {
 			r.fail(m.at, "known are: "+strings.Join(componentNames(), ", "), "module %q has no component", m.name)
 		}
 		return
@@ -226,12 +226,12 @@ func (r *reading) classify(m *module) {
 	m.component = name
 	if strings.HasPrefix(name, ".") || filepath.IsAbs(name) {
 		switch p := m.propsValue; {
-		case p.get("function") != nil:
+		case p.GetFold("function") != nil:
 			m.kind = fc
-		case p.get("functionName") != nil:
+		case p.GetFold("functionName") != nil:
 			m.kind = fc3
 		default:
-			r.fail(v.at, "name a published component, or leave it out with --skip "+m.name, "component %q of module %q is a path, and its props are of no known kind", name, m.name)
+			r.fail(v.At, "name a published component, or leave it out with --skip "+m.name, "component %q of module %q is a path, and its props are of no known kind", name, m.name)
 		}
 		return
 	}
@@ -242,14 +242,14 @@ func (r *reading) classify(m *module) {
 		return
 	}
 	if slices.Contains(needless, short) {
-		r.warn(v.at, "module %q (component %s) has nothing to do here and is skipped", m.name, short)
+		r.warn(v.At, "module %q (component %s) has nothing to do here and is skipped", m.name, short)
 		return
 	}
 	hint := "leave it out with --skip " + m.name
 	if n := nearest(short, componentNames()); n != "" {
 		hint = fmt.Sprintf("did you mean %q? Or %s", n, hint)
 	}
-	r.fail(v.at, hint, "component %q of module %q is not known", name, m.name)
+	r.fail(v.At, hint, "component %q of module %q is not known", name, m.name)
 }
 
 func componentNames() []string {
@@ -264,24 +264,24 @@ func componentNames() []string {
 // lift moves props that stand beside "props" into it (repair R4).
 func (r *reading) lift(m *module) {
 	own := []string{"component", "props", "actions", "access", "extend", "provider"}
-	for _, f := range m.body.fields {
-		if slices.Contains(own, f.key) {
+	for _, f := range m.body.Fields {
+		if slices.Contains(own, f.Key) {
 			continue
 		}
-		if !slices.Contains(props[m.kind], f.key) {
+		if !slices.Contains(props[m.kind], f.Key) {
 			hint := ""
-			if n := nearest(f.key, append(own, props[m.kind]...)); n != "" {
+			if n := nearest(f.Key, append(own, props[m.kind]...)); n != "" {
 				hint = fmt.Sprintf("; did you mean %q?", n)
 			}
-			r.warn(f.at, "module %q: key %q means nothing%s", m.name, f.key, hint)
+			r.warn(f.At, "module %q: key %q means nothing%s", m.name, f.Key, hint)
 			continue
 		}
-		if m.propsValue.get(f.key) != nil {
-			r.warn(f.at, "module %q: %q stands beside props and in it; the one in props counts", m.name, f.key)
+		if m.propsValue.GetFold(f.Key) != nil {
+			r.warn(f.At, "module %q: %q stands beside props and in it; the one in props counts", m.name, f.Key)
 			continue
 		}
-		r.repair(f.at, "R4", "module %q: %q stands beside props and is read as one of them", m.name, f.key)
-		m.propsValue = &value{at: m.propsValue.at, fields: append(slices.Clone(m.propsValue.fields), f)}
+		r.repair(f.At, "R4", "module %q: %q stands beside props and is read as one of them", m.name, f.Key)
+		m.propsValue = &value{At: m.propsValue.At, Fields: append(slices.Clone(m.propsValue.Fields), f)}
 	}
 }
 
@@ -318,45 +318,45 @@ type view struct {
 func (w view) at(keys ...string) view {
 	for _, key := range keys {
 		place := w.spot
-		if w.v != nil && w.v.at.File != "" {
-			place = w.v.at
+		if w.v != nil && w.v.At.File != "" {
+			place = w.v.At
 		}
-		if !w.v.isMap() && !w.v.isNull() {
+		if !w.v.IsMap() && !w.v.IsNull() {
 			w.wrong("a map")
 		}
-		w = view{w.m, w.m.r.vars.see(w.v.get(key), w.m), place, key}
+		w = view{w.m, w.m.r.vars.see(w.v.GetFold(key), w.m), place, key}
 	}
 	return w
 }
 
 // place is where the value is; where it is missing, where it would be.
 func (w view) place() sluice.Place {
-	if w.v != nil && w.v.at.File != "" {
-		return w.v.at
+	if w.v != nil && w.v.At.File != "" {
+		return w.v.At
 	}
 	return w.spot
 }
 
 // missing reports whether there is nothing, nor an error already.
-func (w view) missing() bool { return w.v.isNull() && !w.broken() }
+func (w view) missing() bool { return w.v.IsNull() && !w.broken() }
 
 // broken reports whether an error was noted for the value already.
-func (w view) broken() bool { return w.v != nil && w.v.broken }
+func (w view) broken() bool { return w.v != nil && w.v.Broken }
 
 func (w view) wrong(want string) {
-	w.m.r.fail(w.place(), "", "%s of module %q is %s, not %s", w.name, w.m.name, w.v.kind(), want)
+	w.m.r.fail(w.place(), "", "%s of module %q is %s, not %s", w.name, w.m.name, w.v.Kind(), want)
 }
 
 // str is a text; numbers and booleans as they are written.
 func (w view) str() string {
-	if w.v.isMap() || w.v.isList() {
+	if w.v.IsMap() || w.v.IsList() {
 		w.wrong("text")
 		return ""
 	}
-	if w.v.isNull() {
+	if w.v.IsNull() {
 		return ""
 	}
-	return w.v.text
+	return w.v.Text
 }
 
 // or is str, or def when it is empty.
@@ -396,13 +396,13 @@ func (w view) yes() bool { return strings.EqualFold(w.str(), "true") }
 // items are the views of a list's items; a single value is a list of one.
 func (w view) items() []view {
 	switch {
-	case w.v.isNull():
+	case w.v.IsNull():
 		return nil
-	case w.v.isList():
+	case w.v.IsList():
 		var items []view
-		for _, e := range w.v.list {
+		for _, e := range w.v.List {
 			if v := w.m.r.vars.see(e, w.m); v != nil {
-				items = append(items, view{w.m, v, w.v.at, w.name})
+				items = append(items, view{w.m, v, w.v.At, w.name})
 			}
 		}
 		return items
@@ -426,16 +426,16 @@ func (w view) strs(sep string) []string {
 
 // pairs are a map's keys with their views, in order.
 func (w view) pairs() []view {
-	if w.v.isNull() {
+	if w.v.IsNull() {
 		return nil
 	}
-	if !w.v.isMap() {
+	if !w.v.IsMap() {
 		w.wrong("a map")
 		return nil
 	}
 	var out []view
-	for _, f := range w.v.fields {
-		out = append(out, view{w.m, w.m.r.vars.see(f.val, w.m), f.at, f.key})
+	for _, f := range w.v.Fields {
+		out = append(out, view{w.m, w.m.r.vars.see(f.Value, w.m), f.At, f.Key})
 	}
 	return out
 }

@@ -70,19 +70,19 @@ var (
 // typos warns of the keys of a map that are none of known but look like one. Others may be new on
 // the cloud, and are not ours to judge.
 func (r *reading) typos(w view, known []string) {
-	if !w.v.isMap() {
+	if !w.v.IsMap() {
 		return
 	}
 	have := map[string]bool{}
 	for _, k := range known {
 		have[lowerFirst(k)] = true
 	}
-	for _, f := range w.v.fields {
-		if have[lowerFirst(f.key)] {
+	for _, f := range w.v.Fields {
+		if have[lowerFirst(f.Key)] {
 			continue
 		}
-		if n := nearest(f.key, known); n != "" && distance(f.key, n, 4) <= 3 {
-			r.warn(f.at, "module %q: key %q means nothing; did you mean %q?", w.m.name, f.key, n)
+		if n := nearest(f.Key, known); n != "" && distance(f.Key, n, 4) <= 3 {
+			r.warn(f.At, "module %q: key %q means nothing; did you mean %q?", w.m.name, f.Key, n)
 		}
 	}
 }

@@ -25,9 +25,9 @@ func (m *module) bucketHosts() []string {
 	for _, key := range []string{"customDomains", "hosts"} {
 		for _, d := range m.props().at(key).items() {
 			w := d
-			if d.v.isMap() {
+			if d.v.IsMap() {
 				w = d.at("domainName")
-				if w.v.isNull() {
+				if w.v.IsNull() {
 					w = d.at("host")
 				}
 			}
@@ -53,17 +53,17 @@ func (r *reading) oss(m *module) {
 	}
 	site := r.website(p)
 	prefix := strings.Trim(p.at("subDir").str(), "/")
-	if s := p.at("ossObject"); prefix == "" && !s.v.isNull() {
+	if s := p.at("ossObject"); prefix == "" && !s.v.IsNull() {
 		prefix = strings.Trim(s.str(), "/")
 	}
-	if s := p.at("src", "subDir"); prefix == "" && !s.v.isNull() && !s.v.isMap() {
+	if s := p.at("src", "subDir"); prefix == "" && !s.v.IsNull() && !s.v.IsMap() {
 		prefix = strings.Trim(s.str(), "/")
 	}
 	if prefix != "" {
 		prefix += "/"
 	}
 	b := r.ensureBucket(m, name)
-	if acl := p.at("acl"); !acl.v.isNull() {
+	if acl := p.at("acl"); !acl.v.IsNull() {
 		r.acl(m, b, acl)
 	} else if m.kind == website && b.ACL == "" {
 		b.ACL = "public-read"
@@ -85,9 +85,9 @@ func (r *reading) oss(m *module) {
 		}
 	}
 	src := p.at("codeUri")
-	if dir := p.at("src", "publishDir"); !dir.v.isNull() {
+	if dir := p.at("src", "publishDir"); !dir.v.IsNull() {
 		src = dir
-	} else if dir := p.at("src", "codeUri"); src.v.isNull() && !dir.v.isNull() {
+	} else if dir := p.at("src", "codeUri"); src.v.IsNull() && !dir.v.IsNull() {
 		src = dir
 	}
 	if src.str() == "" {
@@ -133,15 +133,15 @@ func (r *reading) acl(m *module, b *sluice.Bucket, w view) {
 // the older component.
 func (r *reading) website(p view) *sluice.Website {
 	w := p.at("website")
-	if w.v.isNull() {
+	if w.v.IsNull() {
 		w = p.at("src")
-		if w.at("index").v.isNull() && w.at("error").v.isNull() && !w.at("subDir").v.isMap() {
+		if w.at("index").v.IsNull() && w.at("error").v.IsNull() && !w.at("subDir").v.IsMap() {
 			return nil
 		}
 	}
 	site := &sluice.Website{Index: w.at("index").or("index.html"), Error: w.at("error").str()}
 	kind := w.at("subDirType")
-	if kind.v.isNull() && w.at("subDir").v.isMap() {
+	if kind.v.IsNull() && w.at("subDir").v.IsMap() {
 		kind = w.at("subDir", "type")
 	}
 	types := []string{"redirect", "noSuchKey", "index"}

@@ -31,7 +31,7 @@ func (rd *Reader) Outline(ctx context.Context, in deploy.Input) (*Outline, error
 		if m.kind == ignored {
 			continue
 		}
-		out := Module{Name: m.name, Component: m.component, Props: r.vars.deep(m.propsValue, m, 0).plain(0), Output: r.vars.deep(m.outputs(), m, 0).plain(0)}
+		out := Module{Name: m.name, Component: m.component, Props: r.vars.deep(m.propsValue, m, 0).Plain(), Output: r.vars.deep(m.outputs(), m, 0).Plain()}
 		for _, f := range r.app.Functions {
 			if f.At == m.at {
 				out.Function = f.Name

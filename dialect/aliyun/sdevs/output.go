@@ -6,13 +6,14 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/deploy/template"
 )
 
 // outputs are what ${module.output…} finds. All of it is known before anything is deployed, so that
 // one pass resolves every variable (section 5.4).
 func (m *module) outputs() *value {
 	if m.out == nil {
-		m.out = mapping(m.at) // seen by an output that needs itself
+		m.out = template.Map(m.at) // seen by an output that needs itself
 		switch m.kind {
 		case fc:
 			m.out = m.fc2Outputs()
@@ -22,17 +23,17 @@ func (m *module) outputs() *value {
 			m.out = m.ossOutputs()
 		case apigateway:
 			apis := m.apiOutputs()
-			m.out = mapping(m.at, "domain", m.subDomain(), "apiResult", apis, "totalApiNumber", strconv.Itoa(len(apis.list)),
-				"successApiNumber", strconv.Itoa(len(apis.list)), "failedApiNumber", "0", "failedApiNames", listing(m.at))
+			m.out = template.Map(m.at, "domain", m.subDomain(), "apiResult", apis, "totalApiNumber", strconv.Itoa(len(apis.List)),
+				"successApiNumber", strconv.Itoa(len(apis.List)), "failedApiNumber", "0", "failedApiNames", template.List(m.at))
 		case apiGateway:
-			m.out = mapping(m.at, "region", m.regionOr(), "apiGroup", mapping(m.at, "groupName", m.group(), "subDomain", m.subDomain()),
+			m.out = template.Map(m.at, "region", m.regionOr(), "apiGroup", template.Map(m.at, "groupName", m.group(), "subDomain", m.subDomain()),
 				"apis", m.apiOutputs(), "domain", m.subDomain(), "custom_domain", m.customDomain())
 		case jamstack:
-			m.out = mapping(m.at, "domain", sluice.DNSLabel(m.props().at("app", "name").or("jamstack-api-demo"))+"."+m.regionOr()+".alicloudapi.localhost")
+			m.out = template.Map(m.at, "domain", sluice.DNSLabel(m.props().at("app", "name").or("jamstack-api-demo"))+"."+m.regionOr()+".alicloudapi.localhost")
 		case dns:
-			m.out = mapping(m.at, "domain", m.props().at("domainName").str(), "domainName", m.props().at("domainName").str())
+			m.out = template.Map(m.at, "domain", m.props().at("domainName").str(), "domainName", m.props().at("domainName").str())
 		case fcDomain:
-			m.out = mapping(m.at, "domainName", m.props().at("domainName").str(), "domain", m.props().at("domainName").str())
+			m.out = template.Map(m.at, "domainName", m.props().at("domainName").str(), "domain", m.props().at("domainName").str())
 		}
 	}
 	return m.out
@@ -40,9 +41,9 @@ func (m *module) outputs() *value {
 
 // apiOutputs are the APIs of a gateway by their names.
 func (m *module) apiOutputs() *value {
-	list := listing(m.at)
+	list := template.List(m.at)
 	for _, a := range m.props().at("apis").items() {
-		list.list = append(list.list, mapping(m.at, "apiName", a.at("apiName").str()))
+		list.List = append(list.List, template.Map(m.at, "apiName", a.at("apiName").str()))
 	}
 	return list
 }
@@ -50,8 +51,8 @@ func (m *module) apiOutputs() *value {
 // also adds what a function's props say of some names to its output.
 func also(out *value, fn view, names ...string) *value {
 	for _, name := range names {
-		if v := fn.at(name); !v.v.isNull() {
-			out.fields = append(out.fields, field{name, out.at, scalar(out.at, v.str())})
+		if v := fn.at(name); !v.v.IsNull() {
+			out.Fields = append(out.Fields, field{Key: name, At: out.At, Value: template.Text(out.At, v.str())})
 		}
 	}
 	return out
@@ -70,46 +71,46 @@ func (m *module) fc2Outputs() *value {
 			intranet = base
 		}
 	}
-	triggers, domains := listing(m.at), listing(m.at)
+	triggers, domains := template.List(m.at), template.List(m.at)
 	for _, t := range p.at("triggers").items() {
-		triggers.list = append(triggers.list, mapping(m.at, "type", t.at("type").str(), "name", t.at("name").str()))
+		triggers.List = append(triggers.List, template.Map(m.at, "type", t.at("type").str(), "name", t.at("name").str()))
 	}
 	for _, d := range p.at("customDomains").items() {
 		host := hostOf(d.at("domainName").str())
 		if host == "" {
 			host = localHost(name, service)
 		}
-		domains.list = append(domains.list, mapping(m.at, "domain", host, "path", d.at("routeConfigs").first().at("path").or("/*")))
+		domains.List = append(domains.List, template.Map(m.at, "domain", host, "path", d.at("routeConfigs").first().at("path").or("/*")))
 	}
-	return mapping(m.at,
+	return template.Map(m.at,
 		"region", region,
-		"service", mapping(m.at, "name", service),
-		"function", also(mapping(m.at, "name", name, "runtime", fn.at("runtime").str(), "handler", fn.at("handler").or("index.handler"),
+		"service", template.Map(m.at, "name", service),
+		"function", also(template.Map(m.at, "name", name, "runtime", fn.at("runtime").str(), "handler", fn.at("handler").or("index.handler"),
 			"memorySize", fn.at("memorySize").or("128"), "timeout", fn.at("timeout").or("3")), fn, "cpu", "diskSize"),
-		"url", mapping(m.at, "system_url", base+path, "system_intranet_url", intranet+path, "custom_domain", domains),
+		"url", template.Map(m.at, "system_url", base+path, "system_intranet_url", intranet+path, "custom_domain", domains),
 		"triggers", triggers)
 }
 
 func (m *module) fc3Outputs() *value {
 	p := m.props()
 	url := "https://" + m.fcapp()
-	triggers := listing(m.at)
+	triggers := template.List(m.at)
 	for _, t := range p.at("triggers").items() {
-		triggers.list = append(triggers.list, mapping(m.at, "triggerName", t.at("triggerName").str(), "triggerType", t.at("triggerType").str()))
+		triggers.List = append(triggers.List, template.Map(m.at, "triggerName", t.at("triggerName").str(), "triggerType", t.at("triggerType").str()))
 	}
 	host := hostOf(p.at("customDomain", "domainName").str())
 	if host == "" {
 		host = localHost(p.at("functionName").or(m.name), string(m.r.app.Name))
 	}
-	return also(mapping(m.at,
+	return also(template.Map(m.at,
 		"region", m.regionOr(),
 		"functionName", p.at("functionName").or(m.name),
 		"runtime", p.at("runtime").str(),
 		"handler", p.at("handler").str(),
 		"memorySize", p.at("memorySize").or("512"),
 		"timeout", p.at("timeout").or("3"),
-		"url", mapping(m.at, "system_url", url, "system_intranet_url", url, "custom_domain", host),
-		"customDomain", mapping(m.at, "domainName", host),
+		"url", template.Map(m.at, "system_url", url, "system_intranet_url", url, "custom_domain", host),
+		"customDomain", template.Map(m.at, "domainName", host),
 		"triggers", triggers), p, "cpu", "diskSize")
 }
 
@@ -127,13 +128,13 @@ func (m *module) accountID() string {
 
 func (m *module) ossOutputs() *value {
 	bucket := m.bucket()
-	domains := listing(m.at)
+	domains := template.List(m.at)
 	for _, h := range m.bucketHosts() {
-		domains.list = append(domains.list, scalar(m.at, h))
+		domains.List = append(domains.List, template.Text(m.at, h))
 	}
 	own := bucketHost(bucket, m.regionOr())
-	domains.list = append(domains.list, scalar(m.at, own))
-	return mapping(m.at, "Bucket", bucket, "Region", m.regionOr(), "OssAddress", "https://"+own, "Domains", domains)
+	domains.List = append(domains.List, template.Text(m.at, own))
+	return template.Map(m.at, "Bucket", bucket, "Region", m.regionOr(), "OssAddress", "https://"+own, "Domains", domains)
 }
 
 func bucketHost(bucket, region string) string { return bucket + ".oss-" + region + ".aliyuncs.com" }
@@ -151,7 +152,7 @@ func (m *module) customDomain() string {
 	for _, key := range []string{"customerDomain", "customDomain"} {
 		for _, d := range m.props().at(key).items() {
 			host := d
-			if d.v.isMap() {
+			if d.v.IsMap() {
 				host = d.at("domainName")
 			}
 			if h := hostOf(host.str()); h != "" {

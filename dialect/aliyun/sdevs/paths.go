@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
-	"github.com/sluicehq/sluice/internal/yamlvalue"
+	"github.com/sluicehq/sluice/deploy/template"
 )
 
 // under is a path of the template, absolute.
@@ -70,7 +70,7 @@ func (r *reading) folder(m *module, w view) string {
 // actionDirs are the existing folders in which a module's actions before a deploy run.
 func (m *module) actionDirs() []string {
 	var dirs []string
-	for _, a := range m.r.actionItems(m.body.get("actions"), m) {
+	for _, a := range m.r.actionItems(m.body.GetFold("actions"), m) {
 		if a.when == "pre" && a.run != "" && isDir(a.dir) {
 			dirs = append(dirs, a.dir)
 		}
@@ -99,7 +99,7 @@ func (r *reading) actionDir(a action, m *module, code string) string {
 
 // fcignore is the patterns of .fcignore in a code folder.
 func (r *reading) fcignore(dir string) []string {
-	b, err := yamlvalue.ReadFile(filepath.Join(dir, ".fcignore"))
+	b, err := template.ReadFile(filepath.Join(dir, ".fcignore"))
 	if err != nil {
 		return nil
 	}
@@ -128,8 +128,8 @@ func (r *reading) actionItems(block *value, m *module) []action {
 	if block == nil {
 		return nil
 	}
-	for _, f := range block.fields {
-		stage, cmd, ok := strings.Cut(f.key, "-")
+	for _, f := range block.Fields {
+		stage, cmd, ok := strings.Cut(f.Key, "-")
 		if !ok || !forDeploy(cmd) {
 			continue
 		}
@@ -137,18 +137,18 @@ func (r *reading) actionItems(block *value, m *module) []action {
 		if whens == nil {
 			continue
 		}
-		items := r.vars.see(f.val, m)
+		items := r.vars.see(f.Value, m)
 		if items == nil {
 			continue
 		}
-		for _, it := range items.list {
+		for _, it := range items.List {
 			it = r.vars.see(it, m)
-			a := action{when: whens[0], at: it.at}
-			if run := it.get("run"); run != nil {
+			a := action{when: whens[0], at: it.At}
+			if run := it.GetFold("run"); run != nil {
 				a.run = r.vars.shellText(run, m)
-				a.at = run.at
+				a.at = run.At
 			}
-			a.path = r.vars.text(it.get("path"), m)
+			a.path = r.vars.text(it.GetFold("path"), m)
 			a.dir = r.under(a.path)
 			a.allow = r.allowed(it, m)
 			if a.run == "" {
@@ -156,8 +156,8 @@ func (r *reading) actionItems(block *value, m *module) []action {
 			}
 			if a.run == "" {
 				for _, other := range []string{"component", "plugin"} {
-					if v := it.get(other); v != nil {
-						r.warn(v.at, "action %s %q does not run here and is skipped", other, r.vars.text(v, m))
+					if v := it.GetFold(other); v != nil {
+						r.warn(v.At, "action %s %q does not run here and is skipped", other, r.vars.text(v, m))
 					}
 				}
 				continue
@@ -173,19 +173,19 @@ func (r *reading) actionItems(block *value, m *module) []action {
 // allowed is which exit codes of an action are nothing: allow_failure is true for all, or names the commands
 // for which, and the codes of which, it is so.
 func (r *reading) allowed(it *value, m *module) string {
-	allow := r.vars.see(it.get("allow_failure"), m)
-	if allow == nil || !allow.isMap() {
-		if allow != nil && allow.data == true {
+	allow := r.vars.see(it.GetFold("allow_failure"), m)
+	if allow == nil || !allow.IsMap() {
+		if allow != nil && allow.Data == true {
 			return "*"
 		}
 		return ""
 	}
 	texts := func(key string) (list []string) {
-		v := r.vars.see(allow.get(key), m)
+		v := r.vars.see(allow.GetFold(key), m)
 		if v == nil {
 			return nil
 		}
-		for _, e := range append(slices.Clone(v.list), v) {
+		for _, e := range append(slices.Clone(v.List), v) {
 			if text := r.vars.text(e, m); text != "" {
 				list = append(list, text)
 			}
@@ -206,5 +206,5 @@ func (s *resolver) shellText(v *value, m *module) string {
 	if v = s.shell(v, m); v == nil {
 		return ""
 	}
-	return v.text
+	return v.Text
 }

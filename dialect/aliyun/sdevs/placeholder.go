@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
-	"github.com/sluicehq/sluice/internal/yamlvalue"
+	"github.com/sluicehq/sluice/deploy/template"
 )
 
 // placeholder is {{ name }} or {{ name|hint }}, which the official tool fills in when it copies a
@@ -34,8 +34,8 @@ type blank struct{ name, hint string }
 // load reads the template, its placeholders filled, with what it extends.
 func (r *reading) load() *value {
 	root := r.loadFile(r.in.File, 0)
-	if root != nil && !root.isMap() {
-		r.fail(sluice.Place{File: r.in.File, Line: 1}, "", "a template is a map of edition, name and services, this is %s", root.kind())
+	if root != nil && !root.IsMap() {
+		r.fail(sluice.Place{File: r.in.File, Line: 1}, "", "a template is a map of edition, name and services, this is %s", root.Kind())
 		return nil
 	}
 	return root
@@ -47,7 +47,7 @@ func (r *reading) loadFile(file string, depth int) *value {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(r.in.Dir, path)
 	}
-	text, err := yamlvalue.ReadFile(path)
+	text, err := template.ReadFile(path)
 	if err != nil {
 		hint := ""
 		if errors.Is(err, os.ErrNotExist) {
@@ -58,14 +58,14 @@ func (r *reading) loadFile(file string, depth int) *value {
 	}
 	seen := len(r.blanks)
 	// The first pass finds the template's name, on which the values of others depend.
-	first, err := parse(file, []byte(r.fill(file, string(text), "")))
+	first, err := template.Parse(file, []byte(r.fill(file, string(text), "")), maxNodes)
 	if err != nil {
 		r.failAll(err)
 		return nil
 	}
 	name := ""
-	if v := first.get("name"); v != nil && !mark.MatchString(v.text) && !strings.Contains(v.text, "${") {
-		name = v.text
+	if v := first.GetFold("name"); v != nil && !mark.MatchString(v.Text) && !strings.Contains(v.Text, "${") {
+		name = v.Text
 	}
 	r.blanks = r.blanks[:seen]
 	full := r.fill(file, string(text), string(r.in.AppName(name)))
@@ -75,25 +75,25 @@ func (r *reading) loadFile(file string, depth int) *value {
 	if depth == 0 && !strings.Contains(string(text), "extend:") { // another file may have the rest
 		r.strangers(file)
 	}
-	root, err := parse(file, []byte(full))
+	root, err := template.Parse(file, []byte(full), maxNodes)
 	if err != nil {
 		r.failAll(err)
 		return nil
 	}
 	// Edition 1: a file for another environment names the one that it changes.
-	base := root.get("extend")
-	if base == nil || base.text == "" {
+	base := root.GetFold("extend")
+	if base == nil || base.Text == "" {
 		return root
 	}
 	if depth > 8 {
-		r.fail(base.at, "", "templates extend each other in a circle")
+		r.fail(base.At, "", "templates extend each other in a circle")
 		return nil
 	}
-	under := r.loadFile(base.text, depth+1)
+	under := r.loadFile(base.Text, depth+1)
 	if under == nil {
 		return nil
 	}
-	return under.merge(root)
+	return merge(under, root)
 }
 
 func (r *reading) failAll(err error) {
@@ -209,11 +209,11 @@ func suffix(app string) string {
 // published is the default, or the first choice, of a parameter in the template's publish.yaml.
 func (r *reading) published(name string) (string, bool) {
 	p := r.declared()[normal(name)]
-	if v := p.get("default"); !v.isNull() {
-		return v.text, true
+	if v := p.GetFold("default"); !v.IsNull() {
+		return v.Text, true
 	}
-	if v := p.get("enum"); v.isList() && len(v.list) > 0 && v.list[0].text != "" {
-		return v.list[0].text, true
+	if v := p.GetFold("enum"); v.IsList() && len(v.List) > 0 && v.List[0].Text != "" {
+		return v.List[0].Text, true
 	}
 	return "", false
 }
@@ -223,21 +223,21 @@ func (r *reading) declared() map[string]*value {
 	out := map[string]*value{}
 	above := filepath.Dir(r.in.Dir)
 	for _, path := range []string{filepath.Join(r.in.Dir, "publish.yaml"), filepath.Join(r.in.Dir, "publish.yml"), filepath.Join(above, "publish.yaml"), filepath.Join(above, "publish.yml")} {
-		b, err := yamlvalue.ReadFile(path)
+		b, err := template.ReadFile(path)
 		if err != nil {
 			continue
 		}
-		doc, err := parse(filepath.Base(path), b)
+		doc, err := template.Parse(filepath.Base(path), b, maxNodes)
 		if err != nil {
 			continue
 		}
-		props := doc.get("Parameters").get("properties")
+		props := doc.GetFold("Parameters").GetFold("properties")
 		if props == nil {
 			continue
 		}
-		for _, f := range props.fields {
-			if out[normal(f.key)] == nil {
-				out[normal(f.key)] = f.val
+		for _, f := range props.Fields {
+			if out[normal(f.Key)] == nil {
+				out[normal(f.Key)] = f.Value
 			}
 		}
 	}

@@ -204,7 +204,7 @@ func (r *reading) read() {
 
 // name settles what the app is called.
 func (r *reading) name() {
-	if v := r.root.get("name"); v != nil {
+	if v := r.root.GetFold("name"); v != nil {
 		r.app.Title = r.vars.text(v, nil)
 	}
 	r.app.Name = r.in.AppName(r.app.Title)
@@ -215,7 +215,7 @@ func (r *reading) name() {
 
 // edition checks that this is a template that we know how to read.
 func (r *reading) edition() bool {
-	v := r.root.get("edition")
+	v := r.root.GetFold("edition")
 	if v == nil {
 		return true
 	}
@@ -223,7 +223,7 @@ func (r *reading) edition() bool {
 	case "", "1.0.0", "0.0.1", "3.0.0":
 		return true
 	default:
-		r.fail(v.at, `editions 1.0.0 and 3.0.0 can be read`, "edition %q is not known", e)
+		r.fail(v.At, `editions 1.0.0 and 3.0.0 can be read`, "edition %q is not known", e)
 		return false
 	}
 }

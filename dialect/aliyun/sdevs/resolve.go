@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
-	"github.com/sluicehq/sluice/internal/yamlvalue"
+	"github.com/sluicehq/sluice/deploy/template"
 )
 
 // Limits of what variables may expand to.
@@ -54,7 +54,7 @@ func (s *resolver) resolve(v *value, m *module, shell bool) *value {
 	if v == nil {
 		return nil
 	}
-	text, ok := v.data.(string)
+	text, ok := v.Data.(string)
 	if !ok || !strings.Contains(text, "${") && !strings.Contains(text, markOpen) {
 		return v
 	}
@@ -64,11 +64,11 @@ func (s *resolver) resolve(v *value, m *module, shell bool) *value {
 	}
 	if s.busy[key] || len(s.stack) > 100 {
 		names := s.stack[slices.Index(s.stack, s.stack[len(s.stack)-1]):]
-		s.r.fail(v.at, "", "%s refers to itself: %s", names[0], strings.Join(names, " → "))
-		return &value{at: v.at, broken: true}
+		s.r.fail(v.At, "", "%s refers to itself: %s", names[0], strings.Join(names, " → "))
+		return &value{At: v.At, Broken: true}
 	}
 	s.busy[key] = true
-	out := s.expand(v.at, text, m, shell)
+	out := s.expand(v.At, text, m, shell)
 	delete(s.busy, key)
 	s.memo[key] = out
 	return out
@@ -76,7 +76,7 @@ func (s *resolver) resolve(v *value, m *module, shell bool) *value {
 
 // expand replaces the variables of text. Text that is one variable gets that variable's value.
 func (s *resolver) expand(at sluice.Place, text string, m *module, shell bool) *value {
-	broken := &value{at: at, broken: true}
+	broken := &value{At: at, Broken: true}
 	if s.r.unfilled(at, text) {
 		return broken
 	}
@@ -97,7 +97,7 @@ func (s *resolver) expand(at sluice.Place, text string, m *module, shell bool) *
 		val, t := s.variable(whole, at, m)
 		switch {
 		case t != nil && shell && shellish.MatchString(whole):
-			val = scalar(at, whole)
+			val = template.Text(at, whole)
 		case t != nil:
 			s.r.fail(at, t.hint, "%s %s", whole, t.msg)
 			bad = true
@@ -107,12 +107,12 @@ func (s *resolver) expand(at sluice.Place, text string, m *module, shell bool) *
 		}
 		b.WriteString(rest[:i])
 		if val != nil {
-			if val.isMap() || val.isList() {
-				s.r.fail(at, "use it alone, or name one of its parts", "%s is %s and cannot stand within text", whole, val.kind())
+			if val.IsMap() || val.IsList() {
+				s.r.fail(at, "use it alone, or name one of its parts", "%s is %s and cannot stand within text", whole, val.Kind())
 				bad = true
 			}
-			bad = bad || val.broken
-			b.WriteString(val.text)
+			bad = bad || val.Broken
+			b.WriteString(val.Text)
 		}
 		rest = rest[i+len(whole):]
 		if b.Len() > maxText {
@@ -127,7 +127,7 @@ func (s *resolver) expand(at sluice.Place, text string, m *module, shell bool) *
 	if bad {
 		return broken
 	}
-	return scalar(at, b.String())
+	return template.Text(at, b.String())
 }
 
 // shellish is a variable that a shell could know: ${HOME}, ${1:-x}; not a path of ours.
@@ -165,7 +165,7 @@ func (s *resolver) variable(whole string, at sluice.Place, m *module) (*value, *
 
 func (s *resolver) eval(e expr, at sluice.Place, m *module) (*value, *trouble) {
 	if e.lit != nil {
-		return scalar(at, *e.lit), nil
+		return template.Text(at, *e.lit), nil
 	}
 	if e.fn == "" {
 		return s.path(e.path, m)
@@ -176,10 +176,10 @@ func (s *resolver) eval(e expr, at sluice.Place, m *module) (*value, *trouble) {
 		if t != nil {
 			return nil, t
 		}
-		if v.isMap() || v.isList() {
-			return nil, troublef("", "has an argument that is %s", v.kind())
+		if v.IsMap() || v.IsList() {
+			return nil, troublef("", "has an argument that is %s", v.Kind())
 		}
-		args = append(args, v.text)
+		args = append(args, v.Text)
 	}
 	if len(args) == 0 {
 		return nil, troublef("", "has no argument")
@@ -196,7 +196,7 @@ func (s *resolver) eval(e expr, at sluice.Place, m *module) (*value, *trouble) {
 	case "config":
 		return s.config(args[0], at)
 	case "path":
-		return scalar(at, file()), nil
+		return template.Text(at, file()), nil
 	case "json":
 		v, err := decodeText(at.File, []byte(args[0]))
 		if err != nil || !json.Valid([]byte(args[0])) {
@@ -204,7 +204,7 @@ func (s *resolver) eval(e expr, at sluice.Place, m *module) (*value, *trouble) {
 		}
 		return v, nil
 	case "file":
-		b, err := yamlvalue.ReadFile(file())
+		b, err := template.ReadFile(file())
 		if s.spent += len(b); s.spent > maxTexts {
 			return nil, troublef("", "is too much: variables expand to more than %d bytes in all", maxTexts)
 		}
@@ -217,27 +217,27 @@ func (s *resolver) eval(e expr, at sluice.Place, m *module) (*value, *trouble) {
 				return v, nil
 			}
 		}
-		return scalar(at, string(b)), nil
+		return template.Text(at, string(b)), nil
 	}
 	return nil, troublef("", "stands where %s means nothing", e.fn)
 }
 
 // decodeText reads data, whose own ${…} mean nothing and stay.
 func decodeText(file string, b []byte) (*value, error) {
-	v, err := parse(file, b)
+	v, err := template.Parse(file, b, maxNodes)
 	if err != nil {
 		return nil, err
 	}
 	var inert func(v *value)
 	inert = func(v *value) {
-		if text, ok := v.data.(string); ok && strings.Contains(text, "${") {
-			v.data = literal(text)
+		if text, ok := v.Data.(string); ok && strings.Contains(text, "${") {
+			v.Data = literal(text)
 		}
-		for _, e := range v.list {
+		for _, e := range v.List {
 			inert(e)
 		}
-		for _, f := range v.fields {
-			inert(f.val)
+		for _, f := range v.Fields {
+			inert(f.Value)
 		}
 	}
 	inert(v)
@@ -251,20 +251,20 @@ func (s *resolver) environment(args []string, at sluice.Place) (*value, *trouble
 	name := args[0]
 	if s.r.in.Env != nil {
 		if v, ok := s.r.in.Env(name); ok {
-			return &value{at: at, data: literal(v), text: v}, nil
+			return &value{At: at, Data: literal(v), Text: v}, nil
 		}
 	}
 	if v, ok := s.r.env[name]; ok {
-		return &value{at: at, data: literal(v), text: v}, nil
+		return &value{At: at, Data: literal(v), Text: v}, nil
 	}
 	if len(args) > 1 {
-		return &value{at: at, data: literal(args[1]), text: args[1]}, nil
+		return &value{At: at, Data: literal(args[1]), Text: args[1]}, nil
 	}
 	switch normal(name) {
 	case "tablestore_endpoint", "tablestore_instance", "tablestore_instancename":
 		if v, ok := s.r.derive(name, string(s.r.app.Name)); ok {
 			s.r.note(at, "${env(%s)} is taken as %q, for it is not set in the environment", name, v)
-			return &value{at: at, data: v, text: v}, nil
+			return &value{At: at, Data: v, Text: v}, nil
 		}
 	}
 	return nil, troublef("export "+name+"=…, or write it into .env beside the template", "is not set in the environment")
@@ -278,7 +278,7 @@ func (s *resolver) config(name string, at sluice.Place) (*value, *trouble) {
 			if v == "" && k == "AccountID" {
 				v = account
 			}
-			return &value{at: at, data: literal(v), text: v}, nil
+			return &value{At: at, Data: literal(v), Text: v}, nil
 		}
 	}
 	return nil, troublef(suggest(name, known), "is not a field of a credential")
@@ -288,7 +288,7 @@ func (s *resolver) config(name string, at sluice.Place) (*value, *trouble) {
 func (s *resolver) path(path []string, m *module) (*value, *trouble) {
 	switch first := path[0]; first {
 	case "vars":
-		return s.walk(s.r.root.get("vars"), path, 1, nil)
+		return s.walk(s.r.root.GetFold("vars"), path, 1, nil)
 	case "environment":
 		if r := s.r; r.environment() == nil {
 			return nil, troublef(suggest("", r.environments), "has no environment to look at: name one with --env")
@@ -304,8 +304,8 @@ func (s *resolver) path(path []string, m *module) (*value, *trouble) {
 			return s.module(path, 1, m)
 		}
 	default:
-		if s.r.moduleNamed(first) == nil && s.r.root.get(first) != nil && first != "template" {
-			return s.walk(s.r.root.get(first), path, 1, nil)
+		if s.r.moduleNamed(first) == nil && s.r.root.GetFold(first) != nil && first != "template" {
+			return s.walk(s.r.root.GetFold(first), path, 1, nil)
 		}
 	}
 	return s.module(path, 0, m)
@@ -327,13 +327,13 @@ func (s *resolver) module(path []string, i int, from *module) (*value, *trouble)
 	if to == nil {
 		names := []string{"vars", "this", "resources", "env", "config", "file", "path"}
 		if len(path) == 1 {
-			names = append(names, s.r.root.get("vars").names()...)
+			names = append(names, s.r.root.GetFold("vars").Keys()...)
 		}
 		for _, m := range s.r.modules {
 			names = append(names, m.name)
 		}
 		hint := suggest(name, names)
-		if v := s.r.root.get("vars").get(name); v != nil {
+		if v := s.r.root.GetFold("vars").GetFold(name); v != nil {
 			hint = fmt.Sprintf("did you mean ${vars.%s}?", name)
 		}
 		return nil, troublef(hint, "is not defined")
@@ -344,13 +344,6 @@ func (s *resolver) module(path []string, i int, from *module) (*value, *trouble)
 	return s.member(to, path, i+1)
 }
 
-func (v *value) names() []string {
-	if v == nil {
-		return nil
-	}
-	return v.keys()
-}
-
 // member looks up what follows a module's name.
 func (s *resolver) member(m *module, path []string, i int) (*value, *trouble) {
 	if i >= len(path) {
@@ -358,12 +351,12 @@ func (s *resolver) member(m *module, path []string, i int) (*value, *trouble) {
 	}
 	switch path[i] {
 	case "name":
-		return scalar(m.at, m.name), nil
+		return template.Text(m.at, m.name), nil
 	case "props":
 		return s.walk(m.propsValue, path, i+1, m)
 	case "output", "outputs":
 		if m.kind == ignored {
-			return scalar(m.at, ""), nil // section 5.4
+			return template.Text(m.at, ""), nil // section 5.4
 		}
 		return s.walk(m.outputs(), path, i+1, m)
 	}
@@ -374,23 +367,23 @@ func (s *resolver) member(m *module, path []string, i int) (*value, *trouble) {
 func (s *resolver) walk(v *value, path []string, i int, m *module) (*value, *trouble) {
 	v = s.see(v, m)
 	for ; i < len(path); i++ {
-		if v != nil && v.broken {
+		if v != nil && v.Broken {
 			return v, nil
 		}
 		name, so := path[i], strings.Join(path[:i], ".")
 		var next *value
 		switch {
-		case v.isMap():
-			next = v.get(name)
-		case v.isList():
-			if n, err := strconv.Atoi(name); err == nil && n >= 0 && n < len(v.list) {
-				next = v.list[n]
+		case v.IsMap():
+			next = v.GetFold(name)
+		case v.IsList():
+			if n, err := strconv.Atoi(name); err == nil && n >= 0 && n < len(v.List) {
+				next = v.List[n]
 			} else {
-				return nil, troublef("", "is not defined: %s has %d items", so, len(v.list))
+				return nil, troublef("", "is not defined: %s has %d items", so, len(v.List))
 			}
 		}
 		if next == nil {
-			return nil, troublef(suggest(name, v.names()), "is not defined: %s has no %q", so, name)
+			return nil, troublef(suggest(name, v.Keys()), "is not defined: %s has no %q", so, name)
 		}
 		v = s.see(next, m)
 	}
@@ -405,7 +398,7 @@ func (s *resolver) text(v *value, m *module) string {
 	if v = s.see(v, m); v == nil {
 		return ""
 	}
-	return v.text
+	return v.Text
 }
 
 // checkAll looks at every variable of a module's props, also of those that nothing reads.
@@ -421,13 +414,13 @@ func (s *resolver) check(v *value, m *module, depth int) bool {
 	if v == nil {
 		return true
 	}
-	for _, e := range v.list {
+	for _, e := range v.List {
 		if !s.check(e, m, depth+1) {
 			return false
 		}
 	}
-	for _, f := range v.fields {
-		if !s.check(f.val, m, depth+1) {
+	for _, f := range v.Fields {
+		if !s.check(f.Value, m, depth+1) {
 			return false
 		}
 	}
@@ -441,16 +434,16 @@ func (s *resolver) deep(v *value, m *module, depth int) *value {
 		return nil
 	}
 	out := *v
-	if v.isList() {
-		out.list = []*value{}
-		for _, e := range v.list {
-			out.list = append(out.list, s.deep(e, m, depth+1))
+	if v.IsList() {
+		out.List = []*value{}
+		for _, e := range v.List {
+			out.List = append(out.List, s.deep(e, m, depth+1))
 		}
 	}
-	if v.isMap() {
-		out.fields = []field{}
-		for _, f := range v.fields {
-			out.fields = append(out.fields, field{f.key, f.at, s.deep(f.val, m, depth+1)})
+	if v.IsMap() {
+		out.Fields = []field{}
+		for _, f := range v.Fields {
+			out.Fields = append(out.Fields, field{Key: f.Key, At: f.At, Value: s.deep(f.Value, m, depth+1)})
 		}
 	}
 	return &out
@@ -458,7 +451,7 @@ func (s *resolver) deep(v *value, m *module, depth int) *value {
 
 // json is v as compact JSON.
 func (s *resolver) json(v *value, m *module) string {
-	b, err := json.Marshal(s.deep(v, m, 0).plain(0))
+	b, err := json.Marshal(s.deep(v, m, 0).Plain())
 	if err != nil {
 		return ""
 	}
@@ -468,7 +461,7 @@ func (s *resolver) json(v *value, m *module) string {
 // dotenv reads NAME=VALUE lines; a file that is not there or too big has none.
 func dotenv(path string) map[string]string {
 	env := map[string]string{}
-	b, err := yamlvalue.ReadFile(path)
+	b, err := template.ReadFile(path)
 	if err != nil {
 		return env
 	}

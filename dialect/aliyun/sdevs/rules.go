@@ -37,9 +37,9 @@ func (r *reading) rules(p view, b *sluice.Bucket) {
 		}
 		b.Docs[name] = text
 	}
-	if c := p.at("cors"); !c.v.isNull() {
+	if c := p.at("cors"); !c.v.IsNull() {
 		var doc corsDoc
-		for _, item := range several(c.v.plain(0)) {
+		for _, item := range several(c.v.Plain()) {
 			rule, _ := item.(map[string]any)
 			one := corsRule{texts(rule, "allowedOrigin"), texts(rule, "allowedMethod"), texts(rule, "allowedHeader"), texts(rule, "exposeHeader"),
 				strings.Join(texts(rule, "maxAgeSeconds"), "")}
@@ -53,8 +53,8 @@ func (r *reading) rules(p view, b *sluice.Bucket) {
 			keep("oss.cors", doc)
 		}
 	}
-	if c := p.at("referer"); !c.v.isNull() {
-		fields, _ := c.v.plain(0).(map[string]any)
+	if c := p.at("referer"); !c.v.IsNull() {
+		fields, _ := c.v.Plain().(map[string]any)
 		doc := refererDoc{AllowEmptyReferer: "true"}
 		if said := texts(fields, "allowEmpty"); len(said) > 0 {
 			doc.AllowEmptyReferer = said[0]

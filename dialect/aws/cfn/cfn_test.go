@@ -11,18 +11,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/deploy/template"
 )
 
 // plainNames knows resources by their ids.
 type plainNames struct{}
 
-func (plainNames) Ref(r *Resource) (*Value, bool) { return Text(r.At, "ref-"+r.ID), true }
+func (plainNames) Ref(r *Resource) (*Value, bool) { return template.Text(r.At, "ref-"+r.ID), true }
 func (plainNames) GetAtt(r *Resource, attr string) (*Value, bool) {
-	return Text(r.At, r.ID+"/"+attr), attr != "Nope"
+	return template.Text(r.At, r.ID+"/"+attr), attr != "Nope"
 }
 
-// template parses and takes a template; options change what it is taken with.
-func template(t testing.TB, text string, o Options) *Template {
+// read parses and takes a template; options change what it is taken with.
+func read(t testing.TB, text string, o Options) *Template {
 	t.Helper()
 	root, err := Parse("t.yaml", []byte(text))
 	if err != nil {
@@ -80,7 +81,7 @@ func TestFunctionsHaveTheirValues(t *testing.T) {
 		`{Fn::If: [No, x, !Ref AWS::NoValue]}`:    `null`,
 		`2012-10-17`:                              `"2012-10-17"`,
 	} {
-		tpl := template(t, around+expr, Options{})
+		tpl := read(t, around+expr, Options{})
 		got := tpl.Eval(tpl.Root.Get("Value")).JSON()
 		if err := tpl.Err(); err != nil || got != want {
 			t.Errorf("%s is %s, want %s (%v)", expr, got, want, err)
@@ -112,7 +113,7 @@ func TestWrongFunctionsAreToldWithTheirPlace(t *testing.T) {
 		`"{{resolve:ssm:/a/b}}"`:        `t.yaml:13: {{resolve:ssm:/a/b}} is not set here`,
 		`!Join ["", !Ref AWS::NoValue]`: `t.yaml:13: Fn::Join wants a separator and a list`,
 	} {
-		tpl := template(t, around+expr, Options{})
+		tpl := read(t, around+expr, Options{})
 		tpl.Eval(tpl.Root.Get("Value"))
 		if err := tpl.Err(); err == nil || err.Error() != want {
 			t.Errorf("%s: error\n\t%v, want\n\t%s", expr, err, want)
@@ -121,7 +122,7 @@ func TestWrongFunctionsAreToldWithTheirPlace(t *testing.T) {
 }
 
 func TestPropertiesThatNeedThemselves(t *testing.T) {
-	tpl := template(t, "Resources: {A: {Type: T, Properties: {Name: !Ref B}}, B: {Type: T, Properties: {Name: !Ref A}}}", Options{})
+	tpl := read(t, "Resources: {A: {Type: T, Properties: {Name: !Ref B}}, B: {Type: T, Properties: {Name: !Ref A}}}", Options{})
 	tpl.Names = propertyNames{tpl}
 	tpl.Prop(tpl.Resource("A"), "Name")
 	if err := tpl.Err(); err == nil || !strings.Contains(err.Error(), `Name of resource "A" needs itself`) {
@@ -186,14 +187,14 @@ func TestTemplatesThatExplodeAreRefused(t *testing.T) {
 			"\n" + strings.Repeat(" ", 4+4*i) + "- [a, b, c, d, e, f, g, h, i, j, k, l]\n" + strings.Repeat(" ", 4+4*i) + "- X: {Type: T}\n"
 	}
 	loops += strings.Repeat(" ", 30) + "Y: {Type: T}\n"
-	tpl := template(t, "Transform: AWS::LanguageExtensions\n"+loops, Options{})
+	tpl := read(t, "Transform: AWS::LanguageExtensions\n"+loops, Options{})
 	_ = tpl.Err() // it ends
 	doubling := "Resources: {A: {Type: T}}\nMappings:\n  M:\n    k:\n      a0: xxxxxxxxxx\n"
 	for i := 1; i < 9; i++ {
 		n, p := string(rune('0'+i)), string(rune('0'+i-1))
 		doubling += "      a" + n + ": !Join ['', [" + strings.Repeat("!FindInMap [M, k, a"+p+"], ", 10) + "x]]\n"
 	}
-	tpl = template(t, doubling+"Value: !FindInMap [M, k, a8]\n", Options{})
+	tpl = read(t, doubling+"Value: !FindInMap [M, k, a8]\n", Options{})
 	tpl.Eval(tpl.Root.Get("Value"))
 	if err := tpl.Err(); err == nil {
 		t.Error("a hundred megabytes of text were made")
@@ -202,7 +203,7 @@ func TestTemplatesThatExplodeAreRefused(t *testing.T) {
 
 func TestSecretsComeFromTheEnvironment(t *testing.T) {
 	env := map[string]string{"DB_PASSWORD": "p", "KEYS": `{"api":"k"}`, "PLAIN": "s", "OTHER_USER": "u"}
-	tpl := template(t, "Resources: {A: {Type: T}}\nValue: ['{{resolve:ssm:/db/password:3}}', '{{resolve:secretsmanager:keys:SecretString:api}}', '{{resolve:secretsmanager:plain}}', '{{resolve:secretsmanager:other:SecretString:user}}']",
+	tpl := read(t, "Resources: {A: {Type: T}}\nValue: ['{{resolve:ssm:/db/password:3}}', '{{resolve:secretsmanager:keys:SecretString:api}}', '{{resolve:secretsmanager:plain}}', '{{resolve:secretsmanager:other:SecretString:user}}']",
 		Options{Env: func(k string) (string, bool) { v, ok := env[k]; return v, ok }})
 	if got := tpl.Eval(tpl.Root.Get("Value")).JSON(); got != `["p","k","s","u"]` || tpl.Err() != nil {
 		t.Errorf("%s, %v", got, tpl.Err())
@@ -215,11 +216,11 @@ func TestIncludeReadsFilesBesideTheTemplate(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := around + "{Fn::Transform: {Name: AWS::Include, Parameters: {Location: part.yaml}}}"
-	tpl := template(t, text, Options{Dir: dir})
+	tpl := read(t, text, Options{Dir: dir})
 	if got := tpl.Eval(tpl.Root.Get("Value")).JSON(); got != `{"a":"word"}` {
 		t.Errorf("%s, %v", got, tpl.Err())
 	}
-	tpl = template(t, strings.Replace(text, "part", "trap", 1), Options{Dir: dir})
+	tpl = read(t, strings.Replace(text, "part", "trap", 1), Options{Dir: dir})
 	if tpl.Eval(tpl.Root.Get("Value")); tpl.Err() == nil {
 		t.Error("a file that is not there was included")
 	}

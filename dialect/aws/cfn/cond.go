@@ -36,20 +36,20 @@ func (t *Template) Holds(v *Value) bool {
 		case "Condition":
 			return t.named(arg)
 		case "Fn::Equals":
-			if len(arg.items()) != 2 {
+			if len(arg.Items()) != 2 {
 				t.wants(v.At, name, "two values")
 				return false
 			}
 			a, b := t.Eval(arg.List[0]), t.Eval(arg.List[1])
 			return a != nil && b != nil && !brokenIn(a) && !brokenIn(b) && same(a, b)
 		case "Fn::Not":
-			if len(arg.items()) != 1 {
+			if len(arg.Items()) != 1 {
 				t.wants(v.At, name, "one condition")
 				return false
 			}
 			return !t.Holds(arg.List[0])
 		case "Fn::And", "Fn::Or":
-			if n := len(arg.items()); n < 1 || n > 10 {
+			if n := len(arg.Items()); n < 1 || n > 10 {
 				t.wants(v.At, name, "2 to 10 conditions")
 				return false
 			}
@@ -66,22 +66,15 @@ func (t *Template) Holds(v *Value) bool {
 			return false
 		}
 	}
-	t.Fail(v.at(), "", "%s is not a condition", v.Kind())
+	t.Fail(v.Place(sluice.Place{}), "", "%s is not a condition", Kind(v))
 	return false
-}
-
-func (v *Value) at() sluice.Place {
-	if v == nil {
-		return sluice.Place{}
-	}
-	return v.At
 }
 
 func (t *Template) named(v *Value) bool {
 	name := v.Str()
 	def := t.Root.Get("Conditions").Get(name)
 	if def == nil {
-		t.Fail(v.at(), suggest(name, t.Root.Get("Conditions").Keys()), "the template has no condition %q", name)
+		t.Fail(v.Place(sluice.Place{}), suggest(name, t.Root.Get("Conditions").Keys()), "the template has no condition %q", name)
 		return false
 	}
 	switch t.conds[name] {
@@ -112,11 +105,11 @@ func same(a, b *Value) bool {
 // Pick is what Fn::If at the top of v chooses, the rest not resolved; nil for AWS::NoValue.
 func (t *Template) Pick(v *Value) *Value {
 	for range maxDepth {
-		name, arg := v.intrinsic()
+		name, arg := intrinsic(v)
 		if name == "Ref" && arg.Str() == "AWS::NoValue" {
 			return nil
 		}
-		if name != "Fn::If" || len(arg.items()) != 3 {
+		if name != "Fn::If" || len(arg.Items()) != 3 {
 			return v
 		}
 		if t.Holds(arg.List[0]) {

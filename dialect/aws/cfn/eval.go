@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/deploy/template"
 )
 
 // Eval resolves a part of the template: no function is left in it, and nothing that is AWS::NoValue. It is
@@ -26,14 +27,14 @@ func (t *Template) Eval(v *Value) *Value {
 	}
 	t.depth++
 	defer func() { t.depth-- }()
-	switch name, arg := v.intrinsic(); {
+	switch name, arg := intrinsic(v); {
 	case name != "":
 		return t.call(name, arg, v.At)
 	case v.IsMap():
 		out := &Value{At: v.At, Fields: []Field{}}
 		for _, f := range t.expand(v) {
 			if val := t.Eval(f.Value); val != nil {
-				out.Fields = append(out.Fields, Field{f.Key, f.At, val})
+				out.Fields = append(out.Fields, Field{Key: f.Key, At: f.At, Value: val})
 			}
 		}
 		return out
@@ -64,7 +65,7 @@ func (t *Template) call(name string, arg *Value, at sluice.Place) *Value {
 	case "Fn::Sub":
 		return t.sub(arg, at)
 	case "Fn::If":
-		if len(arg.items()) != 3 {
+		if len(arg.Items()) != 3 {
 			return t.wants(at, name, "a condition and two values")
 		}
 		if t.Holds(arg.List[0]) {
@@ -72,7 +73,7 @@ func (t *Template) call(name string, arg *Value, at sluice.Place) *Value {
 		}
 		return t.Eval(arg.List[2])
 	case "Fn::Equals", "Fn::And", "Fn::Or", "Fn::Not":
-		return Bool(at, t.Holds(Map(at, name, arg)))
+		return template.Bool(at, t.Holds(template.Map(at, name, arg)))
 	case "Fn::Transform":
 		return t.include(arg, at)
 	}
@@ -91,7 +92,7 @@ func (t *Template) call(name string, arg *Value, at sluice.Place) *Value {
 		parts, size := make([]string, 0, len(in.List[1].List)), 0
 		for _, e := range in.List[1].List {
 			if !isText(e) {
-				return t.wants(e.At, name, "a list of texts, and there is "+e.Kind())
+				return t.wants(e.At, name, "a list of texts, and there is "+Kind(e))
 			}
 			parts = append(parts, e.Str())
 			size += len(e.Str()) + len(in.List[0].Str())
@@ -99,14 +100,14 @@ func (t *Template) call(name string, arg *Value, at sluice.Place) *Value {
 		if size > maxText {
 			return t.tooLong(at)
 		}
-		return Text(at, strings.Join(parts, in.List[0].Str()))
+		return template.Text(at, strings.Join(parts, in.List[0].Str()))
 	case "Fn::Split":
 		if len(in.List) != 2 || !isText(in.List[0]) || !isText(in.List[1]) || in.List[0].Str() == "" {
 			return t.wants(at, name, "a separator and a text")
 		}
-		out := List(at)
+		out := template.List(at)
 		for _, s := range strings.Split(in.List[1].Str(), in.List[0].Str()) {
-			out.List = append(out.List, Text(at, s))
+			out.List = append(out.List, template.Text(at, s))
 		}
 		return out
 	case "Fn::Select":
@@ -125,13 +126,13 @@ func (t *Template) call(name string, arg *Value, at sluice.Place) *Value {
 		if !isText(in) {
 			return t.wants(at, name, "a text")
 		}
-		return Text(at, base64.StdEncoding.EncodeToString([]byte(in.Str())))
+		return template.Text(at, base64.StdEncoding.EncodeToString([]byte(in.Str())))
 	case "Fn::GetAZs":
 		region := in.Str()
 		if region == "" {
 			region = t.o.Region
 		}
-		return List(at, Text(at, region+"a"), Text(at, region+"b"), Text(at, region+"c"))
+		return template.List(at, template.Text(at, region+"a"), template.Text(at, region+"b"), template.Text(at, region+"c"))
 	case "Fn::Cidr":
 		return t.cidr(in, at)
 	case "Fn::Length":
@@ -141,11 +142,11 @@ func (t *Template) call(name string, arg *Value, at sluice.Place) *Value {
 		n := len(in.List)
 		return &Value{At: at, Data: int64(n), Text: strconv.Itoa(n)}
 	case "Fn::ToJsonString":
-		return Text(at, in.JSON())
+		return template.Text(at, in.JSON())
 	case "Fn::ImportValue":
 		if t.o.Import != nil {
 			if s, ok := t.o.Import(in.Str()); ok {
-				return Text(at, s)
+				return template.Text(at, s)
 			}
 		}
 		t.Fail(at, "deploy the app that exports it first", "Fn::ImportValue: no app exports %q", in.Str())
@@ -267,7 +268,7 @@ func (t *Template) getAtt(arg *Value, at sluice.Place) *Value {
 
 func (t *Template) attribute(at sluice.Place, fn, id, attr string) *Value {
 	if r := t.Alias(id + "." + attr); r != nil {
-		return t.ref(Text(at, r.ID), at)
+		return t.ref(template.Text(at, r.ID), at)
 	}
 	r := t.byID[id]
 	if r == nil {
@@ -315,7 +316,7 @@ func (t *Template) sub(arg *Value, at sluice.Place) *Value {
 			if id, attr, dotted := strings.Cut(part.text, "."); dotted {
 				v = t.attribute(at, "Fn::Sub", id, attr)
 			} else {
-				v = t.ref(Text(at, part.text), at)
+				v = t.ref(template.Text(at, part.text), at)
 			}
 		}
 		switch {
@@ -323,7 +324,7 @@ func (t *Template) sub(arg *Value, at sluice.Place) *Value {
 		case v.Broken:
 			bad = true
 		case v.IsMap(), v.IsList():
-			t.Fail(at, "", "Fn::Sub: ${%s} is %s, not text", part.text, v.Kind())
+			t.Fail(at, "", "Fn::Sub: ${%s} is %s, not text", part.text, Kind(v))
 			bad = true
 		default:
 			out.WriteString(v.Str())
@@ -335,7 +336,7 @@ func (t *Template) sub(arg *Value, at sluice.Place) *Value {
 	if bad {
 		return broken(at)
 	}
-	return t.Eval(Text(at, out.String()))
+	return t.Eval(template.Text(at, out.String()))
 }
 
 // subPart is a piece of the text of Fn::Sub.
@@ -419,11 +420,11 @@ func (t *Template) cidr(in *Value, at sluice.Place) *Value {
 	}
 	base := new(big.Int).SetBytes(network.Addr().AsSlice())
 	step := new(big.Int).Lsh(big.NewInt(1), uint(bits))
-	out := List(at)
+	out := template.List(at)
 	for range count {
 		buf := base.FillBytes(make([]byte, network.Addr().BitLen()/8))
 		addr, _ := netip.AddrFromSlice(buf)
-		out.List = append(out.List, Text(at, netip.PrefixFrom(addr, size).String()))
+		out.List = append(out.List, template.Text(at, netip.PrefixFrom(addr, size).String()))
 		base.Add(base, step)
 	}
 	return out
@@ -478,7 +479,7 @@ func (t *Template) dynamic(v *Value, s string) *Value {
 	if bad {
 		return broken(v.At)
 	}
-	return Text(v.At, out)
+	return template.Text(v.At, out)
 }
 
 // secretKey is one key of a secret that stands in the environment as JSON.

@@ -1,6 +1,7 @@
 package cfn
 
 import (
+	"github.com/sluicehq/sluice/deploy/template"
 	"strings"
 )
 
@@ -10,11 +11,11 @@ const forEach = "Fn::ForEach::"
 // out.
 func (t *Template) expand(m *Value) []Field {
 	loops := false
-	for _, f := range m.fields() {
+	for _, f := range m.Entries() {
 		loops = loops || strings.HasPrefix(f.Key, forEach)
 	}
 	if !loops {
-		return m.fields()
+		return m.Entries()
 	}
 	var out []Field
 	for _, f := range m.Fields {
@@ -22,12 +23,12 @@ func (t *Template) expand(m *Value) []Field {
 			out = append(out, f)
 			continue
 		}
-		if len(f.Value.items()) != 3 || !f.Value.List[2].IsMap() {
+		if len(f.Value.Items()) != 3 || !f.Value.List[2].IsMap() {
 			t.wants(f.At, f.Key, "a variable, a list and a map")
 			continue
 		}
 		over := t.Eval(f.Value.List[1])
-		for _, item := range over.items() {
+		for _, item := range over.Items() {
 			if !isText(item) {
 				t.wants(f.At, f.Key, "a list of texts")
 				break
@@ -48,14 +49,14 @@ func (t *Template) fill(v *Value, name, val string) *Value {
 		return v
 	}
 	write := strings.NewReplacer("${"+name+"}", val, "&{"+name+"}", notInName.ReplaceAllString(val, ""))
-	if fn, arg := v.intrinsic(); fn == "Ref" && arg.Str() == name {
-		return Text(v.At, val)
+	if fn, arg := intrinsic(v); fn == "Ref" && arg.Str() == name {
+		return template.Text(v.At, val)
 	}
 	switch {
 	case v.IsMap():
 		out := &Value{At: v.At, Fields: make([]Field, 0, len(v.Fields))}
 		for _, f := range v.Fields {
-			out.Fields = append(out.Fields, Field{write.Replace(f.Key), f.At, t.fill(f.Value, name, val)})
+			out.Fields = append(out.Fields, Field{Key: write.Replace(f.Key), At: f.At, Value: t.fill(f.Value, name, val)})
 		}
 		return out
 	case v.IsList():
@@ -66,7 +67,7 @@ func (t *Template) fill(v *Value, name, val string) *Value {
 		return out
 	}
 	if s, ok := v.Data.(string); ok && strings.ContainsAny(s, "$&") {
-		return Text(v.At, write.Replace(s))
+		return template.Text(v.At, write.Replace(s))
 	}
 	return v
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/deploy/template"
 )
 
 // parameters gives every parameter of the template its value.
@@ -18,7 +19,7 @@ func (t *Template) parameters() {
 	defs := t.Root.Get("Parameters")
 	var missing []string
 	var at sluice.Place
-	for _, f := range defs.fields() {
+	for _, f := range defs.Entries() {
 		v, ok := t.parameter(f)
 		if !ok {
 			if len(missing) == 0 {
@@ -49,7 +50,7 @@ func (t *Template) parameters() {
 func (t *Template) parameter(f Field) (*Value, bool) {
 	def := f.Value
 	if !def.IsMap() {
-		t.Fail(f.At, "", "parameter %q is %s, not a map", f.Key, def.Kind())
+		t.Fail(f.At, "", "parameter %q is %s, not a map", f.Key, Kind(def))
 		return &Value{At: f.At, Broken: true}, true
 	}
 	text, given := t.o.Params[f.Key]
@@ -64,7 +65,7 @@ func (t *Template) parameter(f Field) (*Value, bool) {
 		if text = d.Str(); d.IsList() {
 			text = strings.Join(texts(d), ",")
 		} else if d.IsMap() {
-			t.Fail(d.At, "", "Default of parameter %q is %s, not text", f.Key, d.Kind())
+			t.Fail(d.At, "", "Default of parameter %q is %s, not text", f.Key, Kind(d))
 		}
 	}
 	typ := def.Get("Type").Str()
@@ -81,7 +82,7 @@ func (t *Template) parameter(f Field) (*Value, bool) {
 	t.checkParameter(f, typ, text)
 	list, number := strings.HasPrefix(typ, "List<") || typ == "CommaDelimitedList", strings.Contains(typ, "Number")
 	one := func(s string) *Value {
-		v := Text(f.At, s)
+		v := template.Text(f.At, s)
 		if n, err := strconv.ParseInt(s, 10, 64); number && err == nil {
 			v.Data = n
 		} else if n, err := strconv.ParseFloat(s, 64); number && err == nil && n-n == 0 {
@@ -92,7 +93,7 @@ func (t *Template) parameter(f Field) (*Value, bool) {
 	if !list {
 		return one(text), true
 	}
-	out := List(f.At)
+	out := template.List(f.At)
 	for _, s := range strings.Split(text, ",") {
 		if s = strings.TrimSpace(s); text != "" {
 			out.List = append(out.List, one(s))
@@ -174,7 +175,7 @@ func (t *Template) checkParameter(f Field, typ, text string) {
 // texts are the items of a list as text.
 func texts(v *Value) []string {
 	out := []string{}
-	for _, e := range v.items() {
+	for _, e := range v.Items() {
 		out = append(out, e.Str())
 	}
 	return out

@@ -11,14 +11,14 @@ import (
 	"strconv"
 
 	"github.com/sluicehq/sluice"
-	"github.com/sluicehq/sluice/internal/yamlvalue"
+	"github.com/sluicehq/sluice/deploy/template"
 )
 
 // Limits of a template. CloudFormation takes 1 MB; aliases count each time that they are used.
 const (
-	maxFile  = yamlvalue.MaxFile
+	maxFile  = template.MaxFile
 	maxNodes = 300_000
-	maxDepth = yamlvalue.MaxDepth
+	maxDepth = template.MaxDepth
 )
 
 // shortTags are the short forms that YAML has for functions.
@@ -27,7 +27,7 @@ var shortTags = []string{"Ref", "Condition", "GetAtt", "Sub", "Join", "Select", 
 
 // ReadFile reads and parses a template. file is how places name it.
 func ReadFile(path, file string) (*Value, error) {
-	text, err := yamlvalue.ReadFile(path)
+	text, err := template.ReadFile(path)
 	if err != nil {
 		return nil, &sluice.Error{Code: sluice.Invalid, At: sluice.Place{File: file}, Msg: "cannot be read: " + err.Error(), Err: err}
 	}
@@ -44,21 +44,14 @@ func Parse(file string, text []byte) (*Value, error) {
 	if start := bytes.TrimLeft(text, " \t\r\n\ufeff"); len(start) > 0 && start[0] == '{' && (json.Valid(start) || filepath.Ext(file) == ".json") {
 		v = p.json(text, len(text)-len(start))
 	} else {
-		n, wrong := yamlvalue.Parse(text, maxNodes)
-		for _, w := range wrong {
-			p.fail(w.Line, w.Hint, "%s", w.Text)
+		var err error
+		if v, err = template.Parse(file, text, maxNodes); v != nil {
+			v = p.calls(v)
 		}
-		if n != nil {
-			v = p.tree(n)
-		}
-		slices.SortStableFunc(p.errs, func(a, b *sluice.Error) int { return a.At.Line - b.At.Line })
+		p.errs = append(p.errs, err)
 	}
-	if len(p.errs) > 0 {
-		var errs []error
-		for _, e := range p.errs {
-			errs = append(errs, e)
-		}
-		return nil, errors.Join(errs...)
+	if err := errors.Join(p.errs...); err != nil {
+		return nil, err
 	}
 	return v, nil
 }
@@ -66,7 +59,7 @@ func Parse(file string, text []byte) (*Value, error) {
 type parser struct {
 	file  string
 	nodes int
-	errs  []*sluice.Error
+	errs  []error
 }
 
 func (p *parser) place(line int) sluice.Place { return sluice.Place{File: p.file, Line: line} }
@@ -88,33 +81,34 @@ func (p *parser) full(line, depth int) bool {
 	return false
 }
 
-// tree makes values of what YAML has, and of its tags the functions that they are short for.
-func (p *parser) tree(n *yamlvalue.Node) *Value {
-	v := &Value{At: p.place(n.Line), Data: n.Data, Text: n.Text}
-	if n.List != nil {
-		v.List = make([]*Value, len(n.List))
-		for i, e := range n.List {
-			v.List[i] = p.tree(e)
+// calls is v with the functions that its tags are short for. It is a copy: what a merge key brings stands in many maps.
+func (p *parser) calls(v *Value) *Value {
+	out := *v
+	out.Tag = ""
+	if v.List != nil {
+		out.List = make([]*Value, len(v.List))
+		for i, e := range v.List {
+			out.List[i] = p.calls(e)
 		}
 	}
-	if n.Fields != nil {
-		v.Fields = make([]Field, len(n.Fields))
-		for i, f := range n.Fields {
-			v.Fields[i] = Field{f.Key, p.place(f.Line), p.tree(f.Value)}
+	if v.Fields != nil {
+		out.Fields = make([]Field, len(v.Fields))
+		for i, f := range v.Fields {
+			out.Fields[i] = Field{Key: f.Key, At: f.At, Value: p.calls(f.Value)}
 		}
 	}
-	if n.Tag == "" {
-		return v
+	if v.Tag == "" {
+		return &out
 	}
-	name := n.Tag[1:]
+	name := v.Tag[1:]
 	if !slices.Contains(shortTags, name) {
-		p.fail(n.Line, suggest(name, shortTags), "function %s is not known", n.Tag)
-		return v
+		p.fail(v.At.Line, suggest(name, shortTags), "function %s is not known", v.Tag)
+		return &out
 	}
 	if name != "Ref" && name != "Condition" {
 		name = "Fn::" + name
 	}
-	return &Value{At: v.At, Fields: []Field{{name, v.At, v}}}
+	return &Value{At: v.At, Fields: []Field{{Key: name, At: v.At, Value: &out}}}
 }
 
 // json reads a template in JSON, which begins after skip bytes.
@@ -217,7 +211,7 @@ func (j *jsonReader) object(v *Value, depth int) error {
 			continue
 		}
 		lines[key] = at
-		v.Fields = append(v.Fields, Field{key, j.p.place(at), val})
+		v.Fields = append(v.Fields, Field{Key: key, At: j.p.place(at), Value: val})
 	}
 	return nil
 }

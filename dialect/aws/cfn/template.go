@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/deploy/template"
 )
 
 // Options are what a template is read with besides its tree.
@@ -88,12 +89,12 @@ func New(root *Value, o Options) *Template {
 		absent: map[string]string{}, aliases: map[string]string{}, told: map[string]bool{}}
 	t.pseudo()
 	if !root.IsMap() {
-		t.Fail(root.At, "a template is a map with Resources", "the template is %s", root.Kind())
+		t.Fail(root.At, "a template is a map with Resources", "the template is %s", Kind(root))
 		return t
 	}
 	for _, key := range []string{"Parameters", "Conditions", "Mappings", "Resources", "Outputs", "Globals"} {
 		if v := root.Get(key); !v.IsNull() && !v.IsMap() {
-			t.Fail(v.At, "", "%s is %s, not a map", key, v.Kind())
+			t.Fail(v.At, "", "%s is %s, not a map", key, Kind(v))
 			return t
 		}
 	}
@@ -101,8 +102,8 @@ func New(root *Value, o Options) *Template {
 	if len(t.errs) > 0 {
 		return t // what follows would only repeat it
 	}
-	for _, f := range t.Root.Get("Conditions").fields() {
-		t.named(Text(f.At, f.Key))
+	for _, f := range t.Root.Get("Conditions").Entries() {
+		t.named(template.Text(f.At, f.Key))
 	}
 	t.list()
 	return t
@@ -111,9 +112,9 @@ func New(root *Value, o Options) *Template {
 func (t *Template) pseudo() {
 	at := sluice.Place{}
 	t.values = map[string]*Value{
-		"AWS::Region": Text(at, t.o.Region), "AWS::AccountId": Text(at, t.o.Account), "AWS::StackName": Text(at, t.o.Stack),
-		"AWS::Partition": Text(at, "aws"), "AWS::URLSuffix": Text(at, "amazonaws.com"), "AWS::NotificationARNs": List(at),
-		"AWS::StackId": Text(at, fmt.Sprintf("arn:aws:cloudformation:%s:%s:stack/%s/%s", t.o.Region, t.o.Account, t.o.Stack, uuidOf(t.o.Stack))),
+		"AWS::Region": template.Text(at, t.o.Region), "AWS::AccountId": template.Text(at, t.o.Account), "AWS::StackName": template.Text(at, t.o.Stack),
+		"AWS::Partition": template.Text(at, "aws"), "AWS::URLSuffix": template.Text(at, "amazonaws.com"), "AWS::NotificationARNs": template.List(at),
+		"AWS::StackId": template.Text(at, fmt.Sprintf("arn:aws:cloudformation:%s:%s:stack/%s/%s", t.o.Region, t.o.Account, t.o.Stack, uuidOf(t.o.Stack))),
 	}
 }
 
@@ -135,7 +136,7 @@ func (t *Template) list() {
 		if props.IsNull() {
 			props = &Value{At: f.At, Fields: []Field{}}
 		} else if !props.IsMap() {
-			t.Fail(props.At, "", "Properties of resource %q are %s, not a map", f.Key, props.Kind())
+			t.Fail(props.At, "", "Properties of resource %q are %s, not a map", f.Key, Kind(props))
 			continue
 		}
 		if c := v.Get("Condition"); c != nil && !t.Holds(c) {
@@ -154,31 +155,17 @@ func (t *Template) list() {
 // CheckDependencies notes what DependsOn names and the template does not have. Call it when all resources
 // that a transform makes are added.
 func (t *Template) CheckDependencies() {
-	for _, f := range t.Root.Get("Resources").fields() {
+	for _, f := range t.Root.Get("Resources").Entries() {
 		deps := f.Value.Get("DependsOn")
 		if deps != nil && !deps.IsList() {
-			deps = List(deps.At, deps)
+			deps = template.List(deps.At, deps)
 		}
-		for _, d := range deps.items() {
+		for _, d := range deps.Items() {
 			if name := d.Str(); t.byID[name] == nil && t.absent[name] == "" && t.Alias(name) == nil && !d.IsMap() {
 				t.Fail(d.At, t.meant(name), "resource %q depends on %q, which the template does not have", f.Key, name)
 			}
 		}
 	}
-}
-
-func (v *Value) fields() []Field {
-	if v == nil {
-		return nil
-	}
-	return v.Fields
-}
-
-func (v *Value) items() []*Value {
-	if v == nil {
-		return nil
-	}
-	return v.List
 }
 
 // Add adds a resource, as a transform does. One whose id is taken already is not added.
@@ -271,7 +258,7 @@ func (t *Template) Outputs() []sluice.Output {
 			continue
 		}
 		if v.IsMap() || v.IsList() {
-			t.Fail(raw.At, "", "Value of output %q is %s, not text", f.Key, v.Kind())
+			t.Fail(raw.At, "", "Value of output %q is %s, not text", f.Key, Kind(v))
 			continue
 		}
 		out := sluice.Output{Name: f.Key, Value: v.Str()}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluicehq/sluice/deploy/template"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
 )
 
@@ -84,10 +85,10 @@ func merge(under, over *cfn.Value) *cfn.Value {
 		return over
 	case over == nil:
 		return under
-	case under.IsFunction() || over.IsFunction():
+	case cfn.IsFunction(under) || cfn.IsFunction(over):
 		return over
 	case under.IsList() && over.IsList():
-		return cfn.List(over.At, append(append([]*cfn.Value{}, under.List...), over.List...)...)
+		return template.List(over.At, append(append([]*cfn.Value{}, under.List...), over.List...)...)
 	case under.IsMap() && over.IsMap():
 		out := &cfn.Value{At: over.At, Fields: append([]cfn.Field{}, under.Fields...)}
 		for _, f := range over.Fields {
@@ -100,7 +101,7 @@ func merge(under, over *cfn.Value) *cfn.Value {
 
 // make adds a resource that SAM makes of another. Properties that are nil are left out.
 func (b *builder) make(from *cfn.Resource, id, typ string, props ...any) *cfn.Resource {
-	r := &cfn.Resource{ID: id, Type: typ, At: from.At, Props: cfn.Map(from.At, props...), Made: true}
+	r := &cfn.Resource{ID: id, Type: typ, At: from.At, Props: template.Map(from.At, props...), Made: true}
 	b.t.Add(r)
 	return b.t.Resource(id)
 }
@@ -111,7 +112,7 @@ func (b *builder) text(v *cfn.Value) string {
 	if v == nil {
 		return ""
 	}
-	if v.IsFunction() {
+	if cfn.IsFunction(v) {
 		v = b.t.Eval(v)
 	}
 	return v.Str()
@@ -142,7 +143,7 @@ func (b *builder) expandTable(r *cfn.Resource) {
 	key := b.t.Pick(r.Props.Get("PrimaryKey"))
 	name, typ := key.Get("Name"), "S"
 	if name == nil {
-		name = cfn.Text(r.At, "id")
+		name = template.Text(r.At, "id")
 	}
 	switch s := b.text(key.Get("Type")); s {
 	case "", "String":
@@ -154,10 +155,10 @@ func (b *builder) expandTable(r *cfn.Resource) {
 		b.fail(key.Get("Type").At, "known are: String, Number, Binary", "PrimaryKey.Type of resource %q is %q", r.ID, s)
 	}
 	p := r.Props.With("PrimaryKey", nil)
-	p = p.With("AttributeDefinitions", cfn.List(r.At, cfn.Map(r.At, "AttributeName", name, "AttributeType", typ)))
-	p = p.With("KeySchema", cfn.List(r.At, cfn.Map(r.At, "AttributeName", name, "KeyType", "HASH")))
+	p = p.With("AttributeDefinitions", template.List(r.At, template.Map(r.At, "AttributeName", name, "AttributeType", typ)))
+	p = p.With("KeySchema", template.List(r.At, template.Map(r.At, "AttributeName", name, "KeyType", "HASH")))
 	if p.Get("ProvisionedThroughput") == nil {
-		p = p.With("BillingMode", cfn.Text(r.At, "PAY_PER_REQUEST"))
+		p = p.With("BillingMode", template.Text(r.At, "PAY_PER_REQUEST"))
 	}
 	r.Props = p
 }
@@ -168,13 +169,13 @@ func (b *builder) expandFunction(r *cfn.Resource) {
 	p := r.Props
 	pick := func(key string) *cfn.Value { return b.t.Pick(p.Get(key)) }
 	if inline := pick("InlineCode"); inline != nil {
-		p = p.With("Code", cfn.Map(inline.At, "ZipFile", inline))
+		p = p.With("Code", template.Map(inline.At, "ZipFile", inline))
 	} else if uri := pick("ImageUri"); uri != nil {
-		p = p.With("Code", cfn.Map(uri.At, "ImageUri", uri))
+		p = p.With("Code", template.Map(uri.At, "ImageUri", uri))
 	} else if uri := pick("CodeUri"); uri != nil {
 		p = p.With("Code", uri)
 	} else if p.Get("Code") == nil {
-		p = p.With("Code", cfn.Text(r.At, "."))
+		p = p.With("Code", template.Text(r.At, "."))
 	}
 	r.Props = p
 	if p.Get("Role") == nil {
@@ -220,16 +221,16 @@ func (b *builder) event(r *cfn.Resource, name string, ev, called *cfn.Value) {
 	case "Schedule":
 		state := p.Get("State")
 		if on := p.Get("Enabled"); on != nil && state == nil && !b.on(on) {
-			state = cfn.Text(on.At, "DISABLED")
+			state = template.Text(on.At, "DISABLED")
 		}
 		b.make(r, id, "AWS::Events::Rule", "Name", p.Get("Name"), "ScheduleExpression", p.Get("Schedule"), "State", state,
-			"Targets", cfn.List(r.At, cfn.Map(r.At, "Arn", called, "Id", id+"LambdaTarget", "Input", p.Get("Input"))))
+			"Targets", template.List(r.At, template.Map(r.At, "Arn", called, "Id", id+"LambdaTarget", "Input", p.Get("Input"))))
 	case "ScheduleV2":
 		b.make(r, id, "AWS::Scheduler::Schedule", "Name", p.Get("Name"), "ScheduleExpression", p.Get("ScheduleExpression"), "State", p.Get("State"),
-			"ScheduleExpressionTimezone", p.Get("ScheduleExpressionTimezone"), "Target", cfn.Map(r.At, "Arn", called, "Input", p.Get("Input")))
+			"ScheduleExpressionTimezone", p.Get("ScheduleExpressionTimezone"), "Target", template.Map(r.At, "Arn", called, "Input", p.Get("Input")))
 	case "CloudWatchEvent", "EventBridgeRule":
 		b.make(r, id, "AWS::Events::Rule", "Name", p.Get("RuleName"), "EventPattern", p.Get("Pattern"), "State", p.Get("State"),
-			"Targets", cfn.List(r.At, cfn.Map(r.At, "Arn", called, "Id", id+"LambdaTarget", "Input", p.Get("Input"))))
+			"Targets", template.List(r.At, template.Map(r.At, "Arn", called, "Id", id+"LambdaTarget", "Input", p.Get("Input"))))
 	case "DynamoDB", "SQS", "Kinesis":
 		source := p.Get("Stream")
 		if typ == "SQS" {
@@ -261,7 +262,7 @@ func (b *builder) objectEvent(r *cfn.Resource, name string, ev, p, called *cfn.V
 	}
 	events := b.t.Pick(p.Get("Events"))
 	if events != nil && !events.IsList() {
-		events = cfn.List(events.At, events)
+		events = template.List(events.At, events)
 	}
 	if events == nil {
 		b.fail(ev.At, "", "event %q of function %q has no Events", name, r.ID)
@@ -269,14 +270,14 @@ func (b *builder) objectEvent(r *cfn.Resource, name string, ev, p, called *cfn.V
 	}
 	n := bucket.Props.Get("NotificationConfiguration")
 	if n == nil {
-		n = cfn.Map(bucket.At)
+		n = template.Map(bucket.At)
 	}
 	list := n.Get("LambdaConfigurations")
 	if list == nil {
-		list = cfn.List(bucket.At)
+		list = template.List(bucket.At)
 	}
 	for _, e := range events.List {
-		list = cfn.List(list.At, append(append([]*cfn.Value{}, list.List...), cfn.Map(ev.At, "Event", e, "Function", called, "Filter", p.Get("Filter")))...)
+		list = template.List(list.At, append(append([]*cfn.Value{}, list.List...), template.Map(ev.At, "Event", e, "Function", called, "Filter", p.Get("Filter")))...)
 	}
 	bucket.Props = bucket.Props.With("NotificationConfiguration", n.With("LambdaConfigurations", list))
 }

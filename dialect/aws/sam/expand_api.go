@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluicehq/sluice/deploy/template"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
 )
 
@@ -54,8 +55,8 @@ func invocation(v *cfn.Value) *cfn.Value {
 	if v == nil {
 		return nil
 	}
-	return cfn.Map(v.At, "Fn::Join", cfn.List(v.At, cfn.Text(v.At, ""), cfn.List(v.At,
-		cfn.Sub(v.At, "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/"), v, cfn.Text(v.At, "/invocations"))))
+	return template.Map(v.At, "Fn::Join", template.List(v.At, template.Text(v.At, ""), template.List(v.At,
+		cfn.Sub(v.At, "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/"), v, template.Text(v.At, "/invocations"))))
 }
 
 // expandREST makes an HTTP API of a REST API.
@@ -65,7 +66,7 @@ func (b *builder) expandREST(r *cfn.Resource) {
 	if p.Get("StageName") == nil {
 		b.fail(r.At, "", "resource %q has no StageName", r.ID)
 	}
-	props := cfn.Map(r.At, "ProtocolType", "HTTP", "Name", nameOr(p, r.ID), "Description", p.Get("Description"),
+	props := template.Map(r.At, "ProtocolType", "HTTP", "Name", nameOr(p, r.ID), "Description", p.Get("Description"),
 		"DisableExecuteApiEndpoint", p.Get("DisableExecuteApiEndpoint"), "CorsConfiguration", b.restCORS(r, b.t.Pick(p.Get("Cors"))), "BinaryMediaTypes", p.Get("BinaryMediaTypes"), "Body", b.definition(r))
 	b.finishAPI(r, props, p.Get("Variables"), nil)
 	b.authorizers(r, b.t.Pick(p.Get("Auth")), true)
@@ -76,15 +77,15 @@ func (b *builder) expandHTTP(r *cfn.Resource) {
 	p := r.Props
 	cors := b.t.Pick(p.Get("CorsConfiguration"))
 	if cors != nil && !cors.IsMap() {
-		all := cfn.List(cors.At, cfn.Text(cors.At, "*"))
-		if cors = cfn.Map(cors.At, "AllowOrigins", all, "AllowMethods", all, "AllowHeaders", all); !b.on(b.t.Pick(p.Get("CorsConfiguration"))) {
+		all := template.List(cors.At, template.Text(cors.At, "*"))
+		if cors = template.Map(cors.At, "AllowOrigins", all, "AllowMethods", all, "AllowHeaders", all); !b.on(b.t.Pick(p.Get("CorsConfiguration"))) {
 			cors = nil
 		}
 	}
-	props := cfn.Map(r.At, "ProtocolType", "HTTP", "Name", nameOr(p, r.ID), "Description", p.Get("Description"),
+	props := template.Map(r.At, "ProtocolType", "HTTP", "Name", nameOr(p, r.ID), "Description", p.Get("Description"),
 		"DisableExecuteApiEndpoint", p.Get("DisableExecuteApiEndpoint"), "CorsConfiguration", cors, "Body", b.definition(r))
 	if p.Get("StageName") == nil {
-		r.Props = p.With("StageName", cfn.Text(r.At, "$default"))
+		r.Props = p.With("StageName", template.Text(r.At, "$default"))
 	}
 	b.finishAPI(r, props, p.Get("StageVariables"), p)
 	b.authorizers(r, b.t.Pick(p.Get("Auth")), false)
@@ -94,7 +95,7 @@ func nameOr(p *cfn.Value, id string) *cfn.Value {
 	if v := p.Get("Name"); v != nil {
 		return v
 	}
-	return cfn.Text(p.At, id)
+	return template.Text(p.At, id)
 }
 
 // finishAPI gives an API its stage and its domain. settings has the stage's throttles, if any.
@@ -127,13 +128,13 @@ func (b *builder) domain(r *cfn.Resource, d *cfn.Value, stage string) {
 	b.t.AddAlias(r.ID+".DomainName", id)
 	paths := b.t.Pick(d.Get("BasePath"))
 	if paths == nil || paths.Str() == "/" {
-		paths = cfn.List(r.At, cfn.Text(r.At, ""))
+		paths = template.List(r.At, template.Text(r.At, ""))
 	} else if !paths.IsList() {
-		paths = cfn.List(r.At, paths)
+		paths = template.List(r.At, paths)
 	}
 	for i, path := range paths.List {
 		if s := path.Str(); s == "/" {
-			path = cfn.Text(path.At, "")
+			path = template.Text(path.At, "")
 		}
 		b.make(r, r.ID+"ApiMapping"+strconv.Itoa(i), "AWS::ApiGatewayV2::ApiMapping", "DomainName", cfn.Ref(r.At, id), "ApiId", cfn.Ref(r.At, r.ID),
 			"Stage", cfn.Ref(r.At, stage), "ApiMappingKey", path)
@@ -153,19 +154,19 @@ func (b *builder) restCORS(r *cfn.Resource, v *cfn.Value) *cfn.Value {
 		if s == "" {
 			return nil
 		}
-		out := cfn.List(r.At)
+		out := template.List(r.At)
 		for _, e := range strings.Split(s, ",") {
-			out.List = append(out.List, cfn.Text(r.At, strings.TrimSpace(e)))
+			out.List = append(out.List, template.Text(r.At, strings.TrimSpace(e)))
 		}
 		return out
 	}
-	if !v.IsMap() || v.IsFunction() {
-		return cfn.Map(v.At, "AllowOrigins", list(v, "*"), "AllowMethods", list(nil, "*"))
+	if !v.IsMap() || cfn.IsFunction(v) {
+		return template.Map(v.At, "AllowOrigins", list(v, "*"), "AllowMethods", list(nil, "*"))
 	}
-	out := cfn.Map(v.At, "AllowOrigins", list(v.Get("AllowOrigin"), "*"), "AllowMethods", list(v.Get("AllowMethods"), "*"),
+	out := template.Map(v.At, "AllowOrigins", list(v.Get("AllowOrigin"), "*"), "AllowMethods", list(v.Get("AllowMethods"), "*"),
 		"AllowHeaders", list(v.Get("AllowHeaders"), ""), "AllowCredentials", v.Get("AllowCredentials"))
 	if s := strings.Trim(b.text(v.Get("MaxAge")), "'"); s != "" {
-		out = out.With("MaxAge", cfn.Text(v.At, s))
+		out = out.With("MaxAge", template.Text(v.At, s))
 	}
 	return out
 }
@@ -180,7 +181,7 @@ func (b *builder) definition(r *cfn.Resource) *cfn.Value {
 		return nil
 	}
 	s := b.text(uri)
-	if uri.IsMap() && !uri.IsFunction() || strings.HasPrefix(s, "s3://") {
+	if uri.IsMap() && !cfn.IsFunction(uri) || strings.HasPrefix(s, "s3://") {
 		b.fail(uri.At, "put the file beside the template and name its path", "DefinitionUri of resource %q is in a bucket of the cloud", r.ID)
 		return nil
 	}
@@ -210,10 +211,10 @@ func (b *builder) authorizers(r *cfn.Resource, a *cfn.Value, rest bool) {
 			jwt := b.t.Pick(v.Get("JwtConfiguration"))
 			source := v.Get("IdentitySource")
 			if source == nil {
-				source = cfn.Text(v.At, "$request.header.Authorization")
+				source = template.Text(v.At, "$request.header.Authorization")
 			}
-			b.make(r, id, "AWS::ApiGatewayV2::Authorizer", "ApiId", api, "Name", f.Key, "AuthorizerType", "JWT", "IdentitySource", cfn.List(v.At, source),
-				"JwtConfiguration", cfn.Map(v.At, "Issuer", first(jwt, "issuer", "Issuer"), "Audience", first(jwt, "audience", "Audience")))
+			b.make(r, id, "AWS::ApiGatewayV2::Authorizer", "ApiId", api, "Name", f.Key, "AuthorizerType", "JWT", "IdentitySource", template.List(v.At, source),
+				"JwtConfiguration", template.Map(v.At, "Issuer", first(jwt, "issuer", "Issuer"), "Audience", first(jwt, "audience", "Audience")))
 			m.types[f.Key], m.scopes[f.Key] = "JWT", v.Get("AuthorizationScopes")
 		case v.Get("FunctionArn") != nil:
 			typ := "REQUEST"
@@ -222,7 +223,7 @@ func (b *builder) authorizers(r *cfn.Resource, a *cfn.Value, rest bool) {
 			}
 			format := v.Get("AuthorizerPayloadFormatVersion")
 			if rest {
-				format = cfn.Text(v.At, "1.0")
+				format = template.Text(v.At, "1.0")
 			}
 			b.make(r, id, "AWS::ApiGatewayV2::Authorizer", "ApiId", api, "Name", f.Key, "AuthorizerType", typ, "AuthorizerUri", invocation(v.Get("FunctionArn")),
 				"IdentitySource", b.sources(v, identity, typ), "AuthorizerPayloadFormatVersion", format, "EnableSimpleResponses", v.Get("EnableSimpleResponses"),
@@ -248,13 +249,13 @@ func first(v *cfn.Value, keys ...string) *cfn.Value {
 
 // sources are where an authorizer of SAM finds who is asking.
 func (b *builder) sources(v, identity *cfn.Value, typ string) *cfn.Value {
-	out := cfn.List(v.At)
+	out := template.List(v.At)
 	if typ == "TOKEN" {
 		header := b.text(identity.Get("Header"))
 		if header == "" {
 			header = "Authorization"
 		}
-		out.List = append(out.List, cfn.Text(v.At, "$request.header."+header))
+		out.List = append(out.List, template.Text(v.At, "$request.header."+header))
 		return out
 	}
 	for _, kind := range [][2]string{{"Headers", "$request.header."}, {"QueryStrings", "$request.querystring."}, {"StageVariables", "$stageVariables."}, {"Context", "$context."}} {
@@ -263,7 +264,7 @@ func (b *builder) sources(v, identity *cfn.Value, typ string) *cfn.Value {
 			continue
 		}
 		for _, e := range list.List {
-			out.List = append(out.List, cfn.Text(v.At, kind[1]+b.text(e)))
+			out.List = append(out.List, template.Text(v.At, kind[1]+b.text(e)))
 		}
 	}
 	return out
@@ -299,9 +300,9 @@ func (b *builder) routeEvent(r *cfn.Resource, name, typ string, ev, p *cfn.Value
 	format := p.Get("PayloadFormatVersion")
 	switch {
 	case typ == "Api":
-		format = cfn.Text(ev.At, "1.0")
+		format = template.Text(ev.At, "1.0")
 	case format == nil:
-		format = cfn.Text(ev.At, "2.0")
+		format = template.Text(ev.At, "2.0")
 	}
 	integration := r.ID + logical(name) + "Integration"
 	b.makeAt(ev, r, integration, "AWS::ApiGatewayV2::Integration", "ApiId", cfn.Ref(ev.At, id), "IntegrationType", "AWS_PROXY", "IntegrationMethod", "POST",
@@ -311,7 +312,7 @@ func (b *builder) routeEvent(r *cfn.Resource, name, typ string, ev, p *cfn.Value
 	if who == "" && m != nil {
 		who = m.def
 	}
-	kind, scopes := cfn.Text(ev.At, "NONE"), a.Get("AuthorizationScopes")
+	kind, scopes := template.Text(ev.At, "NONE"), a.Get("AuthorizationScopes")
 	var authorizer *cfn.Value
 	required := a.Get("ApiKeyRequired")
 	if m != nil && required == nil {
@@ -329,7 +330,7 @@ func (b *builder) routeEvent(r *cfn.Resource, name, typ string, ev, p *cfn.Value
 			slices.Sort(known)
 			b.fail(ev.At, cfn.Suggest(who, known), "event %q of function %q: its API has no authorizer %q", name, r.ID, who)
 		default:
-			kind = cfn.Text(ev.At, m.types[who])
+			kind = template.Text(ev.At, m.types[who])
 			if m.ids[who] != "" {
 				authorizer = cfn.Ref(ev.At, m.ids[who])
 			}
@@ -354,7 +355,7 @@ func (b *builder) makeAt(at *cfn.Value, from *cfn.Resource, id, typ string, prop
 func (b *builder) expandWebSocket(r *cfn.Resource) {
 	p := r.Props
 	ref := cfn.Ref(r.At, r.ID)
-	props := cfn.Map(r.At, "ProtocolType", "WEBSOCKET", "Name", nameOr(p, r.ID))
+	props := template.Map(r.At, "ProtocolType", "WEBSOCKET", "Name", nameOr(p, r.ID))
 	for _, key := range []string{"RouteSelectionExpression", "ApiKeySelectionExpression", "Description", "DisableExecuteApiEndpoint", "DisableSchemaValidation", "Tags"} {
 		if v := p.Get(key); v != nil {
 			props = props.With(key, v)
@@ -362,7 +363,7 @@ func (b *builder) expandWebSocket(r *cfn.Resource) {
 	}
 	stage, id := p.Get("StageName"), r.ID+"DefaultStage"
 	if stage == nil {
-		stage = cfn.Text(r.At, "default")
+		stage = template.Text(r.At, "default")
 	} else if name := logical(b.text(stage)); name != "" {
 		id = r.ID + name + "Stage"
 	}
@@ -426,7 +427,7 @@ func (b *builder) connectAuth(r *cfn.Resource, a *cfn.Value) []any {
 	case "CUSTOM":
 		name := a.Get("Name")
 		if name == nil {
-			name = cfn.Text(a.At, r.ID+"Authorizer")
+			name = template.Text(a.At, r.ID+"Authorizer")
 		}
 		id := r.ID + "ConnectAuthorizer"
 		b.makeAt(a, r, id, "AWS::ApiGatewayV2::Authorizer", "ApiId", cfn.Ref(a.At, r.ID), "Name", name, "AuthorizerType", "REQUEST",

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/deploy/template"
 	"github.com/sluicehq/sluice/dialect/aws/apispec"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
 )
@@ -26,7 +27,7 @@ func (b *builder) physical(r *cfn.Resource) *cfn.Value {
 			if v.Broken || v.Str() != "" {
 				return v
 			}
-			b.fail(v.At, "", "%s of resource %q wants text, not %s", key, r.ID, v.Kind())
+			b.fail(v.At, "", "%s of resource %q wants text, not %s", key, r.ID, cfn.Kind(v))
 			return &cfn.Value{At: v.At, Broken: true}
 		}
 	}
@@ -42,7 +43,7 @@ func (b *builder) physical(r *cfn.Resource) *cfn.Value {
 	if r.Type == "AWS::S3::Bucket" {
 		name = strings.ToLower(name)
 	}
-	return cfn.Text(r.At, name)
+	return template.Text(r.At, name)
 }
 
 // id is the id of something within an API.
@@ -58,7 +59,7 @@ func (b *builder) urlID(r *cfn.Resource) string { return apispec.ID(32, b.t.Stac
 
 // Ref is what a reference to a resource is.
 func (b *builder) Ref(r *cfn.Resource) (*cfn.Value, bool) {
-	text := func(s string) (*cfn.Value, bool) { return cfn.Text(r.At, s), true }
+	text := func(s string) (*cfn.Value, bool) { return template.Text(r.At, s), true }
 	switch r.Type {
 	case "AWS::ApiGatewayV2::Api":
 		return text(apispec.ID(10, b.t.Stack(), r.ID))
@@ -107,19 +108,19 @@ func (b *builder) qualified(r *cfn.Resource, prop, qualifier string) (*cfn.Value
 	if qualifier != "" {
 		arn += ":" + qualifier
 	}
-	return cfn.Text(r.At, arn), true
+	return template.Text(r.At, arn), true
 }
 
 func (b *builder) layerName(r *cfn.Resource) *cfn.Value {
 	if b.t.Prop(r, "LayerName") != nil {
 		return b.physical(r)
 	}
-	return cfn.Text(r.At, r.ID)
+	return template.Text(r.At, r.ID)
 }
 
 // GetAtt is what an attribute of a resource is.
 func (b *builder) GetAtt(r *cfn.Resource, attr string) (*cfn.Value, bool) {
-	text := func(s string) (*cfn.Value, bool) { return cfn.Text(r.At, s), true }
+	text := func(s string) (*cfn.Value, bool) { return template.Text(r.At, s), true }
 	service := strings.Split(r.Type, "::")
 	if r.Type == "AWS::ApiGatewayV2::Api" {
 		id := apispec.ID(10, b.t.Stack(), r.ID)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluicehq/sluice/deploy/template"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
 )
 
@@ -16,7 +17,9 @@ func (b *builder) expandV1() {
 			continue
 		}
 		p, api := r.Props, r.Props.Get("RestApiId")
-		become := func(typ string, props ...any) { r.Type, r.Props = "AWS::ApiGatewayV2::"+typ, cfn.Map(r.At, props...) }
+		become := func(typ string, props ...any) {
+			r.Type, r.Props = "AWS::ApiGatewayV2::"+typ, template.Map(r.At, props...)
+		}
 		switch typ {
 		case "RestApi":
 			b.rest[r.ID] = true
@@ -54,10 +57,10 @@ func (b *builder) restSources(v *cfn.Value) *cfn.Value {
 	if v == nil {
 		return nil
 	}
-	list := cfn.List(v.At)
+	list := template.List(v.At)
 	for one := range strings.SplitSeq(b.text(v), ",") {
 		if one = strings.TrimSpace(one); one != "" {
-			list.List = append(list.List, cfn.Text(v.At, strings.Replace(one, "method.request.", "$request.", 1)))
+			list.List = append(list.List, template.Text(v.At, strings.Replace(one, "method.request.", "$request.", 1)))
 		}
 	}
 	return list
@@ -91,7 +94,7 @@ func (b *builder) expandMethod(r *cfn.Resource) {
 			"ResponseParameters", first.Get("ResponseParameters"), "ResponseTemplates", first.Get("ResponseTemplates"))
 	}
 	r.Type = "AWS::ApiGatewayV2::Route"
-	r.Props = cfn.Map(r.At, "ApiId", api, "RouteKey", strings.ToUpper(b.text(p.Get("HttpMethod")))+" "+path, "Target", cfn.Sub(r.At, "integrations/${"+id+"}"),
+	r.Props = template.Map(r.At, "ApiId", api, "RouteKey", strings.ToUpper(b.text(p.Get("HttpMethod")))+" "+path, "Target", cfn.Sub(r.At, "integrations/${"+id+"}"),
 		"AuthorizationType", p.Get("AuthorizationType"), "AuthorizerId", p.Get("AuthorizerId"), "AuthorizationScopes", p.Get("AuthorizationScopes"),
 		"ApiKeyRequired", p.Get("ApiKeyRequired"), "OperationName", p.Get("OperationName"))
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/deploy"
+	"github.com/sluicehq/sluice/deploy/template"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
 	"github.com/sluicehq/sluice/dialect/aws/lambda"
 )
@@ -182,7 +183,7 @@ func (b *builder) transforms() {
 	v := b.t.Root.Get("Transform")
 	list := v
 	if v != nil && !v.IsList() {
-		list = cfn.List(v.At, v)
+		list = template.List(v.At, v)
 	}
 	sam := false
 	if list != nil {

@@ -52,7 +52,7 @@ func (w view) wrong(wants string) {
 	if w.v.Broken {
 		return
 	}
-	is := w.v.Kind()
+	is := cfn.Kind(w.v)
 	if s := w.v.Str(); s != "" {
 		if len(s) > 100 {
 			s = s[:100] + "…"

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/deploy/template"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
 )
 
@@ -14,7 +15,7 @@ import (
 func (s *service) events(f *fn) {
 	list := f.body.Get("events")
 	if !list.IsNull() && !list.IsList() {
-		s.v.fail(list.At, "begin each event with a dash", "events of function %q are %s, not a list", f.key, list.Kind())
+		s.v.fail(list.At, "begin each event with a dash", "events of function %q are %s, not a list", f.key, cfn.Kind(list))
 		return
 	}
 	schedules := 0
@@ -22,7 +23,7 @@ func (s *service) events(f *fn) {
 		if item.Broken || item.IsNull() {
 			continue
 		}
-		kind, v := item.Str(), cfn.Map(item.At)
+		kind, v := item.Str(), template.Map(item.At)
 		if item.IsMap() {
 			if len(item.Fields) != 1 {
 				s.v.fail(item.At, "look at the indentation: what an event says stands below it, further in", "an event of function %q has %d keys: %s", f.key, len(item.Fields), strings.Join(item.Keys(), ", "))
@@ -48,7 +49,7 @@ func (s *service) events(f *fn) {
 			s.objectEvent(f, v, item.At)
 		case "eventBridge":
 			if when := v.Get("schedule"); when != nil {
-				schedules = s.schedule(f, cfn.Map(v.At, "rate", when, "input", v.Get("input"), "enabled", v.Get("enabled")), item.At, schedules)
+				schedules = s.schedule(f, template.Map(v.At, "rate", when, "input", v.Get("input"), "enabled", v.Get("enabled")), item.At, schedules)
 				continue
 			}
 			s.unsupported(item.At, f, "waits for events of the cloud; sluice runs schedules only")
@@ -66,18 +67,18 @@ func (s *service) events(f *fn) {
 // schedule makes a timer of each rate; n are those that the function has already.
 func (s *service) schedule(f *fn, v *cfn.Value, at sluice.Place, n int) int {
 	rates := v
-	if v.IsMap() && !v.IsFunction() {
+	if v.IsMap() && !cfn.IsFunction(v) {
 		if rates = v.Get("rate"); rates == nil {
 			s.v.fail(at, "rate: rate(5 minutes)", "a schedule of function %q has no rate", f.key)
 			return n
 		}
 	}
 	if !rates.IsList() {
-		rates = cfn.List(rates.At, rates)
+		rates = template.List(rates.At, rates)
 	}
 	var state *cfn.Value
 	if on := v.Get("enabled"); on != nil && on.Str() == "false" {
-		state = cfn.Text(on.At, "DISABLED")
+		state = template.Text(on.At, "DISABLED")
 	}
 	for _, key := range []string{"inputPath", "inputTransformer"} {
 		if x := v.Get(key); x != nil {
@@ -89,11 +90,11 @@ func (s *service) schedule(f *fn, v *cfn.Value, at sluice.Place, n int) int {
 		id := f.id + "EventsRuleSchedule" + strconv.Itoa(n)
 		if v.Get("method").Str() == "scheduler" {
 			s.add(at, id, "AWS::Scheduler::Schedule", "Name", v.Get("name"), "ScheduleExpression", rate, "State", state, "ScheduleExpressionTimezone", v.Get("timezone"),
-				"Target", cfn.Map(at, "Arn", f.arn(), "Input", v.Get("input")))
+				"Target", template.Map(at, "Arn", f.arn(), "Input", v.Get("input")))
 			continue
 		}
 		s.add(at, id, "AWS::Events::Rule", "Name", v.Get("name"), "ScheduleExpression", rate, "State", state,
-			"Targets", cfn.List(at, cfn.Map(at, "Arn", f.arn(), "Id", "schedule", "Input", v.Get("input"))))
+			"Targets", template.List(at, template.Map(at, "Arn", f.arn(), "Id", "schedule", "Input", v.Get("input"))))
 	}
 	return n
 }
@@ -101,7 +102,7 @@ func (s *service) schedule(f *fn, v *cfn.Value, at sluice.Place, n int) int {
 // stream has a function called with the changes of a table.
 func (s *service) stream(f *fn, v *cfn.Value, at sluice.Place) {
 	arn := v
-	if v.IsMap() && !v.IsFunction() {
+	if v.IsMap() && !cfn.IsFunction(v) {
 		if arn = v.Get("arn"); arn == nil {
 			s.v.fail(at, "arn: !GetAtt MyTable.StreamArn", "a stream of function %q has no arn", f.key)
 			return
@@ -111,21 +112,21 @@ func (s *service) stream(f *fn, v *cfn.Value, at sluice.Place) {
 			return
 		}
 	} else {
-		v = cfn.Map(at)
+		v = template.Map(at)
 	}
 	var filters, failure, types *cfn.Value
 	if list := v.Get("filterPatterns"); list != nil {
-		fs := cfn.List(list.At)
+		fs := template.List(list.At)
 		for _, p := range items(list) {
-			fs.List = append(fs.List, cfn.Map(p.At, "Pattern", p.JSON()))
+			fs.List = append(fs.List, template.Map(p.At, "Pattern", p.JSON()))
 		}
-		filters = cfn.Map(list.At, "Filters", fs)
+		filters = template.Map(list.At, "Filters", fs)
 	}
 	if to := v.Get("destinations").Get("onFailure"); to != nil {
-		failure = cfn.Map(to.At, "OnFailure", s.destination(to))
+		failure = template.Map(to.At, "OnFailure", s.destination(to))
 	}
 	if t := v.Get("functionResponseType"); t != nil {
-		types = cfn.List(t.At, t)
+		types = template.List(t.At, t)
 	}
 	batch := v.Get("batchSize")
 	if batch == nil {
@@ -170,20 +171,20 @@ func (s *service) free(id string) string {
 // is said to exist, or stands in the template's own resources.
 func (s *service) objectEvent(f *fn, v *cfn.Value, at sluice.Place) {
 	bucket := v
-	if v.IsMap() && !v.IsFunction() {
+	if v.IsMap() && !cfn.IsFunction(v) {
 		if bucket = v.Get("bucket"); bucket == nil {
 			s.v.fail(at, "", "an s3 event of function %q has no bucket", f.key)
 			return
 		}
 	} else {
-		v = cfn.Map(at)
+		v = template.Map(at)
 	}
 	event := or(v.Get("event"), at, "s3:ObjectCreated:*")
 	var rules []*cfn.Value
 	prefix, suffix := "", ""
 	for _, r := range items(v.Get("rules")) {
 		for _, e := range r.Fields {
-			rules = append(rules, cfn.Map(e.At, "Name", e.Key, "Value", e.Value))
+			rules = append(rules, template.Map(e.At, "Name", e.Key, "Value", e.Value))
 			switch e.Key {
 			case "prefix":
 				prefix = e.Value.Str()
@@ -194,10 +195,10 @@ func (s *service) objectEvent(f *fn, v *cfn.Value, at sluice.Place) {
 	}
 	var filter *cfn.Value
 	if rules != nil {
-		filter = cfn.Map(at, "S3Key", cfn.Map(at, "Rules", cfn.List(at, rules...)))
+		filter = template.Map(at, "S3Key", template.Map(at, "Rules", template.List(at, rules...)))
 	}
-	config := cfn.Map(at, "Event", event, "Function", f.arn(), "Filter", filter)
-	props := cfn.Map(bucket.At, "BucketName", bucket)
+	config := template.Map(at, "Event", event, "Function", f.arn(), "Filter", filter)
+	props := template.Map(bucket.At, "BucketName", bucket)
 	name := bucket.Str()
 	if own := s.get("s3", name); own.IsMap() && name != "" {
 		for _, p := range own.Fields {
@@ -207,7 +208,7 @@ func (s *service) objectEvent(f *fn, v *cfn.Value, at sluice.Place) {
 	id := s.bucket(bucket)
 	existing := v.Get("existing").Str() == "true"
 	switch {
-	case id == "" && bucket.IsFunction():
+	case id == "" && cfn.IsFunction(bucket):
 		s.v.fail(bucket.At, "name it, or refer to one with !Ref", "an s3 event of function %q is for no bucket of this template", f.key)
 	case id == "" && existing:
 		s.objects[f.key] = append(s.objects[f.key], sluice.ObjectEvents{Bucket: name, Events: []string{event.Str()}, Prefix: prefix, Suffix: suffix})
@@ -255,7 +256,7 @@ func (s *service) existing(resources *cfn.Value) {
 			if f.Key == n.Key {
 				props := f.Value.Get("Properties")
 				if !props.IsMap() {
-					props = cfn.Map(f.At)
+					props = template.Map(f.At)
 				}
 				resources.Fields[i].Value = f.Value.With("Properties", props.With("NotificationConfiguration", notify(props.Get("NotificationConfiguration"), n.Value)))
 			}
@@ -266,7 +267,7 @@ func (s *service) existing(resources *cfn.Value) {
 // notify adds a function to the notifications of a bucket.
 func notify(to, config *cfn.Value) *cfn.Value {
 	if !to.IsMap() {
-		to = cfn.Map(config.At)
+		to = template.Map(config.At)
 	}
-	return to.With("LambdaConfigurations", cfn.List(config.At, append(slices.Clone(items(to.Get("LambdaConfigurations"))), config)...))
+	return to.With("LambdaConfigurations", template.List(config.At, append(slices.Clone(items(to.Get("LambdaConfigurations"))), config)...))
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/deploy/template"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
 )
 
@@ -35,7 +36,7 @@ func (s *service) functions() {
 			continue
 		} else if !key.body.IsMap() {
 			if !key.body.Broken {
-				s.v.fail(f.At, "", "function %q is %s, not a map", f.Key, key.body.Kind())
+				s.v.fail(f.At, "", "function %q is %s, not a map", f.Key, cfn.Kind(key.body))
 			}
 			continue
 		}
@@ -82,7 +83,7 @@ func (s *service) lambda(f *fn) {
 		return s.get(key)
 	}
 	name := or(f.body.Get("name"), f.at, s.name+"-"+s.stage+"-"+f.key)
-	if f.physical = name.Str(); name.IsFunction() {
+	if f.physical = name.Str(); cfn.IsFunction(name) {
 		s.v.fail(name.At, "write it out, or leave it away", "name of function %q depends on resources", f.key)
 	}
 	handler, image := f.body.Get("handler"), f.body.Get("image")
@@ -91,7 +92,7 @@ func (s *service) lambda(f *fn) {
 	}
 	runtime := inherit("runtime")
 	if runtime == nil && image == nil {
-		runtime = cfn.Text(f.at, defaultRuntime)
+		runtime = template.Text(f.at, defaultRuntime)
 		s.v.note(f.at, "function %q has no runtime: it gets %s", f.key, defaultRuntime)
 	}
 	memory, timeout := inherit("memorySize"), inherit("timeout")
@@ -103,25 +104,25 @@ func (s *service) lambda(f *fn) {
 	}
 	code, meta := s.code(f, handler, runtime)
 	if image != nil {
-		code = cfn.Map(image.At, "ImageUri", or(image, f.at, "image"))
+		code = template.Map(image.At, "ImageUri", or(image, f.at, "image"))
 	}
 	role := inherit("role")
 	if role == nil {
 		role = s.get("iam", "role")
 	}
 	switch {
-	case role == nil, role.IsMap() && !role.IsFunction():
+	case role == nil, role.IsMap() && !cfn.IsFunction(role):
 		role = cfn.GetAtt(f.at, "IamRoleLambdaExecution", "Arn")
 	case role.Str() != "" && !strings.Contains(role.Str(), ":"):
 		role = cfn.GetAtt(role.At, role.Str(), "Arn")
 	}
 	var provisioned *cfn.Value
 	if n := f.body.Get("provisionedConcurrency"); n != nil && !n.IsMap() {
-		provisioned = cfn.Map(n.At, "ProvisionedConcurrentExecutions", n)
+		provisioned = template.Map(n.At, "ProvisionedConcurrentExecutions", n)
 	}
 	arch := inherit("architecture")
 	if arch != nil {
-		arch = cfn.List(arch.At, arch)
+		arch = template.List(arch.At, arch)
 	}
 	layers := f.body.Get("layers")
 	if layers == nil {
@@ -162,8 +163,8 @@ func (s *service) environment(f *fn) *cfn.Value {
 	if vars == nil || vars.Broken || vars.IsNull() {
 		return nil
 	}
-	if !vars.IsMap() || vars.IsFunction() {
-		s.v.fail(vars.At, "", "environment of function %q is %s, not a map", f.key, vars.Kind())
+	if !vars.IsMap() || cfn.IsFunction(vars) {
+		s.v.fail(vars.At, "", "environment of function %q is %s, not a map", f.key, cfn.Kind(vars))
 		return nil
 	}
 	for _, e := range vars.Fields {
@@ -171,7 +172,7 @@ func (s *service) environment(f *fn) *cfn.Value {
 			vars = vars.With(e.Key, nil)
 		}
 	}
-	return cfn.Map(vars.At, "Variables", vars)
+	return template.Map(vars.At, "Variables", vars)
 }
 
 // url makes a function reachable by HTTP.
@@ -199,7 +200,7 @@ func (s *service) async(f *fn) {
 	}
 	var to *cfn.Value
 	if d.IsMap() {
-		to = cfn.Map(d.At, "OnSuccess", s.destination(d.Get("onSuccess")), "OnFailure", s.destination(d.Get("onFailure")))
+		to = template.Map(d.At, "OnSuccess", s.destination(d.Get("onSuccess")), "OnFailure", s.destination(d.Get("onFailure")))
 	}
 	s.add(f.at, f.id+"LambdaEvConf", "AWS::Lambda::EventInvokeConfig", "FunctionName", cfn.Ref(f.at, f.id+"LambdaFunction"), "Qualifier", "$LATEST",
 		"MaximumRetryAttempts", retries, "MaximumEventAgeInSeconds", age, "DestinationConfig", to)
@@ -211,7 +212,7 @@ func (s *service) destination(v *cfn.Value) *cfn.Value {
 		return nil
 	}
 	arn := v
-	if v.IsMap() && !v.IsFunction() {
+	if v.IsMap() && !cfn.IsFunction(v) {
 		arn = v.Get("arn")
 	} else if other := s.function(v.Str()); other != nil {
 		arn = other.arn()
@@ -219,7 +220,7 @@ func (s *service) destination(v *cfn.Value) *cfn.Value {
 	if arn == nil {
 		s.v.fail(v.At, "", "a destination has no arn")
 	}
-	return cfn.Map(v.At, "Destination", arn)
+	return template.Map(v.At, "Destination", arn)
 }
 
 // scripts are the endings of sources that Node.js cannot run as they are.
@@ -234,7 +235,7 @@ func (s *service) code(f *fn, handler, runtime *cfn.Value) (code, meta *cfn.Valu
 		}
 	}
 	f.ignore = append(append(slices.Clone(ignored), s.patterns(s.pkg)...), s.patterns(own)...)
-	code = cfn.Text(f.at, ".")
+	code = template.Text(f.at, ".")
 	h := handler.Str()
 	if !strings.HasPrefix(runtime.Str(), "nodejs") || h == "" || s.in.NoBuild {
 		return code, nil
@@ -262,12 +263,12 @@ func (s *service) code(f *fn, handler, runtime *cfn.Value) (code, meta *cfn.Valu
 		return code, nil // sam says what is missing
 	}
 	target := "node" + regexp.MustCompile(`\d+`).FindString(runtime.Str())
-	props := []any{"EntryPoints", cfn.List(f.at, cfn.Text(f.at, entry)), "Minify", false, "Target", target, "Sourcemap", true}
+	props := []any{"EntryPoints", template.List(f.at, template.Text(f.at, entry)), "Minify", false, "Target", target, "Sourcemap", true}
 	config := s.v.resolve(s.v.self("custom.esbuild"))
 	if config == nil {
 		config = s.v.resolve(s.v.self("build.esbuild"))
 	}
-	given := cfn.Map(f.at)
+	given := template.Map(f.at)
 	external := sdk(target, f.at)
 	for _, e := range s.configured(config) {
 		key := options[e.Key]
@@ -280,25 +281,25 @@ func (s *service) code(f *fn, handler, runtime *cfn.Value) (code, meta *cfn.Valu
 		}
 		if key == "Loader" || key == "Define" || key == "OutExtension" || key == "Banner" || key == "Footer" || key == "Alias" {
 			if e.Value.IsMap() {
-				e.Value = cfn.List(e.At, e.Value)
+				e.Value = template.List(e.At, e.Value)
 			}
 		}
 		given = given.With(key, e.Value)
 	}
-	build := overlay(cfn.Map(f.at, append(props, "External", external)...), given)
+	build := overlay(template.Map(f.at, append(props, "External", external)...), given)
 	f.ignore = slices.Clone(ignored) // what is packed is what esbuild makes
 	if build.Get("Format").Str() == "esm" && build.Get("OutExtension") == nil {
-		build = build.With("OutExtension", cfn.List(f.at, cfn.Text(f.at, ".js=.mjs")))
+		build = build.With("OutExtension", template.List(f.at, template.Text(f.at, ".js=.mjs")))
 	}
-	return code, cfn.Map(f.at, "BuildMethod", "esbuild", "BuildProperties", build)
+	return code, template.Map(f.at, "BuildMethod", "esbuild", "BuildProperties", build)
 }
 
 // sdk are the packages that AWS's runtimes bring along.
 func sdk(target string, at sluice.Place) *cfn.Value {
 	if n, err := strconv.Atoi(strings.TrimPrefix(target, "node")); err == nil && n < 18 {
-		return cfn.List(at, cfn.Text(at, "aws-sdk"))
+		return template.List(at, template.Text(at, "aws-sdk"))
 	}
-	return cfn.List(at, cfn.Text(at, "@aws-sdk/*"), cfn.Text(at, "@smithy/*"))
+	return template.List(at, template.Text(at, "@aws-sdk/*"), template.Text(at, "@smithy/*"))
 }
 
 // options are those of esbuild that templates give, with the names that they have in SAM.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/deploy/template"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
 )
 
@@ -52,7 +53,7 @@ func (s *service) request(f *fn, v *cfn.Value, at sluice.Place, kind string) (r 
 			r.path = r.method
 			r.method = "*"
 		}
-		r.event = cfn.Map(at)
+		r.event = template.Map(at)
 	}
 	r.method, r.path = strings.ToUpper(r.method), strings.TrimSpace(r.path)
 	if !slices.Contains(verbs, r.method) && (r.method != "" || kind == "http") {
@@ -113,9 +114,9 @@ func cors(v *cfn.Value, at sluice.Place) *cfn.Value {
 		return nil
 	}
 	list := func(words ...string) *cfn.Value {
-		out := cfn.List(at)
+		out := template.List(at)
 		for _, w := range words {
-			out.List = append(out.List, cfn.Text(at, w))
+			out.List = append(out.List, template.Text(at, w))
 		}
 		return out
 	}
@@ -125,11 +126,11 @@ func cors(v *cfn.Value, at sluice.Place) *cfn.Value {
 			return def
 		}
 		if !c.IsList() && !c.IsNull() {
-			return cfn.List(c.At, c)
+			return template.List(c.At, c)
 		}
 		return c
 	}
-	return cfn.Map(at, "AllowOrigins", get("allowedOrigins", list("*")),
+	return template.Map(at, "AllowOrigins", get("allowedOrigins", list("*")),
 		"AllowHeaders", get("allowedHeaders", list("Content-Type", "X-Amz-Date", "Authorization", "X-Api-Key", "X-Amz-Security-Token", "X-Amz-User-Agent", "X-Amzn-Trace-Id")),
 		"AllowMethods", get("allowedMethods", list("*")), "ExposeHeaders", get("exposedResponseHeaders", nil), "AllowCredentials", v.Get("allowCredentials"), "MaxAge", v.Get("maxAge"))
 }
@@ -144,7 +145,7 @@ func (s *service) httpAuthorizer(r httpRoute, api *cfn.Value) (kind string, id, 
 	if a.IsMap() {
 		name, scopes = a.Get("name").Str(), a.Get("scopes")
 		if scopes != nil && !scopes.IsList() {
-			scopes = cfn.List(scopes.At, scopes)
+			scopes = template.List(scopes.At, scopes)
 		}
 		if given := a.Get("id"); given != nil {
 			if strings.EqualFold(a.Get("type").Str(), "request") {
@@ -165,7 +166,7 @@ func (s *service) httpAuthorizer(r httpRoute, api *cfn.Value) (kind string, id, 
 	logicalID := "HttpApiAuthorizer" + title(logical(name))
 	if z.Get("type").Str() != "request" {
 		s.add(z.At, logicalID, "AWS::ApiGatewayV2::Authorizer", "ApiId", api, "Name", name, "AuthorizerType", "JWT", "IdentitySource", listOf(or(z.Get("identitySource"), z.At, "$request.header.Authorization")),
-			"JwtConfiguration", cfn.Map(z.At, "Issuer", z.Get("issuerUrl"), "Audience", listOf(z.Get("audience"))))
+			"JwtConfiguration", template.Map(z.At, "Issuer", z.Get("issuerUrl"), "Audience", listOf(z.Get("audience"))))
 		return "JWT", cfn.Ref(a.At, logicalID), scopes
 	}
 	named := z.Get("functionArn")
@@ -187,5 +188,5 @@ func listOf(v *cfn.Value) *cfn.Value {
 	if v == nil || v.IsList() {
 		return v
 	}
-	return cfn.List(v.At, v)
+	return template.List(v.At, v)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/deploy/template"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
 )
 
@@ -97,7 +98,7 @@ func (s *service) restCORS(at sluice.Place) *cfn.Value {
 	if len(headers) == 0 {
 		headers = []string{"Content-Type", "X-Amz-Date", "Authorization", "X-Api-Key", "X-Amz-Security-Token", "X-Amz-User-Agent", "X-Amzn-Trace-Id"}
 	}
-	return cfn.Map(at, "AllowOrigin", "'"+strings.Join(origins, ",")+"'", "AllowHeaders", "'"+strings.Join(headers, ",")+"'", "AllowMethods", "'*'",
+	return template.Map(at, "AllowOrigin", "'"+strings.Join(origins, ",")+"'", "AllowHeaders", "'"+strings.Join(headers, ",")+"'", "AllowMethods", "'*'",
 		"AllowCredentials", credentials, "MaxAge", age)
 }
 
@@ -108,7 +109,7 @@ func (s *service) restAuthorizer(r restRoute, api *cfn.Value) (kind string, id, 
 		return "NONE", nil, nil
 	}
 	named, typ := a, ""
-	if a.IsMap() && !a.IsFunction() {
+	if a.IsMap() && !cfn.IsFunction(a) {
 		typ = strings.ToUpper(a.Get("type").Str())
 		if given := a.Get("authorizerId"); given != nil {
 			return "CUSTOM", given, nil
@@ -134,10 +135,10 @@ func (s *service) restAuthorizer(r restRoute, api *cfn.Value) (kind string, id, 
 	if typ != "REQUEST" {
 		typ = "TOKEN"
 	}
-	sources := cfn.List(a.At)
+	sources := template.List(a.At)
 	for _, one := range strings.Split(or(a.Get("identitySource"), a.At, "method.request.header.Authorization").Str(), ",") {
 		if one = strings.TrimSpace(one); one != "" {
-			sources.List = append(sources.List, cfn.Text(a.At, strings.Replace(one, "method.request.", "$request.", 1)))
+			sources.List = append(sources.List, template.Text(a.At, strings.Replace(one, "method.request.", "$request.", 1)))
 		}
 	}
 	ttl := a.Get("resultTtlInSeconds")
@@ -179,8 +180,8 @@ func (s *service) apiKeys(api *cfn.Value) {
 			s.v.fail(k.At, "write {name: "+k.Str()+", value: ${env:API_KEY}}", "API key %q has no value", or(k.Get("name"), k.At, k.Str()).Str())
 			continue
 		}
-		s.add(k.At, id, "AWS::ApiGateway::ApiKey", "Name", k.Get("name"), "Value", value, "Enabled", or2(k.Get("enabled"), cfn.Bool(k.At, true)))
-		s.add(k.At, "ApiGatewayUsagePlan", "AWS::ApiGateway::UsagePlan", "ApiStages", cfn.List(k.At, cfn.Map(k.At, "ApiId", api, "Stage", s.stage)))
+		s.add(k.At, id, "AWS::ApiGateway::ApiKey", "Name", k.Get("name"), "Value", value, "Enabled", or2(k.Get("enabled"), template.Bool(k.At, true)))
+		s.add(k.At, "ApiGatewayUsagePlan", "AWS::ApiGateway::UsagePlan", "ApiStages", template.List(k.At, template.Map(k.At, "ApiId", api, "Stage", s.stage)))
 		s.add(k.At, "ApiGatewayUsagePlanKey"+number(k.At, i+1).Str(), "AWS::ApiGateway::UsagePlanKey", "KeyId", cfn.Ref(k.At, id), "KeyType", "API_KEY", "UsagePlanId", cfn.Ref(k.At, "ApiGatewayUsagePlan"))
 	}
 }

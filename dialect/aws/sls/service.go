@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/deploy"
+	"github.com/sluicehq/sluice/deploy/template"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
 )
 
@@ -85,13 +86,13 @@ var providerKeys = []string{"name", "runtime", "stage", "region", "profile", "st
 func (s *service) template() *cfn.Value {
 	root := s.v.root
 	if !root.IsMap() {
-		s.v.fail(root.At, "", "the template is %s, not a map", root.Kind())
+		s.v.fail(root.At, "", "the template is %s, not a map", cfn.Kind(root))
 		return root
 	}
 	s.typos(root, topKeys, "the template")
 	s.provider = s.v.self("provider")
 	if !s.provider.IsMap() {
-		s.provider = cfn.Map(root.At, "name", s.provider)
+		s.provider = template.Map(root.At, "name", s.provider)
 	}
 	s.typos(s.provider, providerKeys, "provider")
 	s.plugins()
@@ -175,7 +176,7 @@ func (s *service) fields(v *cfn.Value, what string) []cfn.Field {
 			out = append(out, s.fields(e, what)...)
 		}
 	default:
-		s.v.fail(v.At, "", "%s is %s, not a map", what, v.Kind())
+		s.v.fail(v.At, "", "%s is %s, not a map", what, cfn.Kind(v))
 	}
 	return out
 }
@@ -184,14 +185,14 @@ func (s *service) fields(v *cfn.Value, what string) []cfn.Field {
 func (s *service) add(at sluice.Place, id, typ string, props ...any) {
 	if _, made := s.made[id]; !made {
 		s.made[id] = at
-		s.resources = append(s.resources, cfn.Field{Key: id, At: at, Value: cfn.Map(at, "Type", typ, "Properties", cfn.Map(at, props...))})
+		s.resources = append(s.resources, cfn.Field{Key: id, At: at, Value: template.Map(at, "Type", typ, "Properties", template.Map(at, props...))})
 	}
 }
 
 // output adds an output, exported as the framework exports it.
 func (s *service) output(at sluice.Place, name string, v *cfn.Value) {
-	s.outputs = append(s.outputs, cfn.Field{Key: name, At: at, Value: cfn.Map(at, "Value", v, "Export",
-		cfn.Map(at, "Name", "sls-"+s.name+"-"+s.stage+"-"+name))})
+	s.outputs = append(s.outputs, cfn.Field{Key: name, At: at, Value: template.Map(at, "Value", v, "Export",
+		template.Map(at, "Name", "sls-"+s.name+"-"+s.stage+"-"+name))})
 }
 
 // logical is a name as a part of a logical id (aws.md 7.5).
@@ -210,8 +211,8 @@ func title(s string) string {
 // invocation is the URI by which API Gateway calls a function.
 func invocation(arn *cfn.Value) *cfn.Value {
 	at := arn.At
-	return cfn.Map(at, "Fn::Join", cfn.List(at, cfn.Text(at, ""), cfn.List(at,
-		cfn.Sub(at, "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/"), arn, cfn.Text(at, "/invocations"))))
+	return template.Map(at, "Fn::Join", template.List(at, template.Text(at, ""), template.List(at,
+		cfn.Sub(at, "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/"), arn, template.Text(at, "/invocations"))))
 }
 
 func number(at sluice.Place, n int) *cfn.Value {
@@ -221,7 +222,7 @@ func number(at sluice.Place, n int) *cfn.Value {
 // or is v, or text when it is not there.
 func or(v *cfn.Value, at sluice.Place, text string) *cfn.Value {
 	if v.IsNull() && (v == nil || !v.Broken) {
-		return cfn.Text(at, text)
+		return template.Text(at, text)
 	}
 	return v
 }
@@ -262,7 +263,7 @@ func layerID(key string) string { return title(logical(key)) + "LambdaLayer" }
 // merge joins what was made with the template's own resources: those win, property by property.
 func (s *service) merge() *cfn.Value {
 	at := s.v.root.At
-	out := cfn.Map(at, "Transform", "AWS::Serverless-2016-10-31")
+	out := template.Map(at, "Transform", "AWS::Serverless-2016-10-31")
 	resources := &cfn.Value{At: at, Fields: s.resources}
 	outputs := &cfn.Value{At: at, Fields: s.outputs}
 	if resources.Fields == nil {
@@ -323,7 +324,7 @@ func (s *service) section(f cfn.Field) *cfn.Value {
 
 // overlay lays one value over another: maps join, all else is replaced.
 func overlay(under, over *cfn.Value) *cfn.Value {
-	if under == nil || under.IsFunction() || over.IsFunction() || !under.IsMap() || !over.IsMap() {
+	if under == nil || cfn.IsFunction(under) || cfn.IsFunction(over) || !under.IsMap() || !over.IsMap() {
 		return over
 	}
 	out := &cfn.Value{At: under.At, Fields: slices.Clone(under.Fields)}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/deploy/template"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
 )
 
@@ -202,11 +203,11 @@ func (p *syntax) plain() source {
 	at := sluice.Place{}
 	switch s {
 	case "true", "false":
-		return source{literal: cfn.Bool(at, s == "true")}
+		return source{literal: template.Bool(at, s == "true")}
 	case "null":
 		return source{literal: &cfn.Value{}}
 	case "":
-		return source{literal: cfn.Text(at, "")}
+		return source{literal: template.Text(at, "")}
 	}
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return source{literal: &cfn.Value{Data: n, Text: s}}

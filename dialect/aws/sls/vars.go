@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/deploy"
+	"github.com/sluicehq/sluice/deploy/template"
 	"github.com/sluicehq/sluice/dialect/aws/apispec"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
 )
@@ -185,14 +186,14 @@ func (r *vars) fill(parts []part, at sluice.Place) *cfn.Value {
 		case v != nil && v.Broken:
 			return v
 		case v.IsMap() || v.IsList() || v.IsNull():
-			return r.fail(at, "a variable within a text has to be text", "%s is %s", p.text, v.Kind())
+			return r.fail(at, "a variable within a text has to be text", "%s is %s", p.text, cfn.Kind(v))
 		}
 		b.WriteString(v.Str())
 		if b.Len() > maxText {
 			return r.fail(at, "", "text of more than %d bytes", maxText)
 		}
 	}
-	return cfn.Text(at, b.String())
+	return template.Text(at, b.String())
 }
 
 // variable is the first of its sources that has a value.
@@ -255,7 +256,7 @@ func (r *vars) source(src source, at sluice.Place) (*cfn.Value, string) {
 		if !ok {
 			return nil
 		}
-		return cfn.Text(at, s)
+		return template.Text(at, s)
 	}
 	switch src.kind {
 	case "self":
@@ -264,19 +265,19 @@ func (r *vars) source(src source, at sluice.Place) (*cfn.Value, string) {
 		switch name {
 		case "stage":
 			if s, ok := r.stageOption(); ok {
-				return cfn.Text(at, s), ""
+				return template.Text(at, s), ""
 			}
 		default:
 			r.used[name] = true
 			if s, ok := r.in.Params[name]; ok {
-				return cfn.Text(at, s), ""
+				return template.Text(at, s), ""
 			}
 		}
 		return nil, "give it with --param " + name + "=VALUE"
 	case "param":
 		r.used[name] = true
 		if s, ok := r.in.Params[name]; ok {
-			return cfn.Text(at, s), ""
+			return template.Text(at, s), ""
 		}
 		for _, path := range []string{"stages." + r.stage() + ".params." + name, "params." + r.stage() + "." + name, "stages.default.params." + name, "params.default." + name} {
 			if v, _ := r.walk(r.root, path, at, ""); v != nil && !v.IsNull() {
@@ -293,17 +294,17 @@ func (r *vars) source(src source, at sluice.Place) (*cfn.Value, string) {
 	case "aws":
 		switch name {
 		case "accountId":
-			return cfn.Text(at, account), ""
+			return template.Text(at, account), ""
 		case "region":
-			return cfn.Text(at, r.region()), ""
+			return template.Text(at, r.region()), ""
 		}
 		return r.fail(at, "known are: aws:accountId, aws:region", "variable aws:%s is not known", name), ""
 	case "sls":
 		switch name {
 		case "stage":
-			return cfn.Text(at, r.stage()), ""
+			return template.Text(at, r.stage()), ""
 		case "instanceId":
-			return cfn.Text(at, apispec.ID(10, r.stack, "instance")), ""
+			return template.Text(at, apispec.ID(10, r.stack, "instance")), ""
 		}
 		return r.fail(at, "known are: sls:stage, sls:instanceId", "variable sls:%s is not known", name), ""
 	case "file":
@@ -314,7 +315,7 @@ func (r *vars) source(src source, at sluice.Place) (*cfn.Value, string) {
 	case "cf":
 		if r.in.Export != nil {
 			if s, ok := r.in.Export(name); ok {
-				return cfn.Text(at, s), ""
+				return template.Text(at, s), ""
 			}
 		}
 		return nil, "deploy the app that has this output first; its name is stack.Output"
@@ -327,9 +328,9 @@ func (r *vars) source(src source, at sluice.Place) (*cfn.Value, string) {
 		if len(params) == 1 {
 			switch strings.ToLower(params[0]) {
 			case "true", "1":
-				return cfn.Bool(at, true), ""
+				return template.Bool(at, true), ""
 			case "false", "0":
-				return cfn.Bool(at, false), ""
+				return template.Bool(at, false), ""
 			}
 		}
 		return r.fail(at, "", "strToBool(…) wants true or false"), ""
@@ -346,7 +347,7 @@ func (r *vars) text(parts []part, at sluice.Place) *string {
 		return nil
 	}
 	if v.IsMap() || v.IsList() {
-		r.fail(at, "", "a variable within a variable is %s, not text", v.Kind())
+		r.fail(at, "", "a variable within a variable is %s, not text", cfn.Kind(v))
 		return nil
 	}
 	s := v.Str()
@@ -371,9 +372,9 @@ func (r *vars) walk(v *cfn.Value, path string, at sluice.Place, file string) (*c
 		if v == r.shallow(r.root.Get("provider")) && v != nil && next == nil && file == "" && i == len(keys)-1 {
 			switch key { // they have defaults
 			case "stage":
-				return cfn.Text(at, r.stage()), ""
+				return template.Text(at, r.stage()), ""
 			case "region":
-				return cfn.Text(at, r.region()), ""
+				return template.Text(at, r.region()), ""
 			}
 		}
 		if next == nil {
@@ -414,7 +415,7 @@ func (r *vars) file(name, path string, at sluice.Place) (*cfn.Value, string) {
 		if err != nil || len(text) > maxText {
 			return r.fail(at, "", "%s cannot be read, or has more than %d bytes", name, maxText), ""
 		}
-		v := cfn.Text(at, strings.TrimRight(string(text), "\n"))
+		v := template.Text(at, strings.TrimRight(string(text), "\n"))
 		r.done[v] = v
 		return v, ""
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/deploy/template"
 	"github.com/sluicehq/sluice/dialect/aws/cfn"
 )
 
@@ -24,7 +25,7 @@ func (s *service) websocketEvent(f *fn, v *cfn.Value, at sluice.Place) {
 			key = v.Get("routeKey")
 		}
 	} else {
-		v = cfn.Map(at)
+		v = template.Map(at)
 	}
 	if key.Str() == "" {
 		s.v.fail(at, "route: $connect", "a websocket event of function %q has no route", f.key)
@@ -72,7 +73,7 @@ func (s *service) socketLog() *cfn.Value {
 		return nil
 	}
 	s.add(logs.At, "WebsocketsLogGroup", "AWS::Logs::LogGroup", "LogGroupName", "/aws/websocket/"+s.name+"-"+s.stage)
-	return cfn.Map(logs.At, "DestinationArn", cfn.Sub(logs.At, "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${WebsocketsLogGroup}"),
+	return template.Map(logs.At, "DestinationArn", cfn.Sub(logs.At, "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${WebsocketsLogGroup}"),
 		"Format", or(logs.Get("format"), logs.At, socketLogFormat))
 }
 
@@ -102,7 +103,7 @@ func (s *service) socketAuthorizer(e socketRoute, api *cfn.Value) (kind string, 
 		return "NONE", nil
 	}
 	named, sources := a, (*cfn.Value)(nil)
-	if a.IsMap() && !a.IsFunction() {
+	if a.IsMap() && !cfn.IsFunction(a) {
 		sources = a.Get("identitySource")
 		if named = a.Get("arn"); named == nil {
 			named = a.Get("name")
@@ -116,9 +117,9 @@ func (s *service) socketAuthorizer(e socketRoute, api *cfn.Value) (kind string, 
 		return "NONE", nil
 	}
 	if sources == nil {
-		sources = cfn.List(a.At, cfn.Text(a.At, "route.request.header.Auth"))
+		sources = template.List(a.At, template.Text(a.At, "route.request.header.Auth"))
 	} else if !sources.IsList() {
-		sources = cfn.List(sources.At, sources)
+		sources = template.List(sources.At, sources)
 	}
 	logicalID := title(logical(name)) + "WebsocketsAuthorizer"
 	s.add(a.At, logicalID, "AWS::ApiGatewayV2::Authorizer", "ApiId", api, "Name", name, "AuthorizerType", "REQUEST", "AuthorizerUri", invocation(arn), "IdentitySource", sources)
@@ -128,7 +129,7 @@ func (s *service) socketAuthorizer(e socketRoute, api *cfn.Value) (kind string, 
 // authorizerFunction is the ARN of the function that a key, an ARN or a reference means, and a name for it.
 func (s *service) authorizerFunction(v *cfn.Value, at sluice.Place, what string) (arn *cfn.Value, name string) {
 	switch text := v.Str(); {
-	case v.IsFunction():
+	case cfn.IsFunction(v):
 		return v, tableOf(v)
 	case strings.HasPrefix(text, "arn:"):
 		_, fn, _ := strings.Cut(text, ":function:")

@@ -59,7 +59,7 @@ func (r *reading) bucket(in *instance) {
 	b := r.ensureBucket(in)
 	r.cors(in, w.at("cors"), b)
 	acl := w.at("acl")
-	if acl.v.isMap() {
+	if acl.v.IsMap() {
 		acl = acl.at("permissions")
 	}
 	if s := acl.str(); s != "" && s != "default" {
@@ -68,14 +68,14 @@ func (r *reading) bucket(in *instance) {
 		}
 		b.ACL = s
 	}
-	if site := w.at("website"); site.v.isMap() || site.is(false) {
+	if site := w.at("website"); site.v.IsMap() || site.is(false) {
 		from := cmpView(site, w)
 		b.Website = r.site(from)
 		setWebsite(b, from.at("ignoreHtmlExt").is(false))
 	}
 	src := w.at("src")
 	where, prefix := src, w.at("keyPrefix").str()
-	if src.v.isMap() {
+	if src.v.IsMap() {
 		where, prefix = src.at("src"), cmp.Or(src.at("targetDir").str(), prefix)
 	}
 	if !where.missing() {
@@ -152,7 +152,7 @@ func (r *reading) cors(in *instance, w view, b *sluice.Bucket) {
 	if w.missing() {
 		return
 	}
-	if w.v.isMap() && !w.at("rules").missing() {
+	if w.v.IsMap() && !w.at("rules").missing() {
 		w = w.at("rules")
 	}
 	var doc corsDoc
@@ -206,7 +206,7 @@ func (r *reading) website(in *instance) {
 	src := cmpView(w.at("src"), w.at("code"))
 	where, settings := src, w
 	root := in.dir
-	if src.v.isMap() {
+	if src.v.IsMap() {
 		settings = src
 		where = cmpView(src.at("dist"), src.at("websitePath"), src.at("src"))
 		if src.at("hook").str() == "" {
@@ -223,7 +223,7 @@ func (r *reading) website(in *instance) {
 	setWebsite(b, w.at("ignoreHtmlExt").is(settings.at("ignoreHtmlExt").is(false)))
 	for _, h := range w.at("hosts").items() {
 		name := h
-		if h.v.isMap() {
+		if h.v.IsMap() {
 			name = cmpView(h.at("host"), h.at("domain"))
 		}
 		if s := strings.ToLower(name.str()); s != "" && !slices.Contains(b.Hosts, s) {
@@ -235,7 +235,7 @@ func (r *reading) website(in *instance) {
 		dir = filepath.Join(root, dir)
 	}
 	hook := ""
-	if src.v.isMap() {
+	if src.v.IsMap() {
 		hook = src.at("hook").str()
 	}
 	if hook == "" {
@@ -264,7 +264,7 @@ func (r *reading) pageEnv(in *instance, env, path view, root, dir string) {
 		return
 	}
 	to := dir
-	if path.v != nil && !path.v.isMap() && path.str() != "" {
+	if path.v != nil && !path.v.IsMap() && path.str() != "" {
 		to = filepath.Join(root, path.str())
 	}
 	js := "window.env = {};\nObject.assign(window.env, " + string(text) + ");\n"

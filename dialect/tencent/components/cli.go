@@ -16,9 +16,9 @@ const (
 
 // cli reads template.yaml of SCF's command line: namespaces with functions in them.
 func (r *reading) cli() {
-	in := &instance{r: r, name: string(r.app.Name), component: "scf", app: r.app.Title, stage: r.stage, at: r.root.at, kind: function,
-		inputs: &value{at: r.root.at, fields: []field{}}, dir: filepath.Dir(filepath.Join(r.in.Dir, r.in.File))}
-	root := view{r: r, in: in, v: r.root, or: r.root.at}
+	in := &instance{r: r, name: string(r.app.Name), component: "scf", app: r.app.Title, stage: r.stage, at: r.root.At, kind: function,
+		inputs: &value{At: r.root.At, Fields: []field{}}, dir: filepath.Dir(filepath.Join(r.in.Dir, r.in.File))}
+	root := view{r: r, in: in, v: r.root, or: r.root.At}
 	defaults := root.at("Globals", "Function")
 	for _, ns := range root.at("Resources").entries() {
 		if t := ns.at("Type").str(); t != typeNamespace {
@@ -37,7 +37,7 @@ func (r *reading) cli() {
 		}
 	}
 	if len(r.app.Functions) == 0 && len(r.errs) == 0 {
-		r.fail(r.root.at, "", "the template has no function")
+		r.fail(r.root.At, "", "the template has no function")
 	}
 }
 
@@ -49,7 +49,7 @@ var cliKeys = map[string]string{
 
 // renamed is a map of properties with the names of serverless.yml.
 func (r *reading) renamed(what string, w view) view {
-	out := &value{at: w.place(), fields: []field{}}
+	out := &value{At: w.place(), Fields: []field{}}
 	for _, e := range w.entries() {
 		to, ok := cliKeys[e.key]
 		switch {
@@ -57,9 +57,9 @@ func (r *reading) renamed(what string, w view) view {
 		case !ok:
 			r.warn(e.or, "%s: %q is ignored", what, e.key)
 		case e.key == "Environment":
-			out.fields = append(out.fields, field{to, e.or, of(e.place(), pairs{"variables", orNull(e.at("Variables").v, e.place())})})
+			out.Fields = append(out.Fields, field{Key: to, At: e.or, Value: of(e.place(), pairs{"variables", orNull(e.at("Variables").v, e.place())})})
 		default:
-			out.fields = append(out.fields, field{to, e.or, e.v})
+			out.Fields = append(out.Fields, field{Key: to, At: e.or, Value: e.v})
 		}
 	}
 	w.v = out

@@ -75,8 +75,8 @@ func (r *reading) function(in *instance) {
 		return
 	}
 	for _, e := range w.at("events").items() {
-		if !e.v.isMap() {
-			r.fail(e.place(), "", "want a trigger here, not %s", e.v.kind())
+		if !e.v.IsMap() {
+			r.fail(e.place(), "", "want a trigger here, not %s", shown(e.v))
 			continue
 		}
 		for _, t := range e.entries() {
@@ -194,7 +194,7 @@ func (r *reading) runtime(w view) string {
 // code finds a function's files and how they are made runnable.
 func (r *reading) code(f *functionInput, fn *sluice.Function, src view) {
 	where := src
-	if src.v.isMap() {
+	if src.v.IsMap() {
 		if !src.at("bucket").missing() || !src.at("object").missing() || !src.at("cosBucketName").missing() {
 			r.fail(src.place(), "name a folder with src", "code that lies in a bucket cannot be deployed")
 			return
@@ -227,7 +227,7 @@ func (r *reading) code(f *functionInput, fn *sluice.Function, src view) {
 func (r *reading) environment(f *functionInput, fn *sluice.Function) {
 	for _, w := range []view{f.under.at("environment"), f.w.at("environment")} {
 		vars := w.at("variables")
-		if w.v.isList() { // key and value apart
+		if w.v.IsList() { // key and value apart
 			for _, e := range w.items() {
 				r.setEnv(fn, e.at("key").str(), e.at("value"))
 			}

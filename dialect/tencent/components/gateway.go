@@ -107,7 +107,7 @@ func (r *reading) serviceInputs(in *instance, w view, id string, each func(view)
 // domain reads a custom domain.
 func (r *reading) domain(s *apispec.Service, w view) {
 	name := w
-	if w.v.isMap() {
+	if w.v.IsMap() {
 		name = w.at("domain")
 	}
 	d := apispec.Domain{Name: strings.ToLower(strings.TrimSpace(name.str())), Keep: true}
@@ -115,7 +115,7 @@ func (r *reading) domain(s *apispec.Service, w view) {
 		r.fail(name.place(), "", "%q is no host name", d.Name)
 		return
 	}
-	if mapped := w.at("pathMappingSet"); w.v.isMap() && !mapped.missing() && !w.at("isDefaultMapping").is(true) {
+	if mapped := w.at("pathMappingSet"); w.v.IsMap() && !mapped.missing() && !w.at("isDefaultMapping").is(true) {
 		for _, m := range mapped.items() {
 			if m.at("environment").str() == s.Environment {
 				d.Keep, d.Base = false, strings.TrimSuffix(m.at("path").str(), "/")
@@ -296,12 +296,12 @@ func (r *reading) sharedGateway(in *instance, t view, byKey map[string]int) {
 	for _, e := range apis.items() {
 		f := e.at("function")
 		key := f.v
-		if f.v.isMap() {
+		if f.v.IsMap() {
 			key = f.at("name").v
 		}
 		i, ok := 0, false
 		if key != nil {
-			i, ok = byKey[key.text]
+			i, ok = byKey[key.Text]
 		}
 		if !ok {
 			r.fail(e.place(), "", "%s: API %s names no function of %s", in.name, e.at("path").str(), in.name)
@@ -313,10 +313,10 @@ func (r *reading) sharedGateway(in *instance, t view, byKey map[string]int) {
 
 // withoutText is a map without a key whose value is a text.
 func withoutText(v *value, key string) *value {
-	out := &value{at: v.at, fields: []field{}}
-	for _, f := range v.fields {
-		if f.key != key || f.val.isMap() {
-			out.fields = append(out.fields, f)
+	out := &value{At: v.At, Fields: []field{}}
+	for _, f := range v.Fields {
+		if f.Key != key || f.Value.IsMap() {
+			out.Fields = append(out.Fields, f)
 		}
 	}
 	return out

@@ -81,50 +81,50 @@ func (r *reading) add(in *instance) {
 
 // single reads a file of the second edition.
 func (r *reading) single(file string, v *value) {
-	in := &instance{dir: filepath.Dir(filepath.Join(r.in.Dir, file)), at: v.at, stage: r.stage, inputs: v.get("inputs")}
-	if c := v.get("component"); c != nil {
-		in.component, in.at = c.text, c.at
+	in := &instance{dir: filepath.Dir(filepath.Join(r.in.Dir, file)), at: v.At, stage: r.stage, inputs: v.Get("inputs")}
+	if c := v.Get("component"); c != nil {
+		in.component, in.at = c.Text, c.At
 	}
 	text := func(key, or string) string {
 		for _, from := range []*value{v, r.root} {
-			if s := r.eval(in, from.get(key), 0); s != nil && !s.isMap() && !s.isList() && s.text != "" {
-				return s.text
+			if s := r.eval(in, from.Get(key), 0); s != nil && !s.IsMap() && !s.IsList() && s.Text != "" {
+				return s.Text
 			}
 		}
 		return or
 	}
 	in.org = text("org", "")
 	in.app = text("app", cmp.Or(r.app.Title, string(r.app.Name)))
-	if s := r.eval(in, v.get("name"), 0); s != nil {
-		in.name = s.text
+	if s := r.eval(in, v.Get("name"), 0); s != nil {
+		in.name = s.Text
 	}
 	in.name = cmp.Or(in.name, sluice.DNSLabel(filepath.Base(in.dir)), "app")
 	if s := text("stage", ""); s != "" && r.in.Environment == "" && r.in.Params["stage"] == "" {
 		in.stage = s
 	}
 	if in.inputs == nil {
-		in.inputs = &value{at: v.at, fields: []field{}}
+		in.inputs = &value{At: v.At, Fields: []field{}}
 	}
-	view{r: r, in: in, v: v, or: v.at}.known(in.name, "org", "app", "stage", "component", "name", "inputs")
+	view{r: r, in: in, v: v, or: v.At}.known(in.name, "org", "app", "stage", "component", "name", "inputs")
 	r.add(in)
 }
 
 // multi reads a file of the first edition: a key for each instance.
 func (r *reading) multi() {
-	for _, f := range r.root.fields {
-		c := f.val.get("component")
+	for _, f := range r.root.Fields {
+		c := f.Value.Get("component")
 		if c == nil {
-			if f.val.isMap() {
-				r.warn(f.at, "%q has no component, and is ignored", f.key)
+			if f.Value.IsMap() {
+				r.warn(f.At, "%q has no component, and is ignored", f.Key)
 			}
 			continue
 		}
 		in := &instance{
-			name: f.key, component: c.text, v1: true, inputs: f.val.get("inputs"), at: f.at, dir: filepath.Dir(filepath.Join(r.in.Dir, r.in.File)),
+			name: f.Key, component: c.Text, v1: true, inputs: f.Value.Get("inputs"), at: f.At, dir: filepath.Dir(filepath.Join(r.in.Dir, r.in.File)),
 			app: cmp.Or(r.app.Title, string(r.app.Name)), stage: r.stage,
 		}
 		if in.inputs == nil {
-			in.inputs = &value{at: f.at, fields: []field{}}
+			in.inputs = &value{At: f.At, Fields: []field{}}
 		}
 		r.add(in)
 	}
@@ -135,17 +135,17 @@ func (in *instance) view() view { return view{r: in.r, in: in, v: in.inputs, or:
 
 // region is where the cloud would have the instance.
 func (in *instance) region() string {
-	v := in.inputs.get("region")
-	if v.isList() && len(v.list) > 0 {
-		v = v.list[0]
+	v := in.inputs.Get("region")
+	if v.IsList() && len(v.List) > 0 {
+		v = v.List[0]
 	}
-	if v.isNull() || in.placing { // its region is said to be ${region}
+	if v.IsNull() || in.placing { // its region is said to be ${region}
 		return scf.DefaultRegion
 	}
 	in.placing = true
 	defer func() { in.placing = false }()
-	if v = in.r.eval(in, v, 1); v != nil && !v.isMap() && v.text != "" {
-		return v.text
+	if v = in.r.eval(in, v, 1); v != nil && !v.IsMap() && v.Text != "" {
+		return v.Text
 	}
 	return scf.DefaultRegion
 }

@@ -22,9 +22,9 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/deploy"
+	"github.com/sluicehq/sluice/deploy/template"
 	"github.com/sluicehq/sluice/dialect/tencent/apispec"
 	"github.com/sluicehq/sluice/dialect/tencent/scf"
-	"github.com/sluicehq/sluice/internal/yamlvalue"
 )
 
 // Dialect is what App.Dialect says.
@@ -42,11 +42,11 @@ var _ deploy.Reader = (*Reader)(nil)
 // have files of those names too.
 func (*Reader) Recognize(dir string) string {
 	for _, name := range []string{"serverless.yml", "serverless.yaml", "template.yaml", "template.yml"} {
-		text, err := yamlvalue.ReadFile(filepath.Join(dir, name))
+		text, err := template.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			continue
 		}
-		root, err := parse(name, text)
+		root, err := template.Parse(name, text, maxNodes)
 		switch {
 		case strings.HasPrefix(name, "template"):
 			if strings.Contains(string(text), "TencentCloud::Serverless::") {
@@ -74,30 +74,23 @@ const (
 )
 
 func formOf(root *value) form {
-	if root.get("component") != nil {
+	if root.Get("component") != nil {
 		return single
 	}
-	if !root.get("Resources").isNull() {
+	if !root.Get("Resources").IsNull() {
 		return cli
 	}
-	for _, f := range root.fieldsOf() {
-		if f.val.get("component") != nil {
+	for _, f := range root.Entries() {
+		if f.Value.Get("component") != nil {
 			return multi
 		}
 	}
 	return other
 }
 
-func (v *value) fieldsOf() []field {
-	if v == nil {
-		return nil
-	}
-	return v.fields
-}
-
 // isRoot reports whether a file only says what the app of the folders below is called.
 func isRoot(root *value) bool {
-	return root.get("app") != nil && root.get("provider") == nil && root.get("service") == nil
+	return root.Get("app") != nil && root.Get("provider") == nil && root.Get("service") == nil
 }
 
 // below are the files of the instances in the folders of dir, two levels deep.
@@ -114,7 +107,7 @@ func below(dir string) []string {
 				if err != nil || strings.HasPrefix(rel, ".") || strings.Contains(rel, "node_modules") {
 					continue
 				}
-				if text, err := yamlvalue.ReadFile(f); err == nil && strings.Contains(string(text), "component:") {
+				if text, err := template.ReadFile(f); err == nil && strings.Contains(string(text), "component:") {
 					out = append(out, rel)
 				}
 			}
@@ -190,14 +183,14 @@ func (rd *Reader) Read(ctx context.Context, in deploy.Input) (*sluice.App, error
 
 // load reads a file of the app's folder; nil when it cannot, which is noted.
 func (r *reading) load(file string) *value {
-	text, err := yamlvalue.ReadFile(filepath.Join(r.in.Dir, file))
+	text, err := template.ReadFile(filepath.Join(r.in.Dir, file))
 	if err != nil {
 		r.fail(sluice.Place{File: file}, "", "cannot read the template: %v", err)
 		return nil
 	}
-	v, err := parse(file, text)
-	if err == nil && !v.isMap() {
-		r.fail(v.at, "", "the template is %s, want a map", v.kind())
+	v, err := template.Parse(file, text, maxNodes)
+	if err == nil && !v.IsMap() {
+		r.fail(v.At, "", "the template is %s, want a map", shown(v))
 		return nil
 	}
 	r.failAll(err)
@@ -210,7 +203,7 @@ func (r *reading) load(file string) *value {
 func (r *reading) read() {
 	f := formOf(r.root)
 	if f == other && !isRoot(r.root) {
-		r.fail(r.root.at, `want "component: scf" and the like at the top, or instances that have one`, "the template has no component")
+		r.fail(r.root.At, `want "component: scf" and the like at the top, or instances that have one`, "the template has no component")
 		return
 	}
 	r.name()
@@ -228,7 +221,7 @@ func (r *reading) read() {
 			}
 		}
 		if len(r.instances) == 0 && len(r.errs) == 0 {
-			r.fail(r.root.at, "each has a serverless.yml with a component", "no folder below has a component")
+			r.fail(r.root.At, "each has a serverless.yml with a component", "no folder below has a component")
 		}
 	}
 	for _, in := range r.instances {
@@ -242,8 +235,8 @@ func (r *reading) read() {
 // name settles what app and stage are called.
 func (r *reading) name() {
 	text := func(key string) string {
-		if v := r.eval(nil, r.root.get(key), 0); v != nil && !v.isMap() && !v.isList() {
-			return v.text
+		if v := r.eval(nil, r.root.Get(key), 0); v != nil && !v.IsMap() && !v.IsList() {
+			return v.Text
 		}
 		return ""
 	}

@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/deploy/template"
 	"github.com/sluicehq/sluice/dialect/tencent/scf"
-	"github.com/sluicehq/sluice/internal/yamlvalue"
 )
 
 // view looks at a value of an instance; what it meets of variables it resolves.
@@ -26,18 +26,18 @@ type view struct {
 func (w view) at(keys ...string) view {
 	for _, k := range keys {
 		if w.v != nil {
-			w.or = w.v.at
+			w.or = w.v.At
 		}
-		w.v = w.r.eval(w.in, w.v.get(k), 0)
+		w.v = w.r.eval(w.in, w.v.Get(k), 0)
 	}
 	return w
 }
 
-func (w view) missing() bool { return w.v.isNull() }
+func (w view) missing() bool { return w.v.IsNull() }
 
 func (w view) place() sluice.Place {
 	if w.v != nil {
-		return w.v.at
+		return w.v.At
 	}
 	return w.or
 }
@@ -45,13 +45,13 @@ func (w view) place() sluice.Place {
 // str is a text; "" when it is not there. Lists and maps are no text, and noted.
 func (w view) str() string {
 	switch {
-	case w.v.isNull():
+	case w.v.IsNull():
 		return ""
-	case w.v.isMap() || w.v.isList():
-		w.r.fail(w.v.at, "", "want a text here, not %s", w.v.kind())
+	case w.v.IsMap() || w.v.IsList():
+		w.r.fail(w.v.At, "", "want a text here, not %s", shown(w.v))
 		return ""
 	}
-	return w.v.text
+	return w.v.Text
 }
 
 // num is a whole number of at least low and at most high; or when it is not there.
@@ -61,7 +61,7 @@ func (w view) num(or, low, high int) int {
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(w.str()))
 	if err != nil || n < low || n > high {
-		w.r.fail(w.place(), "", "want a number from %d to %d, not %s", low, high, w.v.kind())
+		w.r.fail(w.place(), "", "want a number from %d to %d, not %s", low, high, shown(w.v))
 		return or
 	}
 	return n
@@ -78,7 +78,7 @@ func (w view) is(or bool) bool {
 	case "false", "no", "off", "close", "disable", "0":
 		return false
 	}
-	w.r.fail(w.place(), "", "want true or false, not %s", w.v.kind())
+	w.r.fail(w.place(), "", "want true or false, not %s", shown(w.v))
 	return or
 }
 
@@ -87,12 +87,12 @@ func (w view) items() []view {
 	if w.missing() {
 		return nil
 	}
-	if !w.v.isList() {
+	if !w.v.IsList() {
 		return []view{w}
 	}
-	out := make([]view, len(w.v.list))
-	for i, e := range w.v.list {
-		out[i] = view{w.r, w.in, w.r.eval(w.in, e, 0), w.v.at}
+	out := make([]view, len(w.v.List))
+	for i, e := range w.v.List {
+		out[i] = view{w.r, w.in, w.r.eval(w.in, e, 0), w.v.At}
 	}
 	return out
 }
@@ -117,25 +117,25 @@ func (w view) entries() []entry {
 	if w.missing() {
 		return nil
 	}
-	if !w.v.isMap() {
-		w.r.fail(w.v.at, "", "want a map here, not %s", w.v.kind())
+	if !w.v.IsMap() {
+		w.r.fail(w.v.At, "", "want a map here, not %s", shown(w.v))
 		return nil
 	}
-	out := make([]entry, len(w.v.fields))
-	for i, f := range w.v.fields {
-		out[i] = entry{f.key, view{w.r, w.in, w.r.eval(w.in, f.val, 0), f.at}}
+	out := make([]entry, len(w.v.Fields))
+	for i, f := range w.v.Fields {
+		out[i] = entry{f.Key, view{w.r, w.in, w.r.eval(w.in, f.Value, 0), f.At}}
 	}
 	return out
 }
 
 // known warns of the keys of a map that are not among names.
 func (w view) known(what string, names ...string) {
-	if !w.v.isMap() {
+	if !w.v.IsMap() {
 		return
 	}
-	for _, f := range w.v.fields {
-		if !slices.Contains(names, f.key) {
-			w.r.warn(f.at, "%s: %q is ignored", what, f.key)
+	for _, f := range w.v.Fields {
+		if !slices.Contains(names, f.Key) {
+			w.r.warn(f.At, "%s: %q is ignored", what, f.Key)
 		}
 	}
 }
@@ -144,13 +144,13 @@ func (w view) known(what string, names ...string) {
 func (r *reading) eval(in *instance, v *value, depth int) *value {
 	s, ok := "", false
 	if v != nil {
-		s, ok = v.data.(string)
+		s, ok = v.Data.(string)
 	}
 	if !ok || !strings.Contains(s, "${") {
 		return v
 	}
 	if depth > maxDepth {
-		r.fail(v.at, "", "variables refer to each other in a circle")
+		r.fail(v.At, "", "variables refer to each other in a circle")
 		return nil
 	}
 	if r.steps++; r.steps > maxNodes {
@@ -165,35 +165,35 @@ func (r *reading) eval(in *instance, v *value, depth int) *value {
 		}
 		end := closing(s[i:])
 		if end < 0 {
-			r.fail(v.at, "", "%q has no closing brace", s[i:])
+			r.fail(v.At, "", "%q has no closing brace", s[i:])
 			return nil
 		}
-		inner := r.eval(in, of(v.at, s[i+2:i+end]), depth+1)
+		inner := r.eval(in, of(v.At, s[i+2:i+end]), depth+1)
 		if inner == nil {
 			return nil
 		}
-		found := r.lookup(in, v.at, strings.TrimSpace(inner.text), depth+1)
+		found := r.lookup(in, v.At, strings.TrimSpace(inner.Text), depth+1)
 		if found == nil {
 			return nil
 		}
 		if i == 0 && end == len(s)-1 && out.Len() == 0 {
-			found.at = v.at // errors are told where it is used
+			found.At = v.At // errors are told where it is used
 			return found
 		}
-		if found.isMap() || found.isList() {
-			r.fail(v.at, "", "%s is %s, and cannot be part of a text", s[i:i+end+1], found.kind())
+		if found.IsMap() || found.IsList() {
+			r.fail(v.At, "", "%s is %s, and cannot be part of a text", s[i:i+end+1], shown(found))
 			return nil
 		}
-		if out.Len()+len(found.text) > maxFile {
-			r.fail(v.at, "", "the text has more than %d bytes", maxFile)
+		if out.Len()+len(found.Text) > template.MaxFile {
+			r.fail(v.At, "", "the text has more than %d bytes", template.MaxFile)
 			return nil
 		}
 		out.WriteString(s[:i])
-		out.WriteString(found.text)
+		out.WriteString(found.Text)
 		s = s[i+end+1:]
 	}
 	out.WriteString(s)
-	return of(v.at, out.String())
+	return of(v.At, out.String())
 }
 
 // closing is where the brace ends that a text begins with, "${…}"; -1 when it does not.
@@ -257,7 +257,7 @@ func (r *reading) lookup(in *instance, at sluice.Place, expr string, depth int) 
 	case "stage":
 		return of(at, r.stage)
 	}
-	if v := r.root.get(expr); v != nil && !v.isMap() { // a text at the top of the file
+	if v := r.root.Get(expr); v != nil && !v.IsMap() { // a text at the top of the file
 		if v = r.eval(nil, v, depth); v != nil {
 			c := *v
 			return &c
@@ -309,7 +309,7 @@ func (r *reading) dotenv(dir string) map[string]string {
 		return m
 	}
 	m := map[string]string{}
-	text, err := yamlvalue.ReadFile(filepath.Join(dir, ".env"))
+	text, err := template.ReadFile(filepath.Join(dir, ".env"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		r.fail(sluice.Place{File: ".env"}, "", "cannot be read: %v", err)
 	}
@@ -362,16 +362,16 @@ func (r *reading) export() {
 
 func (r *reading) exportAll(in *instance, path string, v *value) {
 	switch {
-	case v.isMap():
-		for _, f := range v.fields {
-			r.exportAll(in, path+"."+f.key, f.val)
+	case v.IsMap():
+		for _, f := range v.Fields {
+			r.exportAll(in, path+"."+f.Key, f.Value)
 		}
-	case v.isList():
-		for i, e := range v.list {
+	case v.IsList():
+		for i, e := range v.List {
 			r.exportAll(in, path+"."+strconv.Itoa(i), e)
 		}
-	case !v.isNull():
-		r.app.Outputs = append(r.app.Outputs, sluice.Output{Name: path, Value: v.text, Export: exportName(in.stage, in.app, path)})
+	case !v.IsNull():
+		r.app.Outputs = append(r.app.Outputs, sluice.Output{Name: path, Value: v.Text, Export: exportName(in.stage, in.app, path)})
 	}
 }
 
@@ -411,8 +411,8 @@ func (r *reading) output(at sluice.Place, expr, name, path string, depth int) *v
 		return nil
 	}
 	var keys []string
-	for _, f := range append(slices.Clone(in.out.fields), in.inputs.fieldsOf()...) {
-		keys = append(keys, f.key)
+	for _, f := range append(slices.Clone(in.out.Fields), in.inputs.Entries()...) {
+		keys = append(keys, f.Key)
 	}
 	r.fail(at, fmt.Sprintf("%s has: %s", name, strings.Join(keys, ", ")), "${%s}: %s has no %q", expr, name, path)
 	return nil
@@ -428,9 +428,9 @@ func (r *reading) walk(in *instance, v *value, path string, depth int) *value {
 		if v = r.eval(in, v, depth); v == nil {
 			return nil
 		}
-		if n, err := strconv.Atoi(part); err == nil && v.isList() && n >= 0 && n < len(v.list) {
-			v = v.list[n]
-		} else if v = v.get(part); v == nil {
+		if n, err := strconv.Atoi(part); err == nil && v.IsList() && n >= 0 && n < len(v.List) {
+			v = v.List[n]
+		} else if v = v.Get(part); v == nil {
 			return nil
 		}
 	}

@@ -1,4 +1,4 @@
-package yamlvalue
+package template
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 )
 
 // show writes a tree in one line, with the lines that keys stand in.
-func show(n *Node) string {
+func show(n *Value) string {
 	var b strings.Builder
 	b.WriteString(n.Tag)
 	switch {
@@ -22,7 +22,7 @@ func show(n *Node) string {
 	case n.Fields != nil:
 		b.WriteString("{")
 		for _, f := range n.Fields {
-			fmt.Fprintf(&b, "%s@%d:%s ", f.Key, f.Line, show(f.Value))
+			fmt.Fprintf(&b, "%s@%d:%s ", f.Key, f.At.Line, show(f.Value))
 		}
 		b.WriteString("}")
 	default:
@@ -42,7 +42,7 @@ func TestTreesAreAsWritten(t *testing.T) {
 		"a: {<<: [{k: 1}, {k: 2, l: 3}]}":          `{a@1:{k@1:1 l@1:3 } }`,
 		"d: 2020-01-01\nn: .inf":                   `{d@1:"2020-01-01" n@2:".inf" }`,
 	} {
-		n, wrong := Parse([]byte(text), 100)
+		n, wrong := Parse("", []byte(text), 100)
 		if wrong != nil {
 			t.Errorf("%q: %v", text, wrong)
 		} else if got := show(n); got != want {
@@ -54,16 +54,16 @@ func TestTreesAreAsWritten(t *testing.T) {
 func TestMistakesHaveTheirLine(t *testing.T) {
 	bomb := "a: &a [x, x, x, x]\nb: &b [*a, *a, *a, *a]\nc: &c [*b, *b, *b, *b]\nd: [*c, *c, *c, *c]\n"
 	for text, want := range map[string]string{
-		"a: 1\na: 2":       `2: key "a" stands twice, first in line 1`,
-		"a: 1\n? [x]\n: 2": "2: a key is not text",
-		"a:\n  <<: 1":      "2: << wants a map",
-		"a: [":             "1: not valid YAML",
-		"a: b\n c: d: e":   "2: not valid YAML",
-		bomb:               "1: template expands to more than 100 nodes or 64 levels",
-		strings.Repeat("[", 70) + strings.Repeat("]", 70): "1: template expands to more than 100 nodes or 64 levels",
+		"a: 1\na: 2":       `t.yaml:2: key "a" stands twice, first in line 1`,
+		"a: 1\n? [x]\n: 2": "t.yaml:2: a key is not text",
+		"a:\n  <<: 1":      "t.yaml:2: << wants a map",
+		"a: [":             "t.yaml:1: not valid YAML",
+		"a: b\n c: d: e":   "t.yaml:2: not valid YAML",
+		bomb:               "t.yaml:1: template expands to more than 100 nodes or 64 levels",
+		strings.Repeat("[", 70) + strings.Repeat("]", 70): "t.yaml:1: template expands to more than 100 nodes or 64 levels",
 	} {
-		if _, wrong := Parse([]byte(text), 100); len(wrong) != 1 || !strings.HasPrefix(fmt.Sprintf("%d: %s", wrong[0].Line, wrong[0].Text), want) {
-			t.Errorf("%q: %v, want %s", text, wrong, want)
+		if _, err := Parse("t.yaml", []byte(text), 100); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}
 }
@@ -86,7 +86,7 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if n, wrong := Parse(text, 1000); wrong == nil {
+		if n, err := Parse("", text, 1000); err == nil {
 			show(n)
 		}
 	})
