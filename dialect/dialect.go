@@ -81,10 +81,8 @@ type Dialect struct {
 	Name string
 	// Reader reads its templates.
 	Reader deploy.Reader
-	// Claims reports whether a request on the admin listener is for this cloud's APIs.
-	Claims func(r *http.Request) bool
-	// API serves them.
-	API http.Handler
+	// APIs are what it serves on the admin listener.
+	APIs APIs
 	// Starters start instances of the runtimes that only this cloud's protocols reach.
 	Starters []function.Starter
 	// Environment is what a function of an app finds in its environment, over the template's own.
@@ -106,6 +104,31 @@ type Dialect struct {
 	// Hosts are patterns of vendor host names ("*.aliyuncs.com") that functions may call and we answer.
 	Hosts []string
 }
+
+// APIs are a cloud's services, in the order in which they are asked whether a request is theirs.
+type APIs []API
+
+// API is one service.
+type API struct {
+	Claims func(r *http.Request) bool
+	http.Handler
+	// Whole reports whether the answer to a request is made whole, and nobody needs to know before that the client has
+	// left: then it can do without net/http (internal/whole). nil is never.
+	Whole func(r *http.Request) bool
+}
+
+// For is the service that a request is for; nil when it is for none.
+func (a APIs) For(r *http.Request) *API {
+	for i := range a {
+		if a[i].Claims(r) {
+			return &a[i]
+		}
+	}
+	return nil
+}
+
+// Always says that every answer of an API is made whole.
+func Always(*http.Request) bool { return true }
 
 // Front is one deployed app on the public listener.
 type Front struct {

@@ -18,6 +18,8 @@ import (
 	ddbstreams "github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 	streamtypes "github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/sluicehq/sluice/e2e/live"
 )
 
 // TestDynamoDBClients has AWS's own tools use the tables of one real server, with signatures checked.
@@ -45,7 +47,7 @@ func TestDynamoDBClients(t *testing.T) {
 func dynamoGo(t *testing.T, env map[string]string) {
 	ctx := t.Context()
 	client := func(id, secret string) *ddb.Client {
-		return ddb.New(ddb.Options{Region: "us-east-1", BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL"]), Retryer: aws.NopRetryer{},
+		return ddb.New(ddb.Options{Region: "us-east-1", BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL"]), Retryer: aws.NopRetryer{}, HTTPClient: live.Patient{},
 			Credentials: credentials.NewStaticCredentialsProvider(id, secret, ""), EnableAcceptEncodingGzip: true})
 	}
 	c := client(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"])
@@ -69,7 +71,7 @@ func dynamoGo(t *testing.T, env map[string]string) {
 	}
 	must(c.DeleteItem(ctx, &ddb.DeleteItemInput{TableName: name, Key: map[string]types.AttributeValue{"id": dynamoText("1")}}))
 
-	s := ddbstreams.New(ddbstreams.Options{Region: "us-east-1", BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL"]), Retryer: aws.NopRetryer{},
+	s := ddbstreams.New(ddbstreams.Options{Region: "us-east-1", BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL"]), Retryer: aws.NopRetryer{}, HTTPClient: live.Patient{},
 		Credentials: credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], "")})
 	listed, err := s.ListStreams(ctx, &ddbstreams.ListStreamsInput{TableName: name})
 	if err != nil || len(listed.Streams) != 1 {

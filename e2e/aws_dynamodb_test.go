@@ -19,6 +19,7 @@ import (
 	"github.com/sluicehq/sluice/access"
 	"github.com/sluicehq/sluice/dialect/aws/dynamodb"
 	"github.com/sluicehq/sluice/dialect/aws/sigv4"
+	"github.com/sluicehq/sluice/e2e/live"
 	"github.com/sluicehq/sluice/kv/memory"
 	"github.com/sluicehq/sluice/table"
 )
@@ -48,6 +49,7 @@ func dynamoClient(t *testing.T) *ddb.Client {
 		BaseEndpoint: aws.String(srv.URL),
 		Credentials:  credentials.NewStaticCredentialsProvider(cred.ID, cred.Secret, cred.Token),
 		Retryer:      aws.NopRetryer{},
+		HTTPClient:   live.Patient{},
 	})
 }
 

@@ -113,7 +113,7 @@ func streamsGo(t *testing.T, c *lambda.Client, public, host, gates string) {
 			t.Errorf("%s: %q %q %+v, %v", tc.gate, head, body, end, err)
 		}
 		if tc.code != "" && !strings.Contains(aws.ToString(end.ErrorDetails), `"errorType":"RangeError"`) {
-			t.Error(*end.ErrorDetails)
+			t.Error(aws.ToString(end.ErrorDetails))
 		}
 	}
 

@@ -22,6 +22,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/sluicehq/sluice/e2e/live"
 )
 
 // lambdaCode is a function that says word.
@@ -91,7 +93,7 @@ type said struct {
 
 // lambdaClient is Lambda through the SDK for Go.
 func lambdaClient(env map[string]string, secret string) *lambda.Client {
-	return lambda.New(lambda.Options{Region: "eu-central-1", BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL"]), Retryer: aws.NopRetryer{},
+	return lambda.New(lambda.Options{Region: "eu-central-1", BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL"]), Retryer: aws.NopRetryer{}, HTTPClient: live.Patient{},
 		Credentials: credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], secret, "")})
 }
 

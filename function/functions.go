@@ -233,6 +233,28 @@ func (f *Functions) Invoke(ctx context.Context, inv sluice.Invocation) (sluice.R
 	}
 }
 
+// Refuse is the error with which Invoke would turn a call away at once, Throttled, and counts the call; nil when it
+// would not. It is for who has the choice of not making a call before he has anything to make it with.
+func (f *Functions) Refuse(app sluice.AppName, name sluice.FunctionName) error {
+	f.mu.RLock()
+	p := f.pools[key{app, name}]
+	f.mu.RUnlock()
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.retired || len(p.free) > 0 || len(p.queue) == 0 {
+		return nil
+	}
+	err := p.refuse()
+	if err != nil {
+		p.called = time.Now()
+		p.peak = max(p.peak, p.inFlight+len(p.queue)+1)
+	}
+	return err
+}
+
 // enter finds the pool for a call and counts the call as running.
 func (f *Functions) enter(inv *sluice.Invocation) (*pool, error) {
 	f.mu.RLock()

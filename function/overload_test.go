@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sluicehq/sluice"
@@ -127,5 +128,34 @@ func TestAFunctionThatMayHaveMoreInstancesGetsThemBeforeItsCallsAreRefused(t *te
 			})
 		}
 		calls.Wait()
+	})
+}
+
+func TestACallIsRefusedBeforeItIsMadeAsWhenItIs(t *testing.T) {
+	s := &fakes{invoke: slow(time.Second)}
+	room(t, s, Options{QueueMin: 8}, func(t *testing.T, f *Functions) {
+		if err := f.Refuse("app", "f"); err != nil {
+			t.Error(err)
+		}
+		deploy(t, f, fn("f", func(s *sluice.Function) { s.MaxInstances = 1 }))
+		var calls sync.WaitGroup
+		for n := range 9 { // one runs
+			if err := f.Refuse("app", "f"); err != nil {
+				t.Errorf("with %d there: %v", n, err)
+			}
+			calls.Go(func() { call(f, "f", "") })
+			synctest.Wait()
+		}
+		err := f.Refuse("app", "f")
+		if _, made := call(f, "f", ""); err == nil || made == nil || err.Error() != made.Error() || sluice.KindOf(err) != sluice.Throttled {
+			t.Errorf("%v, and when it is made %v", err, made)
+		}
+		if got := stats(t, f, "f"); got.Throttled != 2 {
+			t.Errorf("%+v", got)
+		}
+		calls.Wait()
+		if err := f.Refuse("app", "f"); err != nil {
+			t.Error(err)
+		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/internal/until"
 )
 
 // ErrInstanceGone is what an Instance's Invoke returns for a call that surely has not begun because
@@ -153,15 +154,9 @@ func (p *pool) acquire(ctx context.Context) (*member, bool, error) {
 		p.mu.Unlock()
 		return nil, false, err
 	}
-	if len(p.queue) >= p.queueMax {
-		p.stats.Throttled++
+	if err := p.refuse(); err != nil {
 		p.mu.Unlock()
-		return nil, false, sluice.Errorf(sluice.Throttled, "function %q has %d calls waiting already", p.v.Spec.Name, p.queueMax)
-	}
-	if wait := p.expected(); wait > p.bound {
-		p.stats.Throttled++
-		p.mu.Unlock()
-		return nil, false, sluice.Errorf(sluice.Throttled, "function %q would let a call wait for %v", p.v.Spec.Name, wait.Round(time.Millisecond))
+		return nil, false, err
 	}
 	w := &waiter{at: now, ready: make(chan grant, 1)}
 	w.pool.Store(p)
@@ -203,6 +198,20 @@ func (p *pool) acquire(ctx context.Context) (*member, bool, error) {
 		return nil, false, err
 	}
 	return g.m, g.cold, g.err
+}
+
+// refuse turns a call away that would have to wait when the queue is full or would take too long; nil when it may wait.
+// mu is held.
+func (p *pool) refuse() (err error) {
+	if len(p.queue) >= p.queueMax {
+		err = sluice.Errorf(sluice.Throttled, "function %q has %d calls waiting already", p.v.Spec.Name, p.queueMax)
+	} else if wait := p.expected(); wait > p.bound {
+		err = sluice.Errorf(sluice.Throttled, "function %q would let a call wait for %v", p.v.Spec.Name, wait.Round(time.Millisecond))
+	}
+	if err != nil {
+		p.stats.Throttled++
+	}
+	return err
 }
 
 // patience is how much longer a call waits whose time in the queue is over: while its function has no
@@ -320,20 +329,19 @@ func (p *pool) part(m *member) {
 
 // flight is a call in a slot of an instance.
 type flight struct {
-	m      *member
-	cold   bool // the instance was started for it
-	first  bool // of its instance
-	inv    *sluice.Invocation
-	ctx    context.Context // ends at the function's timeout
-	cancel context.CancelFunc
-	began  time.Time
+	m     *member
+	cold  bool // the instance was started for it
+	first bool // of its instance
+	inv   *sluice.Invocation
+	ctx   *until.Context // ends at the function's timeout
+	began time.Time
 }
 
 // begin dispatches a call to the slot that acquire found. land ends it.
 func (m *member) begin(cold bool, inv *sluice.Invocation) *flight {
 	p := m.pool
 	c := &flight{m: m, cold: cold, inv: inv, began: time.Now()}
-	c.ctx, c.cancel = context.WithTimeout(p.f.base, p.timeout())
+	c.ctx = until.New(p.f.base, c.began.Add(p.timeout()))
 	p.mu.Lock()
 	c.first = !m.used
 	m.used = true
@@ -346,7 +354,7 @@ func (m *member) begin(cold bool, inv *sluice.Invocation) *flight {
 func (c *flight) land(res sluice.Result, err error) (sluice.Result, error) {
 	m, p := c.m, c.m.pool
 	took := time.Since(c.began)
-	c.cancel()
+	c.ctx.Release()
 	tail := p.f.tails.end(c.inv.RequestID)
 	if errors.Is(err, ErrInstanceGone) {
 		p.mu.Lock()

@@ -213,6 +213,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 	s := &fakes{invoke: slow(30 * time.Second)}
 	room(t, s, Options{QueueMin: 20}, func(t *testing.T, f *Functions) {
 		deploy(t, f, fn("f", func(s *sluice.Function) { s.MaxInstances = 1 }))
+		synctest.Wait() // its instance is there
 		var full, late, fine atomic.Int32
 		var wg sync.WaitGroup
 		for range 30 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/gateway/wire"
+	"github.com/sluicehq/sluice/internal/until"
 )
 
 // feed reads frames. What it finds comes back through Message, Ping, Pong and Close.
@@ -170,9 +171,8 @@ func (g *Gateway) call(ctx context.Context, ep *Endpoint, ev *sluice.Event) (rep
 	if ev.Kind == sluice.Open {
 		timeout = orDefault(ep.Policy.OpenTimeout, 30*time.Second)
 	}
-	base := ctx
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+	within := until.New(ctx, time.Now().Add(timeout))
+	defer within.Release()
 	defer func() {
 		if v := recover(); v != nil {
 			g.panicked(ep, ev.Conn.ID, ev.ID, v)
@@ -181,9 +181,9 @@ func (g *Gateway) call(ctx context.Context, ep *Endpoint, ev *sluice.Event) (rep
 				reply = sluice.Reply{Refuse: &sluice.Refusal{Status: 500}}
 			}
 		}
-		told = base.Err() == nil
+		told = ctx.Err() == nil
 	}()
-	return ep.Handler.Handle(ctx, ev), true
+	return ep.Handler.Handle(within, ev), true
 }
 
 // replied takes the answer to an event.

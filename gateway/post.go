@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/gateway/reactor"
 	"github.com/sluicehq/sluice/gateway/wire"
 )
 
@@ -12,7 +13,7 @@ import (
 const keepAlive = 2 * time.Minute
 
 // Poster reads plain requests that push to one connection. Functions send those more than anything else,
-// and net/http costs several times the push itself, so that shards serve the plainest of them: one that came
+// and net/http costs several times the push itself, so that it does not see the plainest of them: one that came
 // whole, in one read, and that succeeds. For all others Post returns false, and Plain serves the request as
 // if nobody had looked. It must not block, keep body or change anything but its own counts.
 type Poster interface {
@@ -31,38 +32,56 @@ type Post struct {
 // post serves a request that pushes to a connection of this node. It reports false, and nothing is done,
 // when net/http has to have it.
 func (s *shard) post(c *conn, b []byte) bool {
-	if s.g.opt.Poster == nil || s.g.isDraining() || c.is(wantWrite) {
+	if s.g.opt.Poster == nil || c.is(wantWrite) {
 		return false
 	}
+	// Also to a connection of this shard it goes by the mailbox, behind what was pushed before.
 	r, body := wire.ParsePost(b)
 	if r == nil {
 		return false
 	}
 	r.RemoteAddr = c.remote().String()
-	p, ok := s.g.opt.Poster.Post(r, body)
+	now := s.time()
+	answer, ok := s.g.post(s.g.opt.Poster, r, body, s.spot(512), now, (*reactor.Loop).Post)
 	if !ok {
 		return false
 	}
-	at, out := s.g.locate(p.To)
-	if out != sluice.Queued {
-		return false
-	}
-	ep := at.conn.ep.Load()
-	if ep == nil || ep.App != p.App || ep.Name != p.Endpoint || at.conn.gen() != at.gen {
-		return false
-	}
-	o := outgoing(p.Frame)
-	if o.Size() > ep.Policy.maxPush() || at.conn.crowded() || !at.conn.reserve(&ep.Policy, load(o.Frame(false))) {
-		return false
-	}
-	// Also to a connection of this shard it goes by the mailbox, behind what was pushed before.
-	if !at.shard.loop.Post(func() { at.shard.push(at.conn, at.gen, o) }) {
-		return false
-	}
-	now := s.time()
-	var date [len(http.TimeFormat)]byte
-	s.raw(c, s.keep(wire.AppendAnswer(s.spot(512), p.Header, now.UTC().AppendFormat(date[:0], http.TimeFormat))))
+	s.raw(c, s.keep(answer))
 	c.opened, c.born = now.UnixMilli(), s.tick() // should the next request be a handshake
 	c.until = s.in(keepAlive)
 	return true
+}
+
+// ServePost serves such a request for somebody who reads connections of his own, with [wire.ParsePost], and holds no
+// lock. The answer is appended to dst.
+func (g *Gateway) ServePost(p Poster, r *http.Request, body, dst []byte) (answer []byte, ok bool) {
+	return g.post(p, r, body, dst, time.Now(), (*reactor.Loop).Do)
+}
+
+// post has a shard push what a request asks for, by Post or Do of its loop, and appends the answer to dst.
+func (g *Gateway) post(p Poster, r *http.Request, body, dst []byte, now time.Time, by func(*reactor.Loop, func()) bool) (answer []byte, ok bool) {
+	if g.isDraining() {
+		return nil, false
+	}
+	post, ok := p.Post(r, body)
+	if !ok {
+		return nil, false
+	}
+	at, out := g.locate(post.To)
+	if out != sluice.Queued {
+		return nil, false
+	}
+	ep := at.conn.ep.Load()
+	if ep == nil || ep.App != post.App || ep.Name != post.Endpoint || at.conn.gen() != at.gen {
+		return nil, false
+	}
+	o := outgoing(post.Frame)
+	if o.Size() > ep.Policy.maxPush() || at.conn.crowded() || !at.conn.reserve(&ep.Policy, load(o.Frame(false))) {
+		return nil, false
+	}
+	if !by(at.shard.loop, func() { at.shard.push(at.conn, at.gen, o) }) {
+		return nil, false
+	}
+	var date [len(http.TimeFormat)]byte
+	return wire.AppendAnswer(dst, post.Header, now.UTC().AppendFormat(date[:0], http.TimeFormat)), true
 }

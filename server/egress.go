@@ -31,6 +31,7 @@ func (s *Server) openEgress() (err error) {
 		App:    func(host string) bool { return s.hosts.owns(host) },
 		Apps:   apps,
 		Public: reach(s.public[0].Addr()),
+		Whole:  s.wholeOfFunctions,
 		Log:    s.log,
 	})
 	return err

@@ -140,15 +140,24 @@ func (s *Server) publicHost(app sluice.AppName) string {
 	return appHost(app, s.public[0].Addr())
 }
 
-// serveCloud answers a request for a cloud's API; false when no cloud claims it.
-func (s *Server) serveCloud(w http.ResponseWriter, r *http.Request) bool {
+// cloud is the API of a cloud that a request is for; nil when no cloud claims it.
+func (s *Server) cloud(r *http.Request) *dialect.API {
 	for i := range s.dialects {
-		if d := &s.dialects[i]; d.Claims != nil && d.Claims(r) {
-			d.API.ServeHTTP(w, r)
-			return true
+		if api := s.dialects[i].APIs.For(r); api != nil {
+			return api
 		}
 	}
-	return false
+	return nil
+}
+
+// serveCloud answers a request for a cloud's API; false when no cloud claims it.
+func (s *Server) serveCloud(w http.ResponseWriter, r *http.Request) bool {
+	api := s.cloud(r)
+	if api == nil {
+		return false
+	}
+	api.ServeHTTP(w, r)
+	return true
 }
 
 // adminHandler serves the admin listener: every cloud's API, told apart by what each dialect claims,

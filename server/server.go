@@ -29,6 +29,7 @@ import (
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/function/egress"
 	"github.com/sluicehq/sluice/gateway"
+	"github.com/sluicehq/sluice/internal/whole"
 	"github.com/sluicehq/sluice/kv"
 	"github.com/sluicehq/sluice/object"
 	"github.com/sluicehq/sluice/table"
@@ -156,7 +157,15 @@ func (s *Server) Run(ctx context.Context, main func(ctx context.Context) error) 
 		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return streams },
 	}
-	g.Go(func() error { return served(admin.Serve(s.admin)) })
+	front := whole.New()
+	front.Serve, front.First = s.wholeOfAdmin, admin.ReadHeaderTimeout
+	g.Go(func() error {
+		front.From(s.admin, func(err error) {
+			s.log.Warn("cannot accept connections to the admin listener, trying again", "err", err)
+		})
+		return nil
+	})
+	g.Go(func() error { return served(admin.Serve(front)) })
 	g.Go(func() error { return s.egress.Serve(run) })
 
 	err := s.deploys.Restore(run)
@@ -181,7 +190,7 @@ func (s *Server) Run(ctx context.Context, main func(ctx context.Context) error) 
 		cancel()
 	}
 	os.Remove(s.path(client.StateFile))
-	s.stop(admin, endStreams)
+	s.stop(admin, front, endStreams)
 	stopRooms()
 	if gerr := g.Wait(); gerr != nil && !errors.Is(gerr, context.Canceled) {
 		err = errors.Join(err, gerr)

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/sluicehq/sluice/internal/whole"
 )
 
 // stop ends everything in the order of the data's way, each step with a share of one deadline. What
 // a kill would lose nothing of, a stop does not wait for.
-func (s *Server) stop(admin *http.Server, endStreams func()) {
+func (s *Server) stop(admin *http.Server, front *whole.Listener, endStreams func()) {
 	goodbye := s.cfg.Drain + max(s.cfg.Drain, time.Second) // for those who do not answer
 	deadline := goodbye + 7*time.Second
 	all, cancel := context.WithTimeout(context.Background(), deadline)
@@ -30,6 +32,6 @@ func (s *Server) stop(admin *http.Server, endStreams func()) {
 		if err := admin.Shutdown(ctx); err != nil {
 			return errors.Join(err, admin.Close())
 		}
-		return nil
+		return front.Wait(ctx)
 	})
 }

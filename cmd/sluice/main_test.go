@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -32,7 +31,7 @@ func TestCommandLine(t *testing.T) {
 			env.Setenv("GOFLAGS", "-mod=mod")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": waitReady},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": waitReady, "await": await},
 	})
 }
 
@@ -41,8 +40,8 @@ func goEnv(name string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// waitReady is the script command "ready FILE": it waits for the ready line of a server that runs in the
-// background with --json >FILE, and sets SLUICE_ADMIN, PUBLIC and WS from it.
+// waitReady is the script command "ready DATA": it waits until a server that runs in the background on the data
+// folder says where it is, and sets SLUICE_ADMIN, PUBLIC and WS from it.
 func waitReady(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: ready DATA")
@@ -62,12 +61,22 @@ func waitReady(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("no server became ready on %s", args[0])
 }
 
+// await is the script command "await FILE TEXT": it waits until a file, which something in the background writes,
+// holds the text.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await FILE TEXT")
+	}
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if b, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && bytes.Contains(b, []byte(args[1])) {
+			return
+		}
+	}
+	ts.Fatalf("%s never held %q", args[0], args[1])
+}
+
 func TestErrorsAreOneLineWithAHint(t *testing.T) {
 	var b bytes.Buffer
-	printError(&b, fmt.Errorf("deploy: %w", errors.Join(
-		&sluice.Error{Msg: "a is wrong", At: sluice.Place{File: "s.yaml", Line: 3}, Hint: "try b"},
-		errors.New("c is wrong"))))
-	b.Reset()
 	printError(&b, errors.Join(&sluice.Error{Msg: "a is wrong", At: sluice.Place{File: "s.yaml", Line: 3}, Hint: "try b"}, errors.New("c is wrong")))
 	want := "sluice: error: s.yaml:3: a is wrong\nsluice: hint: try b\nsluice: error: c is wrong\n"
 	if b.String() != want {

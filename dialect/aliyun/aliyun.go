@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -49,18 +50,11 @@ type Options struct {
 
 // cloud is what the parts share.
 type cloud struct {
-	r    dialect.Rooms
-	oss  *oss.Handler
-	fc   fc.Options
-	apis []api
+	r   dialect.Rooms
+	oss *oss.Handler
+	fc  fc.Options
 
 	modules *modules.Set
-}
-
-// api is one of the cloud's APIs on the admin listener.
-type api struct {
-	claims  func(*http.Request) bool
-	handler http.Handler
 }
 
 // New builds the dialect on the rooms.
@@ -96,17 +90,17 @@ func New(r dialect.Rooms, o Options) (dialect.Dialect, error) {
 	if err != nil {
 		return dialect.Dialect{}, err
 	}
-	c.apis = []api{
-		{npm.Claims, packages},
-		{tablestore.Claims, tablestore.New(tablestore.Options{Tables: r.Tables, Keys: r.Keys, Log: r.Log, Strict: o.StrictTables, MaxTables: o.MaxTables})},
-		{c.oss.Claims, c.oss},
-		{fc.Claims, fc.New(c.fc)},
+	apis := dialect.APIs{
+		{Claims: npm.Claims, Handler: packages},
+		{Claims: tablestore.Claims, Handler: tablestore.New(tablestore.Options{Tables: r.Tables, Keys: r.Keys, Log: r.Log, Strict: o.StrictTables, MaxTables: o.MaxTables}), Whole: dialect.Always},
+		{Claims: c.oss.Claims, Handler: c.oss},
+		{Claims: fc.Claims, Handler: fc.New(c.fc)},
+		{Claims: isOurs, Handler: http.HandlerFunc(unserved)},
 	}
 	return dialect.Dialect{
 		Name:        Name,
 		Reader:      sdevs.New(sdevs.Options{}),
-		Claims:      func(r *http.Request) bool { return c.find(r) != nil },
-		API:         http.HandlerFunc(c.serve),
+		APIs:        apis,
 		Starters:    []function.Starter{&fc.Custom{Keys: r.Keys, Log: r.Log}, &fc.Go{Keys: r.Keys}},
 		Environment: c.environment,
 		Exports:     exports,
@@ -115,28 +109,28 @@ func New(r dialect.Rooms, o Options) (dialect.Dialect, error) {
 		Front:       c.front,
 		Notify:      notify,
 		Run:         run,
-		Hosts:       []string{"*.aliyuncs.com"},
+		Hosts:       []string{"*" + vendor},
 	}, nil
 }
 
-// find is the handler of the API that a request is for; nil when it is for none.
-func (c *cloud) find(r *http.Request) http.Handler {
-	for _, a := range c.apis {
-		if a.claims(r) {
-			return a.handler
-		}
+// vendor ends the names of Alibaba Cloud's hosts.
+const vendor = ".aliyuncs.com"
+
+// isOurs reports whether a request came to a name of the cloud.
+func isOurs(r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
 	}
-	return nil
+	return strings.HasSuffix(strings.ToLower(host), vendor)
 }
 
-func (c *cloud) serve(w http.ResponseWriter, r *http.Request) {
-	if h := c.find(r); h != nil {
-		h.ServeHTTP(w, r)
-		return
-	}
+// unserved answers requests for services that sluice does not have.
+func unserved(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusNotFound)
-	json.NewEncoder(w).Encode(map[string]string{"Code": "ServiceNotSupported", "Message": "sluice does not serve " + r.Host + " of Alibaba Cloud"})
+	json.NewEncoder(w).Encode(map[string]string{"RequestId": sluice.NewRequestID(), "HostId": r.Host,
+		"Code": "ServiceNotSupported", "Message": "sluice does not serve " + r.Host + " of Alibaba Cloud"})
 }
 
 // endpoints are where functions and tools find the cloud's APIs.

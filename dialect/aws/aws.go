@@ -6,10 +6,8 @@ package aws
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,18 +51,11 @@ type cloud struct {
 	tables  *dynamodb.Handler
 	buckets *s3.Handler
 	sockets *websocket.APIs
-	later   *function.Queue // of asynchronous calls; nil: there are none
-	execute *sigv4.Verifier // of calls to APIs
-	urls    *sigv4.Verifier // of calls to function URLs
-	apis    []api
+	later   *function.Queue         // of asynchronous calls; nil: there are none
+	execute *sigv4.Verifier         // of calls to APIs
+	urls    *sigv4.Verifier         // of calls to function URLs
 	through bool                    // some of what sluice does not serve is AWS's
 	modules map[string]*modules.Set // by the beginning of a runtime's name
-}
-
-// api is one of the cloud's APIs on the admin listener.
-type api struct {
-	claims  func(*http.Request) bool
-	handler http.Handler
 }
 
 // New builds the dialect on the rooms.
@@ -117,20 +108,19 @@ func New(r dialect.Rooms, o Options) (dialect.Dialect, error) {
 	if r.Recent != nil {
 		plane.Logs = logs{r}
 	}
-	c.apis = []api{
-		{dynamodb.Claims, c.tables},
-		{lambda.Claims, lambda.New(calls)},
-		{c.sockets.Claims, c.sockets},
-		{control.Claims, control.New(plane)},
-		{c.buckets.Claims, c.buckets}, // a path may be anything there
-	}
 	rest := newBeyond(o.Beyond, r.Keys, r.Logs, r.Log)
-	c.apis = append(c.apis, api{rest.claims, rest})
+	apis := dialect.APIs{
+		{Claims: dynamodb.Claims, Handler: c.tables, Whole: dialect.Always},
+		{Claims: lambda.Claims, Handler: lambda.New(calls), Whole: lambda.Whole},
+		{Claims: c.sockets.Claims, Handler: c.sockets},
+		{Claims: control.Claims, Handler: control.New(plane)},
+		{Claims: c.buckets.Claims, Handler: c.buckets}, // a path may be anything there
+		{Claims: rest.claims, Handler: rest},
+	}
 	return dialect.Dialect{
 		Name:        Name,
 		Reader:      templates{sam.New(sam.Options{}), sls.New(sam.Options{}), o.Quotas},
-		Claims:      func(r *http.Request) bool { return c.find(r) != nil },
-		API:         http.HandlerFunc(c.serve),
+		APIs:        apis,
 		Starters:    []function.Starter{&lambda.Provided{}},
 		Environment: c.environment,
 		Exports:     exports,
@@ -162,26 +152,6 @@ func nodeSDK(name string) string {
 		return name
 	}
 	return ""
-}
-
-func (c *cloud) find(r *http.Request) http.Handler {
-	for _, a := range c.apis {
-		if a.claims(r) {
-			return a.handler
-		}
-	}
-	return nil
-}
-
-func (c *cloud) serve(w http.ResponseWriter, r *http.Request) {
-	if h := c.find(r); h != nil {
-		h.ServeHTTP(w, r)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Amzn-ErrorType", "UnknownOperationException")
-	w.WriteHeader(http.StatusNotFound)
-	json.NewEncoder(w).Encode(map[string]string{"message": "sluice does not serve " + r.Host + " of AWS"})
 }
 
 // logs are what functions have written lately, as groups of CloudWatch Logs.
@@ -225,6 +195,11 @@ func (k caller) Later(ctx context.Context, app sluice.AppName, arn string, paylo
 func (k caller) Stream(ctx context.Context, app sluice.AppName, arn string, payload []byte, to sluice.Stream) (sluice.Result, error) {
 	_, res, err := k.c.lambda.Invoke(ctx, lambda.Call{App: app, Name: lambda.TargetOf(arn), Payload: payload, Stream: to})
 	return res, err
+}
+
+// Refuse says why a function cannot be called now.
+func (k caller) Refuse(app sluice.AppName, arn string) error {
+	return k.c.lambda.Refuse(app, lambda.TargetOf(arn))
 }
 
 // Call does what an integration asks of another service.

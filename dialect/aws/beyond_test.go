@@ -28,11 +28,12 @@ func (w *world) ask(t *testing.T, host, service, contentType string, by access.C
 	if by.ID != "" {
 		sigv4.Sign(r, body, by, "us-east-1", service, time.Now())
 	}
-	if !w.Claims(r) {
+	h := w.APIs.For(r)
+	if h == nil {
 		t.Fatalf("nobody claims %s", host)
 	}
 	rec := httptest.NewRecorder()
-	w.API.ServeHTTP(rec, r)
+	h.ServeHTTP(rec, r)
 	return rec
 }
 
@@ -70,7 +71,7 @@ func TestARequestToAServiceThatIsNotServedFailsAtOnceAndSaysWhatToDo(t *testing.
 func TestAPIsAndFunctionURLsAreNoServicesOfAWS(t *testing.T) {
 	w := newWorld(t)
 	for _, host := range []string{"abc.execute-api.us-east-1.amazonaws.com", "abc.lambda-url.us-east-1.on.aws"} {
-		if w.Claims(httptest.NewRequest("GET", "https://"+host+"/", nil)) {
+		if w.APIs.For(httptest.NewRequest("GET", "https://"+host+"/", nil)) != nil {
 			t.Errorf("%s is claimed, and its app should answer", host)
 		}
 	}
@@ -161,7 +162,7 @@ func TestRelaxedSignaturesMayBeAnybodys(t *testing.T) {
 					d = strict
 				}
 				rec := httptest.NewRecorder()
-				d.API.ServeHTTP(rec, r)
+				d.APIs.For(r).ServeHTTP(rec, r)
 				if (rec.Code == 200) != (want == 200) {
 					t.Errorf("%s, %s with %s: %d %s", name, service, by.ID, rec.Code, rec.Body)
 				}
@@ -193,9 +194,9 @@ func TestRelaxedObjectsMayBeSignedByAnybodyInEitherVersion(t *testing.T) {
 			r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=x/"+now.Format("20060102")+"/us-east-1/s3/aws4_request, SignedHeaders=host;x-amz-date, Signature="+none)
 		}
 		refused := httptest.NewRecorder()
-		strict.API.ServeHTTP(refused, r.Clone(t.Context()))
+		strict.APIs.For(r).ServeHTTP(refused, r.Clone(t.Context()))
 		taken := httptest.NewRecorder()
-		w.API.ServeHTTP(taken, r)
+		w.APIs.For(r).ServeHTTP(taken, r)
 		if refused.Code != 403 || taken.Code != 200 {
 			t.Errorf("%s: strict %d, relaxed %d %s", name, refused.Code, taken.Code, taken.Body)
 		}

@@ -37,13 +37,6 @@ type cloud struct {
 	gateway *apigateway.APIs
 	objects *cos.Handler
 	modules *scf.Modules // nil: there are none
-	apis    []api
-}
-
-// api is one of the cloud's APIs on the admin listener.
-type api struct {
-	claims  func(*http.Request) bool
-	handler http.Handler
 }
 
 // New builds the dialect on the rooms.
@@ -79,16 +72,16 @@ func New(r dialect.Rooms, o Options) (dialect.Dialect, error) {
 		}
 	}
 	c.objects = cos.New(cos.Options{Objects: r.Objects, Keys: r.Keys, AppID: scf.AppID, Log: r.Log, Hosts: o.COSHosts})
-	c.apis = []api{
-		{c.gateway.Claims, c.gateway},
-		{scf.Claims, scf.New(calls)},
-		{c.objects.Claims, c.objects},
+	apis := dialect.APIs{
+		{Claims: c.gateway.Claims, Handler: c.gateway},
+		{Claims: scf.Claims, Handler: scf.New(calls)},
+		{Claims: c.objects.Claims, Handler: c.objects},
+		{Claims: isOurs, Handler: http.HandlerFunc(unserved)},
 	}
 	return dialect.Dialect{
 		Name:        Name,
 		Reader:      components.New(),
-		Claims:      func(r *http.Request) bool { return c.find(r) != nil || isOurs(r) },
-		API:         http.HandlerFunc(c.serve),
+		APIs:        apis,
 		Starters:    []function.Starter{scf.CustomRuntime{}, scf.Go1{}, &scf.Web{Dir: r.Dir, Log: r.Log}},
 		Environment: c.environment,
 		Exports:     exports,
@@ -113,21 +106,8 @@ func isOurs(r *http.Request) bool {
 	return strings.HasPrefix(r.URL.Path, "/_tencent/")
 }
 
-// find is the handler of the API that a request is for; nil when it is for none.
-func (c *cloud) find(r *http.Request) http.Handler {
-	for _, a := range c.apis {
-		if a.claims(r) {
-			return a.handler
-		}
-	}
-	return nil
-}
-
-func (c *cloud) serve(w http.ResponseWriter, r *http.Request) {
-	if h := c.find(r); h != nil {
-		h.ServeHTTP(w, r)
-		return
-	}
+// unserved answers requests for services that sluice does not have.
+func unserved(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusNotFound)
 	var body struct {

@@ -81,14 +81,14 @@ func TestTheCloudsNamesAreClaimed(t *testing.T) {
 		if c.header != "" {
 			r.Header.Set("Authorization", c.header)
 		}
-		if got := d.Claims(r); got != c.want {
+		if got := d.APIs.For(r) != nil; got != c.want {
 			t.Errorf("%s%s %s: %v", c.host, c.path, c.header, got)
 		}
 	}
 	r := httptest.NewRequest("POST", "/", nil)
 	r.Host = "cvm.tencentcloudapi.com"
 	w := httptest.NewRecorder()
-	if d.API.ServeHTTP(w, r); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), `"Code":"UnsupportedOperation"`) {
+	if d.APIs.For(r).ServeHTTP(w, r); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), `"Code":"UnsupportedOperation"`) {
 		t.Errorf("what is not served says so: %d %s", w.Code, w.Body)
 	}
 }
@@ -146,7 +146,7 @@ func TestAnAppShowsItsServicesAndItsPage(t *testing.T) {
 	f.Removed()
 	r := httptest.NewRequest("GET", "/release/mock", nil)
 	r.Host, w = "service-01era6ni-1250000000.gz.apigw.tencentcs.com", httptest.NewRecorder()
-	if d.API.ServeHTTP(w, r); w.Code != 404 {
+	if d.APIs.For(r).ServeHTTP(w, r); w.Code != 404 {
 		t.Errorf("a service of an app that is gone: %d %s", w.Code, w.Body)
 	}
 }

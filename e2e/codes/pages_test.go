@@ -67,7 +67,10 @@ func TestAdministrationInABrowser(t *testing.T) {
 	s.must("GET", "/api/campaigns/"+id+"/codes?after=P&limit=1", nil, &found) // the imported ones come before
 	code := found.Codes[0].Code
 	phone := browser.Open(t, b, s.URL("/"), 390, 844)
-	wrong := code[:len(code)-2] + "00"
+	wrong := code[:len(code)-1] + "0" // one other character is always noticed, two are but 31 times in 32
+	if strings.HasSuffix(code, "0") {
+		wrong = code[:len(code)-1] + "1"
+	}
 	phone.Do(chromedp.WaitVisible("#code"), chromedp.SendKeys("#code", wrong), chromedp.Click("#use"))
 	phone.Shows("#told", "typing error")
 	phone.Do(chromedp.SetValue("#code", strings.ToLower(strings.ReplaceAll(code, "-", " "))), chromedp.SendKeys("#user", "ann@example.org"), chromedp.Click("#use"))

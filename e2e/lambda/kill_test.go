@@ -35,7 +35,7 @@ func client(t *testing.T, s *live.Server) *lambda.Client {
 		name, v, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
 		env[name] = strings.Trim(v, `'"`)
 	}
-	return lambda.New(lambda.Options{Region: "us-east-1", BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL"]), Retryer: aws.NopRetryer{},
+	return lambda.New(lambda.Options{Region: "us-east-1", BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL"]), Retryer: aws.NopRetryer{}, HTTPClient: live.Patient{},
 		Credentials: credentials.NewStaticCredentialsProvider(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], "")})
 }
 

@@ -19,7 +19,7 @@ func TestFunctionsOfTheAPISurviveAKill(t *testing.T) {
 	data := t.TempDir()
 	s := live.Launch(t, data, "serve")
 	client := func() *lambda.Client {
-		return lambda.New(lambda.Options{Region: "us-east-1", BaseEndpoint: aws.String(s.Admin), Credentials: key(t, s), Retryer: aws.NopRetryer{}})
+		return lambda.New(lambda.Options{Region: "us-east-1", BaseEndpoint: aws.String(s.Admin), Credentials: key(t, s), Retryer: aws.NopRetryer{}, HTTPClient: live.Patient{}})
 	}
 	code := func(word string) []byte {
 		var b bytes.Buffer

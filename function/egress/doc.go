@@ -10,4 +10,7 @@
 //
 // Requests for the dialects' hosts and for apps' are served by handlers in this process; what upgrades a
 // connection goes on to the public listener; everything else is passed on untouched.
+//
+// A connection is read before net/http gets it (internal/whole): pushes and requests for the clouds' tables and functions,
+// which functions send most, are answered there.
 package egress

@@ -1,12 +1,11 @@
 package egress
 
 import (
-	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -18,7 +17,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/internal/whole"
 )
 
 // Options say what is reached.
@@ -34,31 +33,47 @@ type Options struct {
 	// to Public, the listener's address.
 	Apps   http.Handler
 	Public string
+	// Whole answers what it can of the requests that came whole; their answers should have KeepAlive as their Keep-Alive
+	// header. May be nil.
+	Whole whole.Serve
 	// Log gets connections that fail; default slog.Default().
 	Log *slog.Logger
 }
 
 // Egress is the proxy and what leads functions to it.
 type Egress struct {
-	o      Options
-	ca     *authority
-	ln     net.Listener
-	plain  net.Listener // for clients that leave TLS out
-	inner  *http.Server // behind conns
-	clear  *http.Server // behind plain
-	tls    *tls.Config  // one for all connections: a client may take up a session
-	conns  *conns
-	public *httputil.ReverseProxy // to the public listener, for upgrades
-	away   *httputil.ReverseProxy // to wherever the request says
-	idle   func()                 // closes its idle connections
+	o       Options
+	ca      *authority
+	ln      net.Listener
+	plain   net.Listener           // for clients that leave TLS out
+	inner   *http.Server           // behind conns
+	secure  *http.Server           // behind secured
+	tls     *tls.Config            // one for all connections: a client may take up a session
+	conns   *whole.Listener        // plain connections
+	secured *whole.Listener        // those over TLS, and those that leave it out
+	public  *httputil.ReverseProxy // to the public listener, for upgrades
+	away    *httputil.ReverseProxy // to wherever the request says
+	idle    func()                 // closes its idle connections
 }
 
 // keepAlive is how long an unused connection stays, in seconds. Functions that make a client for each call
 // leave its connections behind, and run out of descriptors.
 const keepAlive = 5
 
+// KeepAlive is the header that tells clients so: those who read it close first, and lose no request.
+var KeepAlive = "timeout=" + strconv.Itoa(keepAlive)
+
+// How long a client may take for its first request, or its first byte, and for the next one.
+const (
+	firstTimeout = time.Minute
+	idleTimeout  = (keepAlive + 1) * time.Second
+)
+
 // dialTimeout bounds connecting to a host that is not ours.
 const dialTimeout = 30 * time.Second
+
+// tlsState is the key of a connection's *tls.ConnectionState.
+type tlsState struct{}
 
 // Open makes or reads the certificate authority and binds two loopback addresses. Serve answers there.
 func Open(o Options) (*Egress, error) {
@@ -69,11 +84,15 @@ func Open(o Options) (*Egress, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Egress{o: o, ca: ca, conns: newConns()}
+	e := &Egress{o: o, ca: ca, conns: whole.New(), secured: whole.New()}
+	for _, l := range []*whole.Listener{e.conns, e.secured} {
+		l.Serve, l.First, l.Idle = o.Whole, firstTimeout, idleTimeout
+	}
+	e.conns.Other = e.overTLS
 	e.tls = &tls.Config{
 		NextProtos: []string{"http/1.1"},
 		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			host := cmp.Or(h.ServerName, h.Conn.(*peeked).name)
+			host := cmp.Or(h.ServerName, named(h.Conn))
 			if host == "" {
 				host, _, _ = net.SplitHostPort(h.Conn.LocalAddr().String())
 			}
@@ -95,13 +114,20 @@ func Open(o Options) (*Egress, error) {
 	})
 	e.idle = transport.CloseIdleConnections
 	serve := func(h http.HandlerFunc) *http.Server {
-		return &http.Server{Handler: h, ReadHeaderTimeout: time.Minute, IdleTimeout: (keepAlive + 1) * time.Second, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
+		return &http.Server{Handler: h, ReadHeaderTimeout: firstTimeout, IdleTimeout: idleTimeout, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
 	}
 	e.inner = serve(e.ServeHTTP)
-	e.clear = serve(func(w http.ResponseWriter, r *http.Request) {
-		r.TLS = &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true} // as far as anybody knows
+	e.secure = serve(func(w http.ResponseWriter, r *http.Request) {
+		r.TLS = r.Context().Value(tlsState{}).(*tls.ConnectionState)
 		e.ServeHTTP(w, r)
 	})
+	e.secure.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		state := tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true} // as far as who left TLS out knows
+		if t, ok := c.(*whole.Peeked).Conn.(*tls.Conn); ok {
+			state = t.ConnectionState()
+		}
+		return context.WithValue(ctx, tlsState{}, &state)
+	}
 	if e.ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return nil, err
 	}
@@ -169,67 +195,62 @@ func (e *Egress) Environment(domains []string, proxy bool) map[string]string {
 
 // Serve answers until ctx ends; then it closes the listeners and every connection.
 func (e *Egress) Serve(ctx context.Context) error {
+	failed := func(err error) { e.o.Log.Warn("cannot accept functions' connections, trying again", "err", err) }
 	var wg sync.WaitGroup
-	defer func() {
-		wg.Wait()
-		e.conns.busy.Wait()
-		e.idle()
-	}()
 	wg.Go(func() { e.inner.Serve(e.conns) })
-	wg.Go(func() { e.clear.Serve(e.plain) })
-	stop := context.AfterFunc(ctx, func() {
-		e.ln.Close()
-		e.conns.Close()
-		e.inner.Close()
-		e.clear.Close()
-	})
-	defer stop()
-	defer e.clear.Close()
-	defer e.inner.Close()
-	defer e.conns.Close()
-	for {
-		c, err := e.ln.Accept()
-		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return nil
-			}
-			return err
-		}
-		wg.Go(func() { e.take(c, "") })
-	}
+	wg.Go(func() { e.secure.Serve(e.secured) })
+	wg.Go(func() { e.conns.From(e.ln, failed) })
+	wg.Go(func() { e.secured.From(e.plain, failed) })
+	<-ctx.Done()
+	e.inner.Close()
+	e.secure.Close()
+	wg.Wait()
+	e.conns.Wait(context.Background())
+	e.secured.Wait(context.Background())
+	e.idle()
+	return nil
 }
 
-// take finds out what a client speaks and hands the connection to the inner server. name is the host
-// that it believes to speak to, when it has told.
-func (e *Egress) take(c net.Conn, name string) {
-	c.SetReadDeadline(time.Now().Add(time.Minute))
-	p := &peeked{Conn: c, r: bufio.NewReader(c), name: name}
-	untrack := e.conns.track(c)
-	first, err := p.r.Peek(1)
-	untrack()
-	if err != nil {
-		c.Close()
-		return
-	}
-	c.SetReadDeadline(time.Time{})
+// overTLS takes a connection that begins with a handshake.
+func (e *Egress) overTLS(c net.Conn, first []byte) bool {
 	const handshake = 0x16 // the type of a TLS record
 	if first[0] != handshake {
-		e.conns.put(p)
-		return
+		return false
 	}
-	e.conns.put(tls.Server(p, e.tls))
+	t := tls.Server(&whole.Peeked{Conn: c, Head: bytes.Clone(first)}, e.tls)
+	if err := t.Handshake(); err != nil { // within the time that the first bytes had
+		e.o.Log.Debug("a function's TLS handshake failed", "err", err)
+		c.Close()
+		return true
+	}
+	e.secured.Take(t)
+	return true
+}
+
+// tunnel is a connection whose client has said whom it believes to speak to.
+type tunnel struct {
+	net.Conn
+	name string
+}
+
+// named is the name that the client of a tunnel gave, beneath the connection that TLS reads; "" is none.
+func named(c net.Conn) string {
+	if t, ok := c.(*whole.Peeked).Conn.(*tunnel); ok {
+		return t.name
+	}
+	return ""
 }
 
 // ServeHTTP serves proxy requests and, as if it were their host, others.
 func (e *Egress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host := bare(r.Host)
-	w.Header().Set("Keep-Alive", "timeout="+strconv.Itoa(keepAlive)) // those who read it close first, and lose no request
+	w.Header().Set("Keep-Alive", KeepAlive)
 	switch {
 	case r.Method == http.MethodConnect:
 		e.connect(w, r)
 	case r.Header.Get("Upgrade") != "" && e.app(r.Host):
 		e.public.ServeHTTP(w, r)
-	case e.vendor(host):
+	case e.Vendor(host):
 		e.o.Handler.ServeHTTP(w, asServer(r))
 	case e.app(r.Host):
 		r.TLS = nil // the public listener has none
@@ -253,7 +274,7 @@ func asServer(r *http.Request) *http.Request {
 func (e *Egress) connect(w http.ResponseWriter, r *http.Request) {
 	host := bare(r.Host)
 	var far net.Conn
-	if !e.vendor(host) && !e.app(r.Host) {
+	if !e.Vendor(host) && !e.app(r.Host) {
 		var err error
 		if far, err = dial(r.Context(), "tcp", r.Host); err != nil {
 			http.Error(w, "sluice: "+err.Error(), http.StatusBadGateway)
@@ -271,14 +292,15 @@ func (e *Egress) connect(w http.ResponseWriter, r *http.Request) {
 		near.Close()
 		return
 	}
-	c := &peeked{Conn: near, r: buf.Reader}
+	rest, _ := buf.Reader.Peek(buf.Reader.Buffered())
+	c := &whole.Peeked{Conn: near, Head: bytes.Clone(rest)}
 	if far == nil {
-		e.take(c, host)
+		e.conns.Take(&tunnel{c, host})
 		return
 	}
 	defer near.Close()
-	defer e.conns.track(near)()
-	defer e.conns.track(far)()
+	defer e.conns.Track(near)()
+	defer e.conns.Track(far)()
 	var wg sync.WaitGroup
 	wg.Go(func() { pipe(far, c) })
 	pipe(near, far)
@@ -295,7 +317,9 @@ func pipe(to io.Writer, from io.Reader) {
 	}
 }
 
-func (e *Egress) vendor(host string) bool {
+// Vendor reports whether host[:port] is one of the vendors'.
+func (e *Egress) Vendor(host string) bool {
+	host = bare(host)
 	for _, p := range e.o.Vendors {
 		if Match(p, host) {
 			return true
@@ -342,6 +366,3 @@ func bare(host string) string {
 	}
 	return host
 }
-
-// errServing is what Accept returns when the proxy stops.
-var errServing = &sluice.Error{Code: sluice.Unavailable, Msg: "the proxy is stopping", Err: http.ErrServerClosed}

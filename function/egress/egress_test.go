@@ -2,6 +2,7 @@ package egress
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -18,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -49,6 +51,10 @@ func newWorld(t *testing.T) *world {
 	w.e, err = Open(Options{
 		Dir: w.dir, Vendors: []string{"*.vendor.test", "exact.test"}, Handler: say("vendor"),
 		App: func(host string) bool { return host == "shop.test" }, Apps: say("app"), Public: public.Listener.Addr().String(),
+		Whole: func(dst, request []byte, _ string) ([]byte, bool) {
+			_, text, ok := bytes.Cut(request, []byte("push "))
+			return fmt.Appendf(dst, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text), ok
+		},
 		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -152,6 +158,60 @@ func TestWhoLeavesTLSOutIsTakenForOneWhoDoesNot(t *testing.T) {
 		if string(body) != want {
 			t.Errorf("%s: %q, want %q", url, body, want)
 		}
+	}
+}
+
+// TestPushesAreServedBeforeAllElse: with the first request that is none, or has not come whole, the connection is
+// net/http's.
+func TestPushesAreServedBeforeAllElse(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	pem, err := os.ReadFile(w.e.CAFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	config := &tls.Config{RootCAs: roots, ServerName: "a.vendor.test"}
+	for name, dial := range map[string]func() (net.Conn, error){
+		"plain":       func() (net.Conn, error) { return net.Dial("tcp", w.addr) },
+		"TLS":         func() (net.Conn, error) { return tls.Dial("tcp", w.addr, config) },
+		"without TLS": func() (net.Conn, error) { return net.Dial("tcp", w.clear) },
+		"tunnel": func() (net.Conn, error) {
+			c, err := net.Dial("tcp", w.addr)
+			if err == nil {
+				fmt.Fprint(c, "CONNECT a.vendor.test:443 HTTP/1.1\r\nHost: a.vendor.test\r\n\r\n")
+				_, err = c.Read(make([]byte, 100))
+			}
+			return tls.Client(c, config), err
+		},
+	} {
+		c, err := dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		r := bufio.NewReader(c)
+		says := func(parts []string, want string) {
+			t.Helper()
+			for _, part := range parts {
+				io.WriteString(c, part)
+				time.Sleep(5 * time.Millisecond)
+			}
+			res, err := http.ReadResponse(r, nil)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if body, _ := io.ReadAll(res.Body); string(body) != want {
+				t.Errorf("%s: %q, want %q", name, body, want)
+			}
+		}
+		const head, length = "POST /x HTTP/1.1\r\nHost: a.vendor.test\r\n", "Content-Length: 8\r\n\r\n"
+		usual := fmt.Sprintf("vendor POST a.vendor.test/x tls=%v push ", name != "plain")
+		says([]string{head + length + "push one"}, "one")
+		says([]string{head + length + "push two"}, "two")
+		says([]string{head, length, "pus", "h pcs"}, usual+"pcs")
+		says([]string{head + length + "push all"}, usual+"all")
 	}
 }
 

@@ -28,11 +28,15 @@ type instance struct {
 	done chan struct{} // closed when it takes no more calls
 	dead chan struct{} // closed when the process has gone and every call is answered
 
-	turn    chan struct{} // holds a token while somebody reads
-	in      frames        // the turn's holder's
-	answers uint64        // given so far; the turn's holder's
+	turn    chan struct{} // holds a token while somebody reads, and owns the fields up to broken
+	in      frames
+	answers uint64          // given so far
+	until   time.Time       // the socket's deadline for reading
+	watched <-chan struct{} // of the context whose end wakes who reads
+	unwatch func() bool
 	broken  chan struct{} // closed by lost: there is nothing more to read
 	lost    func()
+	wake    func() // has who reads look whether it should go on
 
 	version atomic.Pointer[loaded]
 
@@ -91,6 +95,8 @@ func newInstance(ctx context.Context, s function.Spawner, c function.Command) (*
 	}
 	i.w.init(ours)
 	i.in.r = bufio.NewReaderSize(newSocketReader(ours), 16<<10)
+	i.unwatch = func() bool { return false }
+	i.wake = func() { ours.SetReadDeadline(time.Unix(1, 0)) }
 	i.lost = sync.OnceFunc(func() { close(i.broken) })
 	go i.keep(lines)
 	return i, nil
@@ -105,17 +111,10 @@ func (i *instance) handle(f frame) {
 		default: // it repeats itself
 		}
 	case frameResult:
-		var meta struct {
-			Status  int
-			Headers map[string][]string
-		}
-		if len(f.meta) > 0 && json.Unmarshal(f.meta, &meta) != nil {
+		head, err := resultHead(f.meta)
+		if err != nil {
 			i.answer(f.id, sluice.Result{Failure: &sluice.Failure{Kind: sluice.Crashed, Message: "the instance sent a malformed frame"}})
 			return
-		}
-		var head *sluice.HTTPResponse
-		if meta.Status != 0 || len(meta.Headers) > 0 {
-			head = &sluice.HTTPResponse{Status: meta.Status, Header: meta.Headers}
 		}
 		if f.flags&flagMore == 0 {
 			i.answer(f.id, sluice.Result{Payload: f.body, HTTP: head})
@@ -368,7 +367,8 @@ func (i *instance) Invoke(ctx context.Context, inv *sluice.Invocation) (sluice.R
 // InvokeFor is Invoke for a caller who may leave: when its context ends first, rest waits for the
 // result in its place.
 func (i *instance) InvokeFor(ctx, caller context.Context, inv *sluice.Invocation) (res sluice.Result, rest func() sluice.Result, err error) {
-	meta, err := invokeMeta(ctx, inv)
+	var room [320]byte
+	meta, err := invokeMeta(ctx, room[:0], inv)
 	if err != nil {
 		return res, nil, err
 	}
@@ -427,6 +427,12 @@ func (i *instance) wait(ctx, caller context.Context, c *call) (sluice.Result, bo
 		}
 		if caller.Err() != nil {
 			return sluice.Result{}, false
+		}
+		select { // without Done, which costs a timer each
+		case i.turn <- struct{}{}:
+			i.readFor(ctx, caller, c)
+			continue
+		default:
 		}
 		select {
 		case res := <-c.done:

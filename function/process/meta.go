@@ -28,10 +28,26 @@ type httpMeta struct {
 	URI     string              `json:"uri,omitempty"`
 }
 
-// invokeMeta writes INVOKE's meta; by hand in the common case, which is a request id, a deadline and texts.
-func invokeMeta(ctx context.Context, inv *sluice.Invocation) ([]byte, error) {
+// resultHead reads RESULT's meta; nil is none.
+func resultHead(b []byte) (*sluice.HTTPResponse, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	var meta struct {
+		Status  int
+		Headers map[string][]string
+	}
+	err := json.Unmarshal(b, &meta)
+	if err != nil || meta.Status == 0 && len(meta.Headers) == 0 {
+		return nil, err
+	}
+	return &sluice.HTTPResponse{Status: meta.Status, Header: meta.Headers}, nil
+}
+
+// invokeMeta writes INVOKE's meta, to b, which is empty, where there is room; by hand in the common case, which is a
+// request id, a deadline and texts.
+func invokeMeta(ctx context.Context, b []byte, inv *sluice.Invocation) ([]byte, error) {
 	if inv.Kind == sluice.InvokeEvent && inv.Stream == nil && plainText(inv.RequestID) && plainTexts(inv.Attrs) {
-		b := make([]byte, 0, 320)
 		b = append(append(b, `{"rid":"`...), inv.RequestID...)
 		b = append(b, `","deadline":`...)
 		b = strconv.AppendInt(b, deadlineMs(ctx), 10)

@@ -3,6 +3,7 @@
 package process
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -20,6 +21,9 @@ func TestPythonAWSConventions(t *testing.T) {
 		{"the time that is left", "def handler(e, c): return 15000 < c.get_remaining_time_in_millis() <= 20000", `{}`, `true`, ""},
 		{"the context", "import os\ndef handler(e, c): return [len(c.aws_request_id), c.invoked_function_arn, c.memory_limit_in_mb, c.function_name, c.client_context.custom, c.identity.cognito_identity_id, os.environ['_X_AMZN_TRACE_ID']]",
 			`{}`, `[36, "arn:f", "256", "f", {"x": 1}, null, "Root=1"]`, ""},
+		{"the trace, in its environment, copies of it, and its children's", `import os, subprocess
+def handler(e, c): return [os.environ.get('_X_AMZN_TRACE_ID'), os.getenv('_X_AMZN_TRACE_ID'), os.environ.copy()['_X_AMZN_TRACE_ID'], '_X_AMZN_TRACE_ID' in os.environ] + [f('echo $_X_AMZN_TRACE_ID').strip() for f in (subprocess.getoutput, lambda s: os.popen(s).read(), lambda s: subprocess.check_output(['sh', '-c', s], close_fds=False).decode())]`,
+			`{}`, `["Root=1", "Root=1", "Root=1", true, "Root=1", "Root=1", "Root=1"]`, ""},
 		{"a raise", "def handler(e, c): raise LookupError('l')", `{}`, ``, `{"errorMessage": "l", "errorType": "LookupError", "requestId": "R", "stackTrace": ["  File `},
 		{"a bad event", "def handler(e, c): pass", `{`, ``, `{"errorMessage": "Expecting property name`},
 		{"a decimal", "from decimal import Decimal\ndef handler(e, c): return [Decimal('1.5'), Decimal(2)]", `{}`, `[1.5, 2.0]`, ""},
@@ -66,5 +70,35 @@ def handler(event, context):
 	if len(got) != 4 || got[0] != `INFO|{"timestamp": "T", "level": "INFO", "message": "a b", "logger": "mine", "requestId": "R", "more": 1}` || got[1] != "|plain" ||
 		!strings.HasPrefix(got[2], `ERROR|{"timestamp": "T", "level": "ERROR", "message": "odd", "logger": "mine", "requestId": "R", "errorType": "ZeroDivisionError", "errorMessage": "division by zero", "stackTrace": ["  File `) {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestPythonAWSTracesAreTheirCallsAndPileUpNowhere(t *testing.T) {
+	t.Parallel()
+	w := newPythonWorld(t, nil)
+	w.deploy("f", `
+import os, subprocess
+put, puts = os.putenv, 0
+def count(name, value):
+    global puts
+    puts += 1
+    put(name, value)
+os.putenv = count # the C library keeps what it gets for ever
+def handler(event, context):
+    seen = os.environ['_X_AMZN_TRACE_ID']
+    if event:
+        seen += subprocess.getoutput('echo $_X_AMZN_TRACE_ID')
+    return '%s %d' % (seen, puts)
+`, func(v *function.Version) { v.Dialect, v.Spec.MaxInstances = "aws", 1 })
+	for i := range 100 {
+		trace := fmt.Sprintf("Root=%d", i)
+		payload, want := `{}`, fmt.Sprintf(`"%s %d"`, trace, i/50)
+		if i%50 == 49 {
+			payload, want = `{"child":1}`, fmt.Sprintf(`"%s%s %d"`, trace, trace, i/50+1)
+		}
+		res, err := w.f.Invoke(t.Context(), sluice.Invocation{App: "app", Function: "f", Payload: []byte(payload), Attrs: map[string]string{"trace": trace}})
+		if err != nil || res.Failure != nil || string(res.Payload) != want {
+			t.Fatalf("%s, want %s: %+v %v", res.Payload, want, res.Failure, err)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/internal/until"
 )
 
 // Who waits for an answer reads it: handing it from one goroutine to another costs more than all else
@@ -19,8 +20,23 @@ import (
 // to the next one.
 const linger = 5 * time.Millisecond
 
-// pump reads and handles frames until enough says so; the caller holds the turn.
-func (i *instance) pump(enough func() bool) error {
+// drain is how long we read on from a process that has ended: a descendant may hold the socket open.
+const drain = time.Second
+
+// limit sets when reading is interrupted, zero is never; the caller holds the turn.
+func (i *instance) limit(at time.Time) {
+	i.until = at
+	i.sock.SetReadDeadline(at)
+	select {
+	case <-i.proc.Exited(): // whose own limit may have been set just before
+		i.sock.SetReadDeadline(time.Now().Add(drain))
+	default:
+	}
+}
+
+// pump reads and handles frames until enough says so, which it is asked at a moment besides; the caller holds the
+// turn.
+func (i *instance) pump(at time.Time, enough func() bool) error {
 	for {
 		f, err := i.in.next()
 		if err == nil {
@@ -34,12 +50,12 @@ func (i *instance) pump(enough func() bool) error {
 			return err
 		}
 		// Somebody's time is over: maybe ours, maybe that of a reader before us.
-		i.sock.SetReadDeadline(time.Time{})
 		select {
 		case <-i.proc.Exited():
 			return err // and what holds the socket open is no part of it
 		default:
 		}
+		i.limit(at)
 		if enough() {
 			return nil
 		}
@@ -49,21 +65,37 @@ func (i *instance) pump(enough func() bool) error {
 // readFor reads until c is answered, or a context ends, or there is nothing more to read; the goroutine
 // holds the turn, which ends here.
 func (i *instance) readFor(ctx, caller context.Context, c *call) {
+	room, at := until.Split(ctx)
+	leaves, by := until.Split(caller)
+	if at.IsZero() || !by.IsZero() && by.Before(at) {
+		at = by
+	}
+	i.watch(room)
+	if i.until.IsZero() || at.Before(i.until) { // else it is set anew when that one has passed
+		i.limit(at)
+	}
 	enough := func() bool { return len(c.done) > 0 || ctx.Err() != nil || caller.Err() != nil }
 	var err error
 	if !enough() {
-		wake := func() { i.sock.SetReadDeadline(time.Unix(1, 0)) }
-		stop, stopCaller := context.AfterFunc(ctx, wake), func() bool { return true }
-		if caller.Done() != nil {
-			stopCaller = context.AfterFunc(caller, wake)
+		stop := func() bool { return true }
+		if leaves.Done() != nil {
+			stop = context.AfterFunc(leaves, i.wake)
 		}
-		err = i.pump(enough)
+		err = i.pump(at, enough)
 		stop()
-		stopCaller()
 	}
 	<-i.turn
 	if err != nil {
 		i.lost()
+	}
+}
+
+// watch has the end of ctx wake who reads, from now on: nearly all calls come from one room, whose context it is. The
+// caller holds the turn.
+func (i *instance) watch(ctx context.Context) {
+	if done := ctx.Done(); done != i.watched {
+		i.unwatch()
+		i.watched, i.unwatch = done, context.AfterFunc(ctx, i.wake)
 	}
 }
 
@@ -74,7 +106,7 @@ func (i *instance) keep(lines *function.LineWriter) {
 	go func() {
 		defer close(exit)
 		<-i.proc.Exited()
-		i.sock.SetReadDeadline(time.Now().Add(time.Second)) // a descendant may hold the socket open
+		i.sock.SetReadDeadline(time.Now().Add(drain))
 	}()
 	look := time.NewTimer(0)
 	for seen, reading := uint64(0), true; reading; {
@@ -91,7 +123,7 @@ func (i *instance) keep(lines *function.LineWriter) {
 			continue
 		}
 		if i.answers == seen { // no call has come meanwhile
-			if i.pump(func() bool { return i.answers != seen }) != nil {
+			if i.pump(time.Time{}, func() bool { return i.answers != seen }) != nil {
 				i.lost()
 			}
 		}
@@ -103,6 +135,8 @@ func (i *instance) keep(lines *function.LineWriter) {
 	i.proc.Kill() // who closes fd 3 is of no use any more
 	<-exit
 	i.sock.Close()
+	i.turn <- struct{}{} // for ever
+	i.unwatch()
 	i.w.wait()
 	lines.Flush()
 	i.mu.Lock()

@@ -12,11 +12,26 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 spec = None
 fixed = {}   # what every context says
-traced = None  # the trace that the environment names
+
+# The trace is a variable of the environment. os.environ would hand each to putenv, of which glibc keeps all for ever.
+# So it is set where os.environ itself looks, and handed on when a process is started.
+TRACE = os.environ.encodekey('_X_AMZN_TRACE_ID')
+variables = os.environ._data
+handed = None  # to putenv
+STARTS = {'subprocess.Popen', 'os.system', 'os.exec', 'os.posix_spawn'}
+
+
+def hand(event, args):
+    global handed
+    if event in STARTS and TRACE in variables and handed != variables[TRACE]:
+        handed = variables[TRACE]
+        os.putenv(TRACE, handed)
 
 
 def setup(load):
     global spec
+    if spec is None:
+        sys.addaudithook(hand)
     spec = load
     e = os.environ
     fixed.update(
@@ -133,11 +148,10 @@ def context(call):
 
 
 def invoke(fn, call):
-    global traced, request
+    global request
     request = call.rid
-    trace = (call.meta.get('attrs') or {}).get('trace', '')
-    if spec['conc'] == 1 and (trace or traced != ''):
-        os.environ['_X_AMZN_TRACE_ID'] = traced = trace
+    if spec['conc'] == 1:
+        variables[TRACE] = (call.meta.get('attrs') or {}).get('trace', '').encode()
     value = fn(call.event(), context(call))
     try:
         return 0, None, encode(value).encode()

@@ -23,6 +23,7 @@ import (
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aliyun/apigroup"
 	"github.com/sluicehq/sluice/gateway"
+	"github.com/sluicehq/sluice/internal/direct"
 	"github.com/sluicehq/sluice/kv"
 )
 
@@ -122,12 +123,7 @@ func New(o Options) (*Group, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Transport == nil {
-		o.Transport = &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			DisableCompression:  true, // bodies pass as they are
-			MaxIdleConnsPerHost: 64,
-			IdleConnTimeout:     4 * time.Second, // node servers close idle connections after 5 s
-		}
+		o.Transport = direct.New(&http.Transport{Proxy: http.ProxyFromEnvironment}) // bodies pass as they are
 	}
 	set := &o.Group.Settings
 	if set.UnregisteredIdle <= 0 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/internal/direct"
 )
 
 // quiet is a process that only is there.
@@ -60,7 +61,7 @@ func answers(tb testing.TB) string {
 
 // BenchmarkInvokeHTTP is one call of a server's, with the least that a server does.
 func BenchmarkInvokeHTTP(b *testing.B) {
-	in := &instance{keys: fakeKeys{}, client: newLines(), address: answers(b)}
+	in := &instance{keys: fakeKeys{}, client: direct.New(&http.Transport{}), address: answers(b)}
 	v := &function.Version{App: "app", Spec: sluice.Function{Name: "f", Timeout: time.Minute}, Env: map[string]string{"FC_REGION": "r"}}
 	if err := in.run(b.Context(), v, quiet{}, noLog{}, "", nil, map[string]string{}); err != nil {
 		b.Fatal(err)

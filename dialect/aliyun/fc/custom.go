@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/access"
 	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/internal/direct"
 	"github.com/sluicehq/sluice/internal/ports"
 )
 
@@ -77,7 +79,7 @@ func (c *Custom) start(ctx context.Context, v *function.Version, s function.Spaw
 	if ports.Accepts(ctx, fixed) {
 		fixed = 0 // somebody else is there: what answers would not be ours
 	}
-	in := &instance{keys: c.Keys, client: newLines()}
+	in := &instance{keys: c.Keys, client: direct.New(&http.Transport{MaxIdleConnsPerHost: 256})}
 	path, args := command(v)
 	given := strconv.Itoa(port)
 	if err := in.run(ctx, v, s, logs, path, args, map[string]string{"FC_SERVER_PORT": given, "FC_CUSTOM_LISTEN_PORT": given, "PORT": given}); err != nil {

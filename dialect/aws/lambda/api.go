@@ -111,6 +111,11 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, id string) error {
 	return a.manage(w, r, who.Principal, who.Region, parts, body)
 }
 
+// Whole reports whether the answer to a request is one piece: a call of a function, which goes on when its caller leaves.
+func Whole(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/2015-03-31/functions/") && strings.HasSuffix(r.URL.Path, "/invocations")
+}
+
 func tooLarge(limit int64) error {
 	return faultf(http.StatusRequestEntityTooLarge, "RequestTooLargeException", "Request must be smaller than %d bytes for the InvokeFunction operation", limit)
 }

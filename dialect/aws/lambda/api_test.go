@@ -147,11 +147,17 @@ func TestConcurrencyIsLimited(t *testing.T) {
 	if res, _ := w.call("POST", invocations, `{}`); res.StatusCode != 429 {
 		t.Errorf("the second call at once: %d", res.StatusCode)
 	}
+	if err := w.lambda.Refuse("", "F"); err != errReserved {
+		t.Errorf("whether it would be refused: %v", err)
+	}
 	if got := <-done; got != "300" {
 		t.Error(got)
 	}
 	if res, _ := w.call("POST", invocations, `{}`); res.StatusCode != 200 {
 		t.Errorf("after it: %d", res.StatusCode)
+	}
+	if err := w.lambda.Refuse("", "F"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -36,6 +36,7 @@ const (
 // Functions is what the package needs of the function room.
 type Functions interface {
 	Invoke(ctx context.Context, inv sluice.Invocation) (sluice.Result, error)
+	Refuse(app sluice.AppName, name sluice.FunctionName) error
 	List(app sluice.AppName) []function.Status
 	Version(app sluice.AppName, name sluice.FunctionName) (*function.Version, bool)
 }
@@ -282,6 +283,24 @@ func (l *Lambda) run(ctx context.Context, f *Function, inv sluice.Invocation) (s
 		res.LogTail = tail(start, res.LogTail, end)
 	}
 	return res, nil
+}
+
+// Refuse is the error with which Invoke would turn a call away at once, Throttled; nil when it would not. It does not
+// wait, and leaves nothing in the function's log.
+func (l *Lambda) Refuse(app sluice.AppName, named string) error {
+	f, _, err := l.resolve(app, named, "")
+	if err != nil {
+		return nil // Invoke says so
+	}
+	if f.Extra.Reserved != nil {
+		l.busy.Lock()
+		full := l.running[place{f.App, f.Spec.Name}] >= *f.Extra.Reserved
+		l.busy.Unlock()
+		if full {
+			return errReserved
+		}
+	}
+	return l.functions.Refuse(f.App, f.Spec.Name)
 }
 
 // enter counts a call of a function whose concurrency is limited, until leave; false when it is full.

@@ -26,6 +26,8 @@ func (e *echo) Invoke(_ context.Context, inv sluice.Invocation) (sluice.Result, 
 	return sluice.Result{Payload: inv.Payload, Took: 1234 * time.Microsecond, MemoryMB: 64, LogTail: []byte("said")}, nil
 }
 
+func (e *echo) Refuse(sluice.AppName, sluice.FunctionName) error { return nil }
+
 func (e *echo) List(sluice.AppName) []function.Status { return nil }
 
 func (e *echo) Version(app sluice.AppName, name sluice.FunctionName) (*function.Version, bool) {

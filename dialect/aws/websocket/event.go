@@ -27,7 +27,7 @@ const (
 
 // event is what a function gets (aws.md 1.7). encoded says that the body is base64.
 func (c *call) event(encoded bool) []byte {
-	size := 1<<10 + len(c.data)*9/8
+	size := 608 + len(c.attrs[attrAgent]) + len(c.attrs[attrAuthorizer]) + len(c.data)*9/8
 	if c.ev.Kind == sluice.Open {
 		size = 4 << 10
 	}

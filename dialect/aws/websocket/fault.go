@@ -12,16 +12,17 @@ import (
 
 // fault is why a handshake, a message or a call of @connections fails, as the client sees it.
 type fault struct {
-	status int
-	text   string // of the message; "" with no body is nothing at all
-	kind   string // for x-amzn-ErrorType; "" leaves it away
-	body   string // in place of the usual one
-	ids    bool   // the body names connection and request
-	empty  bool   // no body
-	silent bool   // a message's client is told nothing: the answer of a one-way route is malformed
-	err    error  // the cause, for logs
-	detail string // what is wrong with a body that its model does not describe
-	named  bool   // the frame names the message, not the request
+	status  int
+	text    string // of the message; "" with no body is nothing at all
+	kind    string // for x-amzn-ErrorType; "" leaves it away
+	body    string // in place of the usual one
+	ids     bool   // the body names connection and request
+	empty   bool   // no body
+	silent  bool   // a message's client is told nothing: the answer of a one-way route is malformed
+	err     error  // the cause, for logs
+	detail  string // what is wrong with a body that its model does not describe
+	named   bool   // the frame names the message, not the request
+	counted bool   // a line of the log tells of many such
 }
 
 // Error is the text, and the cause where there is one.

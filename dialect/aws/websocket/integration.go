@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aws/apispec"
+	"github.com/sluicehq/sluice/internal/until"
 )
 
 // integration is what a route calls, ready to be called.
@@ -27,6 +28,7 @@ type integration struct {
 	params    []mapping
 	request   templates
 	responses []response
+	refusals  refusals
 }
 
 // answer is what came of an integration.
@@ -119,8 +121,9 @@ func backendOf(uri string) (function, service, action string, err error) {
 
 // run calls the integration for an event. Of a one-way route the answer's body is not wanted.
 func (in *integration) run(ctx context.Context, c *call, twoWay bool) (a answer, err error) {
-	ctx, cancel := context.WithTimeout(ctx, in.timeout)
-	defer cancel()
+	within := until.New(ctx, time.Now().Add(in.timeout))
+	defer within.Release()
+	ctx = within
 	if in.spec.ContentHandling == "CONVERT_TO_BINARY" && c.ev.Kind == sluice.Message && !c.encoded {
 		text := c.Text()
 		raw, err := base64.StdEncoding.DecodeString(text)
@@ -216,7 +219,7 @@ func (in *integration) lambda(ctx context.Context, c *call, body []byte) (backen
 	}
 	res, err := in.st.apis.o.Functions.Invoke(ctx, in.st.api.app.name, in.function, body, c.ev.Conn.ID)
 	if err != nil {
-		return backend{}, failed(500, errors.Join(errUnreached, err))
+		return backend{}, in.unreached(c, 500, err)
 	}
 	b := backend{status: 200, body: res.Payload}
 	if f := res.Failure; f != nil {

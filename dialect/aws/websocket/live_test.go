@@ -54,6 +54,8 @@ func (f *backendFunc) answers(how func(ctx context.Context, e event) string) {
 	f.mu.Unlock()
 }
 
+func (f *backendFunc) Refuse(sluice.AppName, string) error { return nil }
+
 func (f *backendFunc) Later(context.Context, sluice.AppName, string, []byte, sluice.ConnID) error {
 	return errors.New("there is no queue")
 }

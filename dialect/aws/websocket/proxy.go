@@ -21,7 +21,7 @@ func (in *integration) proxy(ctx context.Context, c *call, twoWay bool) (answer,
 	event := c.event(c.encoded && in.spec.ContentHandling != "CONVERT_TO_TEXT")
 	res, err := in.st.apis.o.Functions.Invoke(ctx, in.st.api.app.name, in.function, event, c.ev.Conn.ID)
 	if err != nil {
-		return answer{}, failed(statusFailed, errors.Join(errUnreached, err))
+		return answer{}, in.unreached(c, statusFailed, err)
 	}
 	if f := res.Failure; f != nil {
 		return answer{}, failed(statusFailed, fmt.Errorf("%s: %s", f.Type, f.Message))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -34,6 +35,7 @@ type Stage struct {
 	shown    []byte     // its variables, as events have them
 	access   *accessLog // nil: it keeps none
 	log      *slog.Logger
+	full     atomic.Int32 // how many of its integrations are
 }
 
 // route is a route of the snapshot that the stage serves.
@@ -112,11 +114,11 @@ func (st *Stage) compile(r *route, served *apispec.Snapshot) (err error) {
 	if set != nil {
 		r.bucket = newBucket(set.Rate, set.Burst, st.apis.o.Now())
 	}
+	if r.integration != nil {
+		r.integration.refusals.soon = st.refusable(r)
+	}
 	return nil
 }
-
-// Control consumes nothing: every message is a route's.
-func (st *Stage) Control(gateway.ControlConn, []byte, bool) gateway.Control { return gateway.Control{} }
 
 // Handle answers one event.
 func (st *Stage) Handle(ctx context.Context, ev *sluice.Event) sluice.Reply {
@@ -287,7 +289,7 @@ func (st *Stage) told(ev *sluice.Event, err error) *fault {
 		f = failed(500, err)
 	}
 	log := st.log.Debug
-	if f.err != nil {
+	if f.err != nil && !f.counted {
 		log = st.log.Warn
 	}
 	log("event failed", "event", ev.Kind.String(), "conn", ev.Conn.ID.String(), "request", ev.ID, "status", f.status, "err", err)

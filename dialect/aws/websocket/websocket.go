@@ -24,6 +24,7 @@ import (
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/dialect/aws/sigv4"
 	"github.com/sluicehq/sluice/gateway"
+	"github.com/sluicehq/sluice/internal/direct"
 )
 
 // The quotas of aws.md 1.12.
@@ -48,6 +49,8 @@ const (
 // name, with a qualifier or without.
 type Functions interface {
 	Invoke(ctx context.Context, app sluice.AppName, arn string, payload []byte, conn sluice.ConnID) (sluice.Result, error)
+	// Refuse is the error with which Invoke would turn a call away at once; nil when it would not. It does not wait.
+	Refuse(app sluice.AppName, arn string) error
 	// Later calls a function when there is time, and does not wait for its result.
 	Later(ctx context.Context, app sluice.AppName, arn string, payload []byte, conn sluice.ConnID) error
 }
@@ -159,11 +162,7 @@ func New(o Options) *APIs {
 		o.Now = time.Now
 	}
 	if o.Transport == nil {
-		o.Transport = &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			MaxIdleConnsPerHost: 64,
-			IdleConnTimeout:     4 * time.Second, // node servers close idle connections after 5 s
-		}
+		o.Transport = direct.New(&http.Transport{Proxy: http.ProxyFromEnvironment})
 	}
 	return &APIs{
 		o: o, apps: map[sluice.AppName]*App{},

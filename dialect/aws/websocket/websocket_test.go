@@ -51,6 +51,7 @@ func golden(t *testing.T, file string, names []string, got map[string]string) {
 // rooms fakes what the APIs hang on.
 type rooms struct {
 	invoke func(arn string, payload []byte) (sluice.Result, error)
+	refuse error         // of calls that are made now
 	slow   time.Duration // before invoke, unless the caller has no time
 	later  []string      // payloads of calls that nobody waits for; nil: there is no queue
 	call   func(service, action string, body []byte) (int, []byte, error)
@@ -70,8 +71,13 @@ func (f *rooms) Invoke(ctx context.Context, app sluice.AppName, arn string, payl
 		case <-time.After(f.slow):
 		}
 	}
+	if f.refuse != nil {
+		return sluice.Result{}, f.refuse
+	}
 	return f.invoke(arn, payload)
 }
+
+func (f *rooms) Refuse(sluice.AppName, string) error { return f.refuse }
 
 func (f *rooms) Later(_ context.Context, _ sluice.AppName, arn string, payload []byte, _ sluice.ConnID) error {
 	if f.later == nil {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
+	"github.com/sluicehq/sluice/internal/direct"
 	"github.com/sluicehq/sluice/internal/ports"
 )
 
@@ -85,8 +86,7 @@ func (w *Web) start(ctx context.Context, v *function.Version, s function.Spawner
 	if err != nil {
 		return nil, err
 	}
-	// Servers in node close a connection that was idle for 5 s, maybe just when a call is sent.
-	in := &web{program: p, client: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, IdleConnTimeout: 3 * time.Second}}
+	in := &web{program: p, client: direct.New(&http.Transport{MaxIdleConnsPerHost: 256})}
 	began := time.Now()
 	err = p.await(ctx, typeNoPort, fmt.Sprintf("the program does not listen on port %d", webPort), func() bool {
 		if ports.Accepts(ctx, port) {
@@ -113,7 +113,7 @@ func (w *Web) start(ctx context.Context, v *function.Version, s function.Spawner
 type web struct {
 	*program
 	address string
-	client  *http.Transport
+	client  *direct.Transport
 }
 
 // Stop ends the server.

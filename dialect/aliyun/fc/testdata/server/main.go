@@ -8,8 +8,11 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 )
+
+var ill atomic.Bool // its health check fails from now on
 
 func main() {
 	fmt.Println("hello from the start")
@@ -40,10 +43,8 @@ func main() {
 	})
 	began := time.Now()
 	http.HandleFunc("/well", func(w http.ResponseWriter, r *http.Request) {
-		since := time.Since(began)
 		from, _ := time.ParseDuration(os.Getenv("WELL_FROM"))
-		until, _ := time.ParseDuration(os.Getenv("WELL_UNTIL"))
-		if since < from || until > 0 && since > until {
+		if time.Since(began) < from || ill.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
@@ -74,6 +75,8 @@ func invoke(w http.ResponseWriter, r *http.Request) {
 	switch verb {
 	case "echo":
 		io.WriteString(w, arg)
+	case "ail":
+		ill.Store(true)
 	case "headers":
 		json.NewEncoder(w).Encode(r.Header)
 	case "env":

@@ -1,6 +1,6 @@
 //go:build unix
 
-package fc
+package direct
 
 import (
 	"errors"
