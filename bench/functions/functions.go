@@ -30,6 +30,7 @@ const { ApiGatewayManagementApiClient } = require('@aws-sdk/client-apigatewayman
 const table = DynamoDBDocumentClient.from(new DynamoDBClient({ region: 'us-east-1' }));
 const sockets = new ApiGatewayManagementApiClient({ region: 'us-east-1', endpoint: 'https://abc.execute-api.us-east-1.amazonaws.com/Prod' });
 ` + jsonHandler
+	jsonAnswer    = `{"statusCode":200,"body":"ok:AbCdEfGhIjKlMn0="}`
 	answersJS     = `require(process.argv[2]).handler({ requestContext: { connectionId: 'x' } }).then(() => require('fs').writeSync(1, 'x'))`
 	pythonHandler = "def handler(event, context): return {'statusCode': 200, 'body': 'ok:' + event['requestContext']['connectionId']}"
 )
@@ -91,6 +92,8 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 	pyRaw := in(pool, "pyraw", "aliyun", "python3.10", "index.py", "def handler(event, context): return event", 1)
 	py := in(pool, "py", "aws", "python3.12", "index.py", pythonHandler, 1)
 	poll := in(pool, "poll", "aws", "provided.al2023", "bootstrap", longPoll, 1)
+	web := in(pool, "web", "aliyun", "custom.debian10", "bootstrap", overHTTP, 16)
+	pyPoll := in(pool, "pypoll", "aws", "provided.al2023", "bootstrap", "#!"+python+longPollPython, 1)
 	goes := in(pool, "goes", "aws", "provided.al2023", "bootstrap", program, 1)
 	polls := in(pool, "polls", "aws", "provided.al2023", "bootstrap", polling, 1)
 	hang := in(pool, "hang", "aws", "nodejs20.x", "index.js", hangJS, 1)
@@ -103,6 +106,20 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 	for _, v := range []*function.Version{loads, loaded} {
 		if err == nil && sdkErr == nil {
 			err = os.Symlink(filepath.Join(sdk, "node_modules"), filepath.Join(v.Root, "node_modules"))
+		}
+	}
+	ric, versions, ricErr := client(ctx, w)
+	if versions == nil {
+		versions = map[string]string{}
+	}
+	skipRIC := ""
+	var official *function.Version
+	if ricErr != nil {
+		skipRIC = ricErr.Error()
+	} else {
+		official = in(pool, "official", "aws", "provided.al2023", "bootstrap", "#!/bin/sh\nexec node "+ric+" index.handler\n", 1)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(official.Root, "index.js"), []byte(jsonHandler), 0o644)
 		}
 	}
 	hurried, crowded := crowdOf(cold, fail), crowdOf(ample, fail)
@@ -119,13 +136,46 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 		return nil, err
 	}
 	closers = append(closers, pyEcho.close)
-	for _, v := range []*function.Version{echo, answer, many, pyRaw, py, poll, goes, polls} { // let JITs do their work
-		for range 2000 {
+	for _, v := range []*function.Version{echo, answer, many, pyRaw, py, poll, pyPoll, web, goes, polls, official} { // let JITs do their work
+		for i := 0; i < 2000 && v != nil; i++ {
 			if err := pool.call(v, event); err != nil {
 				return nil, err
 			}
 		}
 	}
+	node, inGo, stop, err := fronts(w, program)
+	if err != nil {
+		return nil, err
+	}
+	closers = append(closers, stop)
+	rieNode, rieGo := &front{name: "Lambda's emulator", err: ricErr}, &front{name: "Lambda's emulator"}
+	if rie, version, err := emulator(ctx, w); err != nil {
+		rieNode.err, rieGo.err = err, err
+	} else {
+		versions["aws-sam-cli"] = version
+		rieGo = emulated(rieGo.name, rie, w.Temp, string(event), bootstrap)
+		if ricErr == nil {
+			rieNode = emulated(rieNode.name, rie, filepath.Join(w.Temp, "fronts/node"), jsonAnswer, "node", ric, "index.handler")
+		}
+	}
+	if err := os.WriteFile(filepath.Join(w.Temp, "fronts/node/web.js"), []byte(webJS), 0o644); err != nil {
+		return nil, err
+	}
+	watchdog := watched(filepath.Join(w.Temp, "fronts/node"))
+	for _, f := range []*front{node, inGo, rieNode, rieGo, watchdog} {
+		if f.stop != nil {
+			closers = append(closers, f.stop)
+		}
+		for i := 0; i < 1000 && f.err == nil; i++ {
+			f.err = f.ask()
+		}
+	}
+	for _, f := range []*front{node, inGo} {
+		if f.err != nil {
+			return nil, f.err
+		}
+	}
+	versions["node"], versions["python"], versions["aws-lambda-go"] = measure.Version("node", "-v"), measure.Version(python, "-V"), libraryOf(bootstrap)
 	answers := filepath.Join(w.Temp, "answers.js")
 	if err := os.WriteFile(answers, []byte(answersJS), 0o644); err != nil {
 		return nil, err
@@ -141,20 +191,23 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 	bareNode := starts("node says x", nil, "node", say)
 	sdkNode := starts("node loads it and answers", nil, "node", answers, loads.Root)
 	barePython := starts("python3 says x", nil, python, "-c", "import os; os.write(1, b'x')")
-	bareGo := starts("the binary says x", []string{"FLOOR=1"}, bootstrap)
+	bareGo := starts("the binary answers a byte", []string{"FLOOR=1"}, bootstrap)
 	calling := func(r *room, v *function.Version) func() error { return func() error { return r.call(v, event) } }
 	named := func(s measure.Side, name string) measure.Side { s.Name = name; return s }
 	const pause, gone = 500 * time.Millisecond, 100 * time.Millisecond // for a pool to fill; for the instance before to end
 	return &measure.Bench{
 		Close:    closeAll,
-		Versions: map[string]string{"node": measure.Version("node", "-v"), "python": measure.Version(python, "-V"), "aws-lambda-go": libraryOf(bootstrap)},
+		Versions: versions,
 		Cases: []measure.Case{
 			inTurns(measure.Case{Name: "Node, warm, returns its event (G1)", Goal: 1.25, Reference: js.side()}, calling(pool, echo), js.echo),
 			inTurns(measure.Case{Name: "Node, warm, reads and writes JSON (G1)", Goal: 1.25, Reference: js.side()}, calling(pool, answer), js.echo),
-			{Name: "Node, warm, beside a long poll (G2)", Unit: "µs", Cost: true, Goal: 0.22, Ours: pool.warm(answer, event), Reference: named(pool.warm(poll, event), "Runtime API in Node")},
+			{Name: "Node, warm, beside AWS's own client (G2)", Unit: "µs", Cost: true, Goal: 0.22, Ours: pool.warm(answer, event), Reference: named(pool.warm(official, event), "aws-lambda-ric"), Skip: skipRIC},
+			{Name: "Node, warm, beside a long poll", Unit: "µs", Cost: true, Goal: 0.22, Ours: pool.warm(answer, event), Reference: named(pool.warm(poll, event), "Runtime API in Node")},
 			{Name: "Node, 16 callers, one instance (G3)", Unit: "calls/s", Goal: 12, Ours: pool.rate(many, event, 16), Reference: named(pool.rate(poll, event, 16), "Runtime API in Node")},
+			{Name: "Node, 16 callers, one instance, beside HTTP (G3)", Unit: "calls/s", Goal: 3, Ours: pool.rate(many, event, 16), Reference: named(pool.rate(web, event, 16), "HTTP server in Node")},
 			inTurns(measure.Case{Name: "Python, warm, returns its event (G4)", Goal: 1.5, Reference: pyEcho.side()}, calling(pool, pyRaw), pyEcho.echo),
 			inTurns(measure.Case{Name: "Python, warm, reads and writes JSON (G4)", Goal: 1.5, Reference: pyEcho.side()}, calling(pool, py), pyEcho.echo),
+			{Name: "Python, warm, beside a long poll (G4)", Unit: "µs", Cost: true, Goal: 0.2, Ours: pool.warm(py, event), Reference: named(pool.warm(pyPoll, event), "Runtime API in Python")},
 			inTurns(measure.Case{Name: "Go, warm, beside the Runtime API (G5)", Goal: 1 / 2.4, Reference: measure.Side{Name: "built with lambda.norpc"}}, calling(pool, goes), calling(pool, polls)),
 			{Name: "Go, warm, beside Node's warm call", Unit: "µs", Cost: true, Ours: pool.warm(goes, event), Reference: named(pool.warm(answer, event), "our Node"), Rounds: 15},
 			{Name: "Node, first answer without a pool (G6)", Unit: "ms", Cost: true, Goal: 1.05, Ours: cold.fromZero(fresh, event, gone), Reference: bareNode},
@@ -165,7 +218,9 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 			{Name: "Python, first answer (G9)", Unit: "ms", Cost: true, Goal: 0.1, Ours: pool.fromZero(firstPy, event, gone), Reference: barePython},
 			{Name: "16 first answers at once, from a pool of 16 (G10)", Unit: "ms", Cost: true, Goal: 1.0 / 30, Ours: ample.burst(crowded, 3*time.Second), Reference: named(cold.burst(hurried, 0), "16 boots"), Rounds: 5},
 			{Name: "Go, first answer (G11)", Unit: "ms", Cost: true, Goal: 1.7, Ours: pool.fromZero(firstGo, event, gone), Reference: bareGo},
-			{Name: "Node behind HTTP beside of-watchdog and Lambda's emulator (G14)", Unit: "µs", Cost: true, Skip: "no registry serves them"},
+			node.beside(rieNode, "Node behind HTTP, beside Lambda's emulator (G14)", 1.0/4),
+			inGo.beside(rieGo, "Go behind HTTP, beside Lambda's emulator (G14)", 1.0/4),
+			node.beside(watchdog, "Node behind HTTP, beside of-watchdog (G14)", 1/2.2),
 			{Name: "full isolation of an instance, per start (G15)", Unit: "ms", Cost: true, Goal: 2, Skip: "sluice isolates nothing by itself: process.Options.Isolate is for who does"},
 			{Name: "Node, an idle instance alone (G16)", Unit: "MB", Cost: true, Goal: 1.05, Ours: pool.density("idle", "nodejs20.x", "index.js", pidJS), Reference: bareDensity(w.Temp, "index.js", pidJS, "node", idleJS), Rounds: 2},
 			{Name: "Python, an idle instance alone (G17)", Unit: "MB", Cost: true, Goal: 0.25, Ours: pool.density("idlepy", "python3.12", "index.py", pidPython), Reference: bareDensity(w.Temp, "index.py", pidPython, python, "-c", idlePyMod), Rounds: 2},

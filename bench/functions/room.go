@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/sluicehq/sluice"
+	"github.com/sluicehq/sluice/access"
 	"github.com/sluicehq/sluice/bench/measure"
+	"github.com/sluicehq/sluice/dialect/aliyun/fc"
 	"github.com/sluicehq/sluice/dialect/aws/lambda"
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/function/process"
@@ -32,7 +34,7 @@ func newRoom(ctx context.Context, temp string, spares int, prewarm bool) *room {
 	node := process.NewNode(process.NodeOptions{Dir: filepath.Join(temp, "shim"), Spares: spares, Log: quiet})
 	python := process.NewPython(process.PythonOptions{Dir: filepath.Join(temp, "shim"), Spares: spares, Log: quiet})
 	f := function.New(function.Options{Spawner: spawner, Log: quiet, NoPrewarm: !prewarm,
-		Starters: []function.Starter{node, python, &lambda.Provided{}}})
+		Starters: []function.Starter{node, python, &lambda.Provided{}, &fc.Custom{Keys: nobody{}}}})
 	life, end := context.WithCancel(context.Background())
 	var ran sync.WaitGroup
 	ran.Go(func() { f.Run(life) })
@@ -46,6 +48,17 @@ func newRoom(ctx context.Context, temp string, spares int, prewarm bool) *room {
 		python.Close()
 		spawner.Close()
 	}}
+}
+
+// nobody has keys.
+type nobody struct{}
+
+func (nobody) Temporary(string, access.Principal, time.Duration) access.Credentials {
+	return access.Credentials{}
+}
+
+func (nobody) Lookup(context.Context, string, string) (secret string, p access.Principal, err error) {
+	return "", p, fmt.Errorf("nobody has keys")
 }
 
 // function makes a version whose code is one file.

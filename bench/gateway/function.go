@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -29,9 +30,8 @@ Outputs:
   Url: { Value: !Sub "wss://${Api}.execute-api.${AWS::Region}.amazonaws.com/${Stage}" }
 `
 
-// asked is how many messages a gateway has answered by a function behind HTTP for a second of its processor: 32
-// of 200 connections have one on its way.
-func asked(w *measure.Workshop, start func(function string) (*measure.Process, error)) (float64, error) {
+// asked takes a figure of a gateway before a function behind HTTP.
+func asked(w *measure.Workshop, start func(function string) (*measure.Process, error), take func(*measure.Process) (float64, error)) (float64, error) {
 	f, err := w.Serve("gateway/function")
 	if err != nil {
 		return 0, err
@@ -42,7 +42,7 @@ func asked(w *measure.Workshop, start func(function string) (*measure.Process, e
 		return 0, err
 	}
 	defer s.Kill()
-	return echo(s, 200, 32)
+	return take(s)
 }
 
 // asking starts sluice with an API that asks the function.
@@ -62,14 +62,29 @@ func asking(w *measure.Workshop, function string) (*measure.Process, error) {
 	return s.Process, nil
 }
 
-// ServeFunction answers a request with its body.
+// ServeFunction answers a request with its body: to the events of WebSocket-over-HTTP, too, this says that a
+// connection may be opened and that a text is sent back. Centrifugo's remote calls are answered with their data.
 func ServeFunction() error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	fmt.Println(ln.Addr())
-	return http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }))
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
+		io.Copy(w, r.Body)
+	})
+	http.HandleFunc("/rpc", func(w http.ResponseWriter, r *http.Request) {
+		var call struct {
+			Data json.RawMessage `json:"data"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&call); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		json.NewEncoder(w).Encode(map[string]any{"result": call})
+	})
+	return http.Serve(ln, nil)
 }
 
 // ServeGWSAsking passes messages on as asking's API does, with gws and net/http's client. Its argument is the

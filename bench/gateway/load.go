@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,7 +43,11 @@ func source(i int) *net.Dialer {
 
 // dial opens n WebSockets, 64 at a time, at an address that may have a path.
 func dial(addr string, n int) ([]net.Conn, error) {
-	host, path, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(addr, overTLS), inCrowd), "/")
+	bare := addr
+	for _, kind := range []string{overTLS, inCrowd, inCentrifugo} {
+		bare = strings.TrimPrefix(bare, kind)
+	}
+	host, path, _ := strings.Cut(bare, "/")
 	out := make([]net.Conn, n)
 	errs := make(chan error, n)
 	var wg sync.WaitGroup
@@ -57,6 +62,7 @@ func dial(addr string, n int) ([]net.Conn, error) {
 				if strings.HasPrefix(addr, overTLS) {
 					c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 				}
+				c.SetDeadline(time.Now().Add(time.Minute))
 				fmt.Fprintf(c, "GET /%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path, host)
 				resp, err := http.ReadResponse(bufio.NewReaderSize(c, 512), nil) // nothing follows it before we say something
 				if err != nil || resp.StatusCode != 101 {
@@ -64,6 +70,13 @@ func dial(addr string, n int) ([]net.Conn, error) {
 					return
 				}
 				out[i] = c
+				if strings.HasPrefix(addr, inCentrifugo) {
+					if err := subscribe(c); err != nil {
+						errs <- err
+						return
+					}
+				}
+				c.SetDeadline(time.Time{})
 			}
 		})
 	}
@@ -84,11 +97,30 @@ func hangUp(conns []net.Conn) {
 	}
 }
 
-// text is a masked text frame (with a zero mask) that begins with first.
-func text(first byte) []byte {
+// letters are a text that begins with first.
+func letters(first byte) []byte {
 	data := bytes.Repeat([]byte{'x'}, size)
 	data[0] = first
-	return append([]byte{0x81, 0x80 | size, 0, 0, 0, 0}, data...)
+	return data
+}
+
+// text is a masked frame of letters.
+func text(first byte) []byte { return masked(letters(first)) }
+
+// masked is a text frame as clients send it, with a zero mask.
+func masked(data []byte) []byte {
+	return slices.Concat(head(len(data), 0x80), make([]byte, 4), data)
+}
+
+// unmasked is a text frame as servers send it.
+func unmasked(data []byte) []byte { return append(head(len(data), 0), data...) }
+
+// head begins a text frame of less than 64 KB.
+func head(n int, mask byte) []byte {
+	if n > 125 {
+		return []byte{0x81, mask | 126, byte(n >> 8), byte(n)}
+	}
+	return []byte{0x81, mask | byte(n)}
 }
 
 // idleCost is the server's memory for each of n idle connections; collected is without what Go's collector
@@ -129,29 +161,36 @@ func handshakes(s *measure.Process, n int) (float64, error) {
 	return float64(n) / (s.CPU() - start).Seconds(), nil
 }
 
-// echo keeps one text in flight on each of active connections among n.
+// echo keeps one text in flight on each of active connections among n; each must come back as it was.
 func echo(s *measure.Process, n, active int) (float64, error) {
 	conns, err := dial(s.Addr, n)
 	defer func() { hangUp(conns) }()
 	if err != nil {
 		return 0, err
 	}
+	ask, answer := text('E'), unmasked(letters('E'))
+	if strings.HasPrefix(s.Addr, inCentrifugo) {
+		ask, answer = remote()
+	}
 	var trips atomic.Int64
+	var wrong atomic.Bool
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for _, c := range conns[:active] {
+		c.SetDeadline(time.Now().Add(warm + spell + 10*time.Second))
 		wg.Go(func() {
-			msg, got := text('E'), make([]byte, 2+size)
+			got := make([]byte, len(answer))
 			for {
 				select {
 				case <-stop:
 					return
 				default:
 				}
-				if _, err := c.Write(msg); err != nil {
+				if _, err := c.Write(ask); err != nil {
 					return
 				}
-				if _, err := io.ReadFull(c, got); err != nil {
+				if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, answer) {
+					wrong.Store(true)
 					return
 				}
 				trips.Add(1)
@@ -164,8 +203,8 @@ func echo(s *measure.Process, n, active int) (float64, error) {
 	rate := float64(trips.Load()-before) / (s.CPU() - cpu).Seconds()
 	close(stop)
 	wg.Wait()
-	if rate == 0 {
-		return 0, fmt.Errorf("nothing came back")
+	if rate == 0 || wrong.Load() {
+		return 0, fmt.Errorf("not all texts came back")
 	}
 	return rate, nil
 }
@@ -176,14 +215,15 @@ func broadcast(s *measure.Process, n, inFlight int) (float64, error) {
 }
 
 // deliveries is how many texts the server delivers for a second of its processor, when a text that begins with
-// first has it send one to each of n connections.
+// first has it send one to each of n connections. In the end each must have got all.
 func deliveries(s *measure.Process, n, inFlight int, first byte) (float64, error) {
 	conns, err := dial(s.Addr, n)
 	if err != nil {
 		hangUp(conns)
 		return 0, err
 	}
-	if !strings.HasPrefix(s.Addr, inCrowd) {
+	centrifugal := strings.HasPrefix(s.Addr, inCentrifugo)
+	if !centrifugal && !strings.HasPrefix(s.Addr, inCrowd) {
 		if err := join(conns); err != nil {
 			hangUp(conns)
 			return 0, err
@@ -194,14 +234,16 @@ func deliveries(s *measure.Process, n, inFlight int, first byte) (float64, error
 	slots := make(chan struct{}, inFlight)
 	for i, c := range conns {
 		wg.Go(func() { // ends when the connection does
-			buf, rest := make([]byte, 8<<10), 0
+			buf, count := make([]byte, 8<<10), texts()
+			if centrifugal {
+				count = publications()
+			}
 			for {
 				k, err := c.Read(buf)
 				if err != nil {
 					return
 				}
-				whole := (rest + k) / (2 + size)
-				rest = (rest + k) % (2 + size)
+				whole := count(buf[:k])
 				got.Add(int64(whole))
 				if i == n-1 { // the last one to be written to says that a broadcast is through
 					for range whole {
@@ -211,31 +253,55 @@ func deliveries(s *measure.Process, n, inFlight int, first byte) (float64, error
 			}
 		})
 	}
-	stop := make(chan struct{})
-	wg.Go(func() {
-		msg := text(first)
+	speaker, msg := conns[0], text(first)
+	if centrifugal {
+		if speaker, err = publisher(s.Addr); err != nil {
+			hangUp(conns)
+			return 0, err
+		}
+		defer speaker.Close()
+		msg = publication()
+	}
+	stop, said := make(chan struct{}), make(chan int64)
+	go func() { // heard of below
+		n := int64(0)
 		for {
 			select {
 			case <-stop:
+				said <- n
 				return
 			case slots <- struct{}{}:
-				if _, err := conns[0].Write(msg); err != nil {
-					return
+				if _, err := speaker.Write(msg); err == nil {
+					n++
 				}
 			}
 		}
-	})
+	}()
 	time.Sleep(warm)
 	cpu, before := s.CPU(), got.Load()
 	time.Sleep(spell)
 	rate := float64(got.Load()-before) / (s.CPU() - cpu).Seconds()
 	close(stop)
+	expected := <-said * int64(n)
+	for end := time.Now().Add(5 * time.Second); got.Load() < expected && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
 	hangUp(conns)
 	wg.Wait()
-	if rate == 0 {
-		return 0, fmt.Errorf("nothing arrived")
+	if got.Load() != expected || expected == 0 {
+		return 0, fmt.Errorf("%d of %d texts arrived", got.Load(), expected)
 	}
 	return rate, nil
+}
+
+// texts counts the frames of letters in what one connection is sent.
+func texts() func([]byte) int {
+	rest := 0
+	return func(b []byte) int {
+		n := rest + len(b)
+		rest = n % (2 + size)
+		return n / (2 + size)
+	}
 }
 
 // BareBroadcast is how many texts the bare server delivers to n connections for a second of its processor.

@@ -30,9 +30,10 @@ type Workshop struct {
 
 // Process is a process whose costs are measured.
 type Process struct {
-	Addr string // the first line that it printed
-	cmd  *exec.Cmd
-	said tail
+	Addr    string // the first line that it printed
+	Several bool   // what it costs is also what the processes that it started cost
+	cmd     *exec.Cmd
+	said    tail
 }
 
 // Start starts a program in a process group of its own. A program that says where it listens prints so on
@@ -75,8 +76,13 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 // Said is the end of what it printed.
 func (p *Process) Said() string { return p.said.String() }
 
-// CPU is how much processor time the process has used, without its children.
-func (p *Process) CPU() time.Duration { return cpu(p.Pid()) }
+// CPU is how much processor time the process has used, without its children unless it is Several.
+func (p *Process) CPU() time.Duration {
+	if p.Several {
+		return p.CPUOfAll()
+	}
+	return cpu(p.Pid())
+}
 
 // CPUOfAll is with all that it started, as functions are.
 func (p *Process) CPUOfAll() time.Duration {

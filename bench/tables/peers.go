@@ -34,8 +34,8 @@ func peer(name string, rows int, command func(port string) (*exec.Cmd, error)) (
 		x.err = err
 		return x, nil
 	}
-	x.addr = fmt.Sprintf("127.0.0.1:%d", port)
-	if x.err = measure.Answers("http://"+x.addr, 20*time.Second); x.err == nil {
+	x.Addr = fmt.Sprintf("127.0.0.1:%d", port)
+	if x.err = measure.Answers("http://"+x.Addr, 20*time.Second); x.err == nil {
 		x.err = x.prepare(rows)
 	}
 	return x, p.Kill

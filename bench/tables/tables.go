@@ -1,5 +1,5 @@
 // Package tables compares the room of tables with the engine alone, and its DynamoDB and its
-// Tablestore with a server that does nothing and with dynalite.
+// Tablestore with a server that does nothing and with dynalite, moto and DynamoDB Local.
 package tables
 
 import (
@@ -21,6 +21,8 @@ import (
 
 	"github.com/sluicehq/sluice/bench/measure"
 	"github.com/sluicehq/sluice/dialect/aws/dynamodb"
+	codec "github.com/sluicehq/sluice/gateway/wire"
+	"github.com/sluicehq/sluice/internal/whole"
 	"github.com/sluicehq/sluice/kv/pebble"
 	"github.com/sluicehq/sluice/table"
 )
@@ -113,21 +115,28 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 	lite, stopLite := peer("dynalite in memory", wireRows, dynalite(ctx, w))
 	level, stopLevel := peer("dynalite on LevelDB", wireRows, dynalite(ctx, w, "--path", filepath.Join(dir, "dynalite")))
 	mock, stopMoto := peer("moto", fewRows, moto(ctx, w))
-	for _, stop := range []func(){stopLite, stopLevel, stopMoto} {
+	java, stopJava := peer("DynamoDB Local in memory", wireRows, local(ctx, w, "-inMemory"))
+	file, stopFile := peer("DynamoDB Local on its file", 10*fewRows, local(ctx, w, "-dbPath", w.Temp))
+	java.warm()
+	file.warm()
+	for _, stop := range []func(){stopLite, stopLevel, stopMoto, stopJava, stopFile} {
 		if stop != nil {
 			closers = append(closers, stop)
 		}
 	}
 	versions := measure.NpmVersions(filepath.Join(w.Cache, "npm"), "dynalite")
 	versions["moto"] = motoVersion(w)
-	beside := func(goal string, x *wire, name string, ratio float64, workers int, of func(*wire) [][]byte) measure.Case {
+	if java.err == nil {
+		versions["DynamoDB Local"] = localVersion
+	}
+	beside := func(goal string, x *wire, name string, ratio float64, workers int, of func(*wire) requests) measure.Case {
 		c := measure.Case{Name: "DynamoDB " + name + " beside " + x.name + " (" + goal + ")", Unit: "per s", Goal: ratio, Ours: us.rate(workers, of), Reference: x.rate(workers, of)}
 		if x.err != nil {
 			c.Skip = x.err.Error()
 		}
 		return c
 	}
-	nothing, nothingOTS := newWire("empty net/http", served["null"].addr).as(us), newWire("empty net/http", served["null"].addr).as(ots)
+	nothing, nothingOTS := newWire("empty net/http", served["null"].Addr).as(us), newWire("empty net/http", served["null"].Addr).as(ots)
 	const perS = "per s"
 	return &measure.Bench{
 		Versions: versions,
@@ -166,7 +175,13 @@ func open(ctx context.Context, w *measure.Workshop) (b *measure.Bench, err error
 			{Name: "a whole sluice with 100,000 rows (G13)", Unit: "MB resident", Cost: true, Goal: 200, Rounds: 1, Ours: measure.Side{Name: "sluice", Take: func() (float64, error) { return filled(w, 100_000) }}},
 			{Name: "push between two nodes (G15)", Unit: "ms", Cost: true, Skip: "the bus between nodes is not built"},
 			{Name: "killed under load 100 times (G16)", Unit: "writes lost", Cost: true, Skip: "make soak does it"},
-			{Name: "GetItem beside DynamoDB Local (G17)", Unit: perS, Skip: "it is in no registry"},
+			beside("G17", java, "PutItem × 64", 1, writers, puts),
+			beside("G17", java, "GetItem × 64", 1, writers, gets),
+			beside("G17", java, "Query of 100", 1, 4, queries),
+			beside("G17", java, "UpdateItem with a condition × 32", 1, 32, updates),
+			beside("G17", file, "PutItem × 64", 1, writers, puts),
+			beside("G17", file, "GetItem × 64", 1, writers, gets),
+			{Name: "LocalStack (G17)", Unit: perS, Skip: "its DynamoDB is DynamoDB Local, which it fetches from no registry when it starts"},
 			{Name: "Tablestore PutRow × 64", Unit: perS, Ours: ots.rate(writers, puts), Reference: nothingOTS.rate(writers, puts)},
 			{Name: "Tablestore GetRow × 64", Unit: perS, Ours: ots.rate(writers, gets), Reference: nothingOTS.rate(writers, gets)},
 		},
@@ -387,7 +402,7 @@ func ServeDynamoDB() error {
 	if err != nil {
 		return err
 	}
-	return serve(dynamodb.New(dynamodb.Options{Tables: tables, Log: slog.New(slog.DiscardHandler)}))
+	return serveWhole(dynamodb.New(dynamodb.Options{Tables: tables, Log: slog.New(slog.DiscardHandler)}))
 }
 
 // onDisk is a room for a server that ends with its process.
@@ -411,6 +426,25 @@ func serve(h http.Handler) error {
 	}
 	fmt.Println(ln.Addr())
 	return http.Serve(ln, h)
+}
+
+// serveWhole is serve as the admin listener does it.
+func serveWhole(h http.Handler) error {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println(ln.Addr())
+	front := whole.New()
+	front.Serve = func(dst, request []byte, _ string) ([]byte, bool) {
+		r, body := codec.ParsePost(request)
+		if r == nil {
+			return nil, false
+		}
+		return whole.Append(dst, h, r, body), true
+	}
+	go front.From(ln, func(err error) { fmt.Fprintln(os.Stderr, err) })
+	return http.Serve(front, h)
 }
 
 type silent struct{}

@@ -6,6 +6,8 @@ import (
 	"crypto/md5"
 	"crypto/sha1"
 	"encoding/base64"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +15,7 @@ import (
 	"net/http/httptest"
 
 	"github.com/sluicehq/sluice/access"
+	"github.com/sluicehq/sluice/bench/post"
 	"github.com/sluicehq/sluice/dialect/aliyun/tablestore"
 )
 
@@ -31,7 +34,7 @@ func ServeTablestore() error {
 	if err != nil {
 		return err
 	}
-	return serve(tablestore.New(tablestore.Options{Tables: tables, Keys: everybody{}, Log: slog.New(slog.DiscardHandler), MaxSkew: -1}))
+	return serveWhole(tablestore.New(tablestore.Options{Tables: tables, Keys: everybody{}, Log: slog.New(slog.DiscardHandler), MaxSkew: -1}))
 }
 
 // signed is a request as Alibaba's SDKs sign it.
@@ -44,7 +47,7 @@ func signed(operation, body string) []byte {
 	for i := 0; i < len(headers); i += 2 {
 		fmt.Fprintf(mac, "%s:%s\n", headers[i], headers[i+1])
 	}
-	return request("/"+operation, body, append(headers, "x-ots-signature", base64.StdEncoding.EncodeToString(mac.Sum(nil)))...)
+	return post.Request("/"+operation, body, append(headers, "x-ots-signature", base64.StdEncoding.EncodeToString(mac.Sum(nil)))...)
 }
 
 // rowMessages are the messages that put so many rows, and those that get them.
@@ -64,14 +67,21 @@ func rowMessages(ctx context.Context, n int) (puts, gets []string, err error) {
 		if err := c.PutRow(ctx, "bench", "id", int64(i), []byte("{}")); err != nil {
 			return nil, nil, err
 		}
-		gets = append(gets, last+"\x28\x01") // table and key, and one version
+		gets = append(gets, head(last)+"\x28\x01") // table and key, and one version
 	}
 	return puts, gets, nil
 }
 
+// head is the table and the key of a message that puts a row, without what it asks of the row before.
+func head(put string) string {
+	n := 2 + int(put[1]) + 1 // the name of the table, and the tag of the row
+	size, k := binary.Uvarint([]byte(put[n:]))
+	return put[:n+k+int(size)]
+}
+
 // prepareTablestore makes a table, its rows and the requests.
 func (x *wire) prepareTablestore(ctx context.Context) error {
-	c := &tablestore.Client{Endpoint: "http://" + x.addr, Instance: "bench"}
+	c := &tablestore.Client{Endpoint: "http://" + x.Addr, Instance: "bench"}
 	c.Credentials.ID, c.Credentials.Secret = "x", secret
 	if _, err := c.CreateTable(ctx, []byte(`{"tableMeta":{"tableName":"bench","primaryKey":[{"name":"id","type":"INTEGER"}]}}`)); err != nil {
 		return err
@@ -80,12 +90,11 @@ func (x *wire) prepareTablestore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	x.put.least, x.get.least = 1, len(value)
 	for i := range puts {
-		x.put, x.get = append(x.put, signed("PutRow", puts[i])), append(x.get, signed("GetRow", gets[i]))
-		for _, r := range [][]byte{x.put[i], x.get[i]} {
-			if err := x.ask(r); err != nil {
-				return err
-			}
+		x.put.all, x.get.all = append(x.put.all, signed("PutRow", puts[i])), append(x.get.all, signed("GetRow", gets[i]))
+		if err := errors.Join(x.ask(x.put.all[i], x.put.least), x.ask(x.get.all[i], x.get.least)); err != nil {
+			return err
 		}
 	}
 	return nil
