@@ -1,14 +1,12 @@
 package tencent
 
 import (
+	"bufio"
 	"bytes"
-	"net"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sluicehq/sluice/e2e/live"
 )
@@ -18,26 +16,18 @@ const sockets = "../testdata/tencent-socket"
 // backend is a WebSocket server that sluice does not run.
 func backend(t *testing.T) (url string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	must(t, l.Close())
 	cmd := exec.Command("node", "server.js")
-	cmd.Dir, cmd.Env = sockets, append(os.Environ(), "BACKEND_PORT="+port)
+	cmd.Dir, cmd.Env = sockets, append(os.Environ(), "BACKEND_PORT=0")
+	out, err := cmd.StdoutPipe()
+	must(t, err)
 	must(t, cmd.Start())
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		if c, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
-			c.Close()
-			return "ws://127.0.0.1:" + port
-		}
-		if time.Now().After(end) {
-			t.Fatal("the backend does not listen")
-		}
-	}
+	port, err := bufio.NewReader(out).ReadString('\n')
+	must(t, err)
+	return "ws://127.0.0.1:" + strings.TrimSpace(port)
 }
 
 // TestWebFunctionsHoldTheirSockets runs a web function with npm's ws behind the gateway, and ws as its client

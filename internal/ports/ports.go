@@ -35,6 +35,30 @@ func Accepts(ctx context.Context, port int) bool {
 	return true
 }
 
+// StrayAfter is when a server is taken for a process group's although another group listens there, as one that
+// has made itself a daemon does, and where the system does not tell.
+const StrayAfter = 2 * time.Second
+
+// Serves reports whether a process group that began at a time serves the port it was given: connections are
+// accepted, and not by somebody who was quicker to take the port.
+func Serves(ctx context.Context, group, port int, began time.Time) bool {
+	return Accepts(ctx, port) && Ours(group, port, began)
+}
+
+// Ours reports whether who accepts connections on a port is of a process group that began at a time, as far as
+// that can be told.
+func Ours(group, port int, began time.Time) bool {
+	ours, known := owner(group, port)
+	return ours || !known || time.Since(began) > StrayAfter
+}
+
+// Strays reports whether a process group that began at a time serves a port it was not given, one that was
+// free before.
+func Strays(ctx context.Context, group, port int, began time.Time) bool {
+	ours, _ := owner(group, port)
+	return (ours || time.Since(began) > StrayAfter) && Accepts(ctx, port)
+}
+
 // Taken reports whether a program's output says that its port was in use, as the common runtimes do.
 func Taken(output string) bool {
 	output = strings.ToLower(output)

@@ -1,45 +1,69 @@
 package ports
 
 import (
+	"bufio"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 )
 
-// Listens reports whether a process of a group listens on a TCP port, as far as that can be told.
-func Listens(group, port int) bool {
+// owner tells whether one of a process group listens on a TCP port, and whether anybody is known to.
+func owner(group, port int) (ours, known bool) {
+	leader := "/proc/" + strconv.Itoa(group)
+	sockets := listening(leader, port)
+	if len(sockets) == 0 {
+		return false, false
+	}
+	if holds(leader, sockets) {
+		return true, true
+	}
 	pids, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range pids {
-		if groupOf(dir) != group {
-			continue
+		if dir != leader && groupOf(dir) == group && holds(dir, sockets) {
+			return true, true
 		}
-		sockets := listening(dir, port)
-		if len(sockets) == 0 {
-			continue
-		}
-		files, _ := filepath.Glob(dir + "/fd/*")
-		for _, f := range files {
-			if to, err := os.Readlink(f); err == nil && sockets[to] {
-				return true
-			}
+	}
+	return false, true
+}
+
+// holds reports whether a process has one of some sockets open.
+func holds(dir string, sockets map[string]bool) bool {
+	files, _ := os.ReadDir(dir + "/fd")
+	for _, f := range files {
+		if to, err := os.Readlink(dir + "/fd/" + f.Name()); err == nil && sockets[to] {
+			return true
 		}
 	}
 	return false
 }
 
-// listening are the sockets on a port in the network of a process, as links in its fd folder show them.
+// listening are the sockets on a port in the network of a process, ours when it has ended, as links in fd folders
+// show them.
 func listening(dir string, port int) map[string]bool {
 	found := map[string]bool{}
 	end := ":" + strings.ToUpper(strconv.FormatInt(int64(port)+1<<16, 16)[1:])
-	for _, name := range []string{"tcp", "tcp6"} {
-		text, _ := os.ReadFile(dir + "/net/" + name) // none when it has ended
-		for line := range strings.Lines(string(text)) {
+	for _, name := range []string{"/net/tcp", "/net/tcp6"} {
+		f, err := os.Open(dir + name)
+		if err != nil {
+			f, err = os.Open("/proc/self" + name)
+		}
+		if err != nil {
+			continue
+		}
+		lines := bufio.NewScanner(f)
+		lines.Scan() // the names of the columns
+		for lines.Scan() {
 			// sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode
-			if f := strings.Fields(line); len(f) > 9 && f[3] == "0A" && strings.HasSuffix(f[1], end) {
-				found["socket:["+f[9]+"]"] = true
+			col := strings.Fields(lines.Text())
+			if len(col) < 10 || col[3] != "0A" {
+				break // who listens comes first (proc_net_tcp.rst); connections may be many
+			}
+			if strings.HasSuffix(col[1], end) {
+				found["socket:["+col[9]+"]"] = true
 			}
 		}
+		f.Close()
 	}
 	return found
 }

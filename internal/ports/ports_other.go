@@ -2,5 +2,6 @@
 
 package ports
 
-// Listens reports whether a process of a group listens on a TCP port, as far as that can be told.
-func Listens(group, port int) bool { return false }
+// owner tells whether one of a process group listens on a TCP port, and whether anybody is known to: here
+// nobody is.
+func owner(group, port int) (ours, known bool) { return false, false }

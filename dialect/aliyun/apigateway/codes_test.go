@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -33,11 +32,6 @@ var unreachable = map[Code]string{
 }
 
 func TestErrorCodes(t *testing.T) {
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody.Close()
 	silent := newBackend(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	hangup := newBackend(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 
@@ -77,7 +71,7 @@ func TestErrorCodes(t *testing.T) {
 		}),
 		backed("/silent", apigroup.Backend{Type: apigroup.HTTP, Address: silent, Timeout: 50 * time.Millisecond}),
 		backed("/hangup", apigroup.Backend{Type: apigroup.HTTP, Address: hangup}),
-		backed("/nobody", apigroup.Backend{Type: apigroup.HTTP, Address: "http://" + nobody.Addr().String()}),
+		backed("/nobody", apigroup.Backend{Type: apigroup.HTTP, Address: "http://127.0.0.1:1"}),
 	}
 	g := newGroup(t, f, apis...)
 	throttled := func(limits apigroup.Throttle) http.Handler {

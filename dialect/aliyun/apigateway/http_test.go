@@ -129,12 +129,7 @@ func TestRedirectsElsewhereStay(t *testing.T) {
 func TestBackendsThatDoNotAnswer(t *testing.T) {
 	silent := newBackend(t, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	hangup := newBackend(t, func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) })
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := "http://" + l.Addr().String()
-	l.Close()
+	const nobody = "http://127.0.0.1:1"
 	g := newGroup(t, &rooms{},
 		backed("/silent", apigroup.Backend{Type: apigroup.HTTP, Address: silent, Timeout: 50 * time.Millisecond}),
 		backed("/hangup", apigroup.Backend{Type: apigroup.HTTP, Address: hangup}),

@@ -23,7 +23,6 @@ import (
 
 const (
 	pollEvery   = 10 * time.Millisecond
-	strayAfter  = 2 * time.Second // when a server is looked for on the port that clouds give it, when nobody can tell who listens
 	defaultPort = 9000
 	portTries   = 3 // when another process took the port that was free
 )
@@ -143,11 +142,11 @@ func (c *Custom) await(ctx context.Context, in *instance, port, fixed int) error
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		if ports.Accepts(ctx, port) {
+		if ports.Serves(ctx, in.Process.Pid(), port, began) {
 			in.address = ports.Address(port)
 			return nil
 		}
-		if fixed != 0 && (ports.Listens(in.Process.Pid(), fixed) || time.Since(began) > strayAfter) && ports.Accepts(ctx, fixed) {
+		if fixed != 0 && ports.Strays(ctx, in.Process.Pid(), fixed, began) {
 			if c.Log != nil {
 				c.Log.Warn("function does not listen on FC_SERVER_PORT; only one instance of it can run",
 					"app", in.Version.App, "function", in.Version.Spec.Name, "port", fixed)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -25,6 +24,7 @@ import (
 	"github.com/sluicehq/sluice/deploy"
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/function/process"
+	"github.com/sluicehq/sluice/internal/ports"
 )
 
 // fakeKeys are the keys of a test: one long-lived key of each app, and temporary ones.
@@ -523,15 +523,13 @@ func TestStartEndsWithItsContext(t *testing.T) {
 }
 
 func TestServerWithAPortOfItsOwn(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	port := 20000 + os.Getpid()%10000 // no port that the system gives to who wants any
+	for ports.Accepts(t.Context(), port) {
+		port++
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
 	began := time.Now()
 	in, _ := start(t, func(v *function.Version) { v.Spec.Port = port; v.Env["STUBBORN"] = strconv.Itoa(port) })
-	if took := time.Since(began); runtime.GOOS == "linux" && took >= strayAfter {
+	if took := time.Since(began); runtime.GOOS == "linux" && took >= ports.StrayAfter {
 		t.Errorf("it took %v to find the server", took)
 	}
 	if got := call1(t, in, "echo hi"); !bytes.Equal(got.Payload, []byte("hi")) {

@@ -90,7 +90,7 @@ func (e *environment) dial(port int) *gorpc.Client {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			err := c.Call(ctx, "Function.Ping", &rpcPing{}, &rpcPong{})
 			cancel()
-			if err == nil {
+			if err == nil && ports.Ours(e.Process.Pid(), port, began) {
 				return c
 			}
 			c.Close()

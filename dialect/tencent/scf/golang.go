@@ -100,7 +100,7 @@ func startGo(ctx context.Context, v *function.Version, s function.Spawner, logs 
 	if g.program, err = run(ctx, v, s, logs, file, nil, map[string]string{"_LAMBDA_SERVER_PORT": strconv.Itoa(port)}); err != nil {
 		return nil, err
 	}
-	dialer := net.Dialer{Timeout: time.Second}
+	dialer, began := net.Dialer{Timeout: time.Second}, time.Now()
 	err = g.await(ctx, typeStartLate, "the program does not answer on its port (_LAMBDA_SERVER_PORT)", func() bool {
 		if g.client == nil {
 			conn, err := dialer.DialContext(ctx, "tcp", ports.Address(port))
@@ -115,8 +115,9 @@ func startGo(ctx context.Context, v *function.Version, s function.Spawner, logs 
 		if err != nil {
 			g.client.Close()
 			g.client = nil
+			return false
 		}
-		return err == nil
+		return ports.Ours(g.Process.Pid(), port, began)
 	})
 	if err != nil {
 		g.close()

@@ -25,9 +25,6 @@ import (
 // webPort is where servers of web functions listen on the cloud.
 const webPort = 9000
 
-// strayAfter is when a server is looked for on the cloud's port where nobody can tell who listens.
-const strayAfter = 2 * time.Second
-
 // Web starts web functions (section 1.10): HTTP servers that scf_bootstrap starts. Each instance gets a
 // port of its own: in PORT, in its script in the place of 9000, and for node and python in place of 9000
 // in the code as well. Another server that listens on 9000 nevertheless is found there, when nobody else
@@ -89,11 +86,11 @@ func (w *Web) start(ctx context.Context, v *function.Version, s function.Spawner
 	in := &web{program: p, client: direct.New(&http.Transport{MaxIdleConnsPerHost: 256})}
 	began := time.Now()
 	err = p.await(ctx, typeNoPort, fmt.Sprintf("the program does not listen on port %d", webPort), func() bool {
-		if ports.Accepts(ctx, port) {
+		if ports.Serves(ctx, p.Process.Pid(), port, began) {
 			in.address = ports.Address(port)
 			return true
 		}
-		if fixed && (ports.Listens(p.Process.Pid(), webPort) || time.Since(began) > strayAfter) && ports.Accepts(ctx, webPort) {
+		if fixed && ports.Strays(ctx, p.Process.Pid(), webPort, began) {
 			if w.Log != nil {
 				w.Log.Warn("web function listens on port 9000 and does not look at PORT; only one instance of it can run", "app", v.App, "function", v.Spec.Name)
 			}

@@ -21,4 +21,5 @@ sockets.on('connection', (socket, req) => {
     else socket.send(data, { binary });
   });
 });
-server.listen(Number(process.env.BACKEND_PORT || 9000), '0.0.0.0');
+const { BACKEND_PORT } = process.env; // as a server of its own
+server.listen(Number(BACKEND_PORT || 9000), '0.0.0.0', () => BACKEND_PORT && console.log(server.address().port));
