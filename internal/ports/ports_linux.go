@@ -1,20 +1,23 @@
 package ports
 
 import (
-	"bufio"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // owner tells whether one of a process group listens on a TCP port, and whether anybody is known to.
 func owner(group, port int) (ours, known bool) {
-	leader := "/proc/" + strconv.Itoa(group)
-	sockets := listening(leader, port)
+	sockets := listening(port)
 	if len(sockets) == 0 {
 		return false, false
 	}
+	leader := "/proc/" + strconv.Itoa(group)
 	if holds(leader, sockets) {
 		return true, true
 	}
@@ -38,34 +41,55 @@ func holds(dir string, sockets map[string]bool) bool {
 	return false
 }
 
-// listening are the sockets on a port in the network of a process, ours when it has ended, as links in fd folders
-// show them.
-func listening(dir string, port int) map[string]bool {
+// listening are the sockets that listen on a TCP port, as links in /proc/PID/fd show them; none where the kernel
+// answers no sock_diag(7). /proc/net/tcp says the same after a walk over the table of all connections, which
+// takes twenty times as long: 1.5 ms of a start.
+func listening(port int) map[string]bool {
+	s, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(s)
 	found := map[string]bool{}
-	end := ":" + strings.ToUpper(strconv.FormatInt(int64(port)+1<<16, 16)[1:])
-	for _, name := range []string{"/net/tcp", "/net/tcp6"} {
-		f, err := os.Open(dir + name)
-		if err != nil {
-			f, err = os.Open("/proc/self" + name)
-		}
-		if err != nil {
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		// struct nlmsghdr, struct inet_diag_req_v2: family, protocol, two unused, states, and an
+		// inet_diag_sockid, which begins with the port. State 10 listens.
+		ask := make([]byte, unix.SizeofNlMsghdr+56)
+		h := binary.NativeEndian
+		h.PutUint32(ask, uint32(len(ask)))
+		h.PutUint16(ask[4:], unix.SOCK_DIAG_BY_FAMILY)
+		h.PutUint16(ask[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
+		ask[16], ask[17] = family, unix.IPPROTO_TCP
+		h.PutUint32(ask[20:], 1<<10)
+		binary.BigEndian.PutUint16(ask[24:], uint16(port))
+		if unix.Sendto(s, ask, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}) != nil {
 			continue
 		}
-		lines := bufio.NewScanner(f)
-		lines.Scan() // the names of the columns
-		for lines.Scan() {
-			// sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode
-			col := strings.Fields(lines.Text())
-			if len(col) < 10 || col[3] != "0A" {
-				break // who listens comes first (proc_net_tcp.rst); connections may be many
-			}
-			if strings.HasSuffix(col[1], end) {
-				found["socket:["+col[9]+"]"] = true
-			}
-		}
-		f.Close()
+		inodes(s, found)
 	}
 	return found
+}
+
+// inodes reads the answer to a question after sockets.
+func inodes(s int, found map[string]bool) {
+	buf := make([]byte, 1<<15) // as large as the kernel makes them
+	for {
+		n, _, err := unix.Recvfrom(s, buf, 0)
+		if err != nil {
+			return
+		}
+		messages, err := syscall.ParseNetlinkMessage(buf[:n])
+		if err != nil {
+			return
+		}
+		for _, m := range messages {
+			if m.Header.Type != unix.SOCK_DIAG_BY_FAMILY || len(m.Data) < 72 {
+				return // all are told, or an error
+			}
+			// The inode ends struct inet_diag_msg.
+			found["socket:["+strconv.FormatUint(uint64(binary.NativeEndian.Uint32(m.Data[68:])), 10)+"]"] = true
+		}
+	}
 }
 
 // groupOf is the process group of a process, by its folder in /proc; 0 when it is gone.
