@@ -7,11 +7,10 @@ import (
 	"net/rpc"
 	"strings"
 	"testing"
-	"time"
 )
 
 // Echo is a service.
-type Echo struct{ hold chan struct{} }
+type Echo struct{ held, hold chan struct{} }
 
 // In is its question, Out its answer.
 type (
@@ -25,16 +24,17 @@ func (e *Echo) Say(in *In, out *Out) error {
 	case "wrong":
 		return errors.New("this is wrong")
 	case "hold":
+		close(e.held)
 		<-e.hold
 	}
 	out.Text = in.Text
 	return nil
 }
 
-func open(t *testing.T) (*Client, net.Conn) {
+func open(t *testing.T) (*Client, net.Conn, *Echo) {
 	t.Helper()
 	server := rpc.NewServer()
-	e := &Echo{hold: make(chan struct{})}
+	e := &Echo{held: make(chan struct{}), hold: make(chan struct{})}
 	if err := server.Register(e); err != nil {
 		t.Fatal(err)
 	}
@@ -55,11 +55,11 @@ func open(t *testing.T) (*Client, net.Conn) {
 	go func() { defer close(done); server.ServeConn(theirs) }()
 	c := NewClient(conn)
 	t.Cleanup(func() { close(e.hold); c.Close(); <-done })
-	return c, theirs
+	return c, theirs, e
 }
 
 func TestCallsFollowEachOther(t *testing.T) {
-	c, _ := open(t)
+	c, _, _ := open(t)
 	for _, text := range []string{"a", "", strings.Repeat("long", 50_000), "b"} {
 		var out Out
 		if err := c.Call(t.Context(), "Echo.Say", &In{text}, &out); err != nil || out.Text != text {
@@ -80,16 +80,16 @@ func TestCallsFollowEachOther(t *testing.T) {
 }
 
 func TestACallEndsWithItsContext(t *testing.T) {
-	c, _ := open(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if err := c.Call(ctx, "Echo.Say", &In{"hold"}, &Out{}); !errors.Is(err, context.DeadlineExceeded) {
+	c, _, e := open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-e.held; cancel() }()
+	if err := c.Call(ctx, "Echo.Say", &In{"hold"}, &Out{}); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
 
 func TestACallThatIsNotSentSaysSo(t *testing.T) {
-	c, theirs := open(t)
+	c, theirs, _ := open(t)
 	if err := c.Call(t.Context(), "Echo.Say", &In{"a"}, &Out{}); err != nil {
 		t.Fatal(err)
 	}

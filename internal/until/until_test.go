@@ -4,22 +4,26 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
 func TestAContextEndsAtItsMoment(t *testing.T) {
-	c := New(t.Context(), time.Now().Add(20*time.Millisecond))
-	defer c.Release()
-	if c.Err() != nil {
-		t.Error(c.Err())
-	}
-	<-c.Done()
-	if !errors.Is(c.Err(), context.DeadlineExceeded) {
-		t.Error(c.Err())
-	}
-	if c := New(t.Context(), time.Now()); !errors.Is(c.Err(), context.DeadlineExceeded) {
-		t.Error("it goes on though nobody has asked for Done:", c.Err())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		at := time.Now().Add(20 * time.Millisecond)
+		c := New(t.Context(), at)
+		defer c.Release()
+		if c.Err() != nil {
+			t.Error(c.Err())
+		}
+		<-c.Done()
+		if !errors.Is(c.Err(), context.DeadlineExceeded) || !time.Now().Equal(at) {
+			t.Error(c.Err(), time.Until(at))
+		}
+		if c := New(t.Context(), time.Now()); !errors.Is(c.Err(), context.DeadlineExceeded) {
+			t.Error("it goes on though nobody has asked for Done:", c.Err())
+		}
+	})
 }
 
 type key struct{}
