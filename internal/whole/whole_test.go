@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -79,7 +80,7 @@ func TestAnswersAreAsNetHTTPMakesThem(t *testing.T) {
 // server is a listener before net/http. "hold" waits for free, "panic" aborts.
 type server struct {
 	l         *Listener
-	addr      string
+	dial      func() (net.Conn, error)
 	held      chan struct{}
 	free      chan struct{}
 	netHTTP   *http.Server
@@ -91,7 +92,36 @@ func serve(t *testing.T, set func(*Listener)) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{l: New(), addr: ln.Addr().String(), held: make(chan struct{}, 1), free: make(chan struct{}), serveDone: make(chan error, 1)}
+	return serveOn(t, ln, func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) }, set)
+}
+
+// pipes is a listener whose connections are in memory.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error   { close(p); return nil }
+func (p pipes) Addr() net.Addr { return &net.UnixAddr{} }
+
+// timed runs a test in a bubble where time jumps, as it cannot around sockets. Each write is a read of its own.
+func timed(t *testing.T, set func(*Listener), test func(t *testing.T, s *server)) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := make(pipes)
+		test(t, serveOn(t, ln, func() (net.Conn, error) {
+			c, theirs := net.Pipe()
+			ln <- theirs
+			return c, nil
+		}, set))
+	})
+}
+
+func serveOn(t *testing.T, ln net.Listener, dial func() (net.Conn, error), set func(*Listener)) *server {
+	s := &server{l: New(), dial: dial, held: make(chan struct{}, 1), free: make(chan struct{}), serveDone: make(chan error, 1)}
 	s.l.Serve = func(dst, request []byte, _ string) ([]byte, bool) {
 		switch {
 		case bytes.Contains(request, []byte("hold")):
@@ -121,14 +151,14 @@ func serve(t *testing.T, set func(*Listener)) *server {
 	return s
 }
 
-func (s *server) dial(t *testing.T) (net.Conn, *bufio.Reader) {
+func (s *server) client(t *testing.T) (net.Conn, *bufio.Reader) {
 	t.Helper()
-	c, err := net.Dial("tcp", s.addr)
+	c, err := s.dial()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	return c, bufio.NewReader(c)
 }
 
@@ -149,7 +179,7 @@ func says(t *testing.T, r *bufio.Reader, want string) {
 
 func TestWhatIsNotTakenIsNetHTTPsFromThenOn(t *testing.T) {
 	s := serve(t, nil)
-	c, r := s.dial(t)
+	c, r := s.client(t)
 	for range 3 {
 		io.WriteString(c, request("one."))
 		says(t, r, "whole")
@@ -161,40 +191,41 @@ func TestWhatIsNotTakenIsNetHTTPsFromThenOn(t *testing.T) {
 }
 
 func TestABodyMayFollowItsHead(t *testing.T) {
-	s := serve(t, nil)
-	c, r := s.dial(t)
-	write := func(parts ...string) {
-		for _, p := range parts {
-			io.WriteString(c, p)
-			time.Sleep(2 * time.Millisecond) // a read of its own
+	timed(t, nil, func(t *testing.T, s *server) {
+		c, r := s.client(t)
+		write := func(parts ...string) {
+			for _, p := range parts {
+				io.WriteString(c, p)
+				time.Sleep(soon / 3) // both parts of a body are there in time
+			}
 		}
-	}
-	for _, name := range []string{"Content-Length", "content-length"} {
-		write("POST / HTTP/1.1\r\nHost: x\r\n"+name+": 4\r\n\r\n", "on", "e.")
-		says(t, r, "whole")
-	}
-	write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 65000\r\n\r\n", strings.Repeat(".", 65000))
-	says(t, r, "net/http "+strings.Repeat(".", 65000))
+		for _, name := range []string{"Content-Length", "content-length"} {
+			write("POST / HTTP/1.1\r\nHost: x\r\n"+name+": 4\r\n\r\n", "on", "e.")
+			says(t, r, "whole")
+		}
+		write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 65000\r\n\r\n", strings.Repeat(".", 65000))
+		says(t, r, "net/http "+strings.Repeat(".", 65000))
 
-	c, r = s.dial(t)
-	write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
-	time.Sleep(2 * soon)
-	write("one.")
-	says(t, r, "net/http one.")
+		c, r = s.client(t)
+		write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
+		time.Sleep(2 * soon)
+		write("one.")
+		says(t, r, "net/http one.")
 
-	c, r = s.dial(t)
-	write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
-	if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 100") {
-		t.Errorf("%q %v", line, err)
-	}
-	r.ReadString('\n')
-	write("one.")
-	says(t, r, "net/http one.")
+		c, r = s.client(t)
+		write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+		if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 100") {
+			t.Errorf("%q %v", line, err)
+		}
+		r.ReadString('\n')
+		write("one.")
+		says(t, r, "net/http one.")
+	})
 }
 
 func TestAPanicEndsItsConnection(t *testing.T) {
 	s := serve(t, nil)
-	c, r := s.dial(t)
+	c, r := s.client(t)
 	io.WriteString(c, request("panic."))
 	if _, err := r.ReadByte(); err != io.EOF {
 		t.Errorf("%v", err)
@@ -202,32 +233,34 @@ func TestAPanicEndsItsConnection(t *testing.T) {
 }
 
 func TestConnectionsThatRestTooLongAreClosed(t *testing.T) {
-	s := serve(t, func(l *Listener) { l.First, l.Idle = 20*time.Millisecond, 10*time.Millisecond })
-	_, r := s.dial(t)
-	if _, err := r.ReadByte(); err != io.EOF {
-		t.Errorf("one that says nothing: %v", err)
-	}
-	c, r := s.dial(t)
-	io.WriteString(c, request("one."))
-	says(t, r, "whole")
-	if _, err := r.ReadByte(); err != io.EOF {
-		t.Errorf("one that says nothing more: %v", err)
-	}
+	timed(t, func(l *Listener) { l.First, l.Idle = 20*time.Millisecond, 10*time.Millisecond }, func(t *testing.T, s *server) {
+		_, r := s.client(t)
+		if _, err := r.ReadByte(); err != io.EOF {
+			t.Errorf("one that says nothing: %v", err)
+		}
+		c, r := s.client(t)
+		io.WriteString(c, request("one."))
+		says(t, r, "whole")
+		if _, err := r.ReadByte(); err != io.EOF {
+			t.Errorf("one that says nothing more: %v", err)
+		}
+	})
 }
 
 func TestConnectionsMayRestForEver(t *testing.T) {
-	s := serve(t, func(l *Listener) { l.First = 60 * time.Millisecond })
-	c, r := s.dial(t)
-	io.WriteString(c, request("one."))
-	says(t, r, "whole")
-	text := request("two.")
-	io.WriteString(c, text[:len(text)-4]) // its body has a time of its own, which is over then, too
-	time.Sleep(2 * time.Millisecond)
-	io.WriteString(c, text[len(text)-4:])
-	says(t, r, "whole")
-	time.Sleep(2 * s.l.First)
-	io.WriteString(c, request("three."))
-	says(t, r, "whole")
+	timed(t, func(l *Listener) { l.First = 60 * time.Millisecond }, func(t *testing.T, s *server) {
+		c, r := s.client(t)
+		io.WriteString(c, request("one."))
+		says(t, r, "whole")
+		text := request("two.")
+		io.WriteString(c, text[:len(text)-4]) // its body has a time of its own, which is over then, too
+		time.Sleep(2 * time.Millisecond)
+		io.WriteString(c, text[len(text)-4:])
+		says(t, r, "whole")
+		time.Sleep(2 * s.l.First)
+		io.WriteString(c, request("three."))
+		says(t, r, "whole")
+	})
 }
 
 func TestOthersAreTheirTakers(t *testing.T) {
@@ -242,20 +275,20 @@ func TestOthersAreTheirTakers(t *testing.T) {
 			return true
 		}
 	})
-	c, _ := s.dial(t)
+	c, _ := s.client(t)
 	io.WriteString(c, "\x16hello")
 	if got := <-taken; got != "\x16hello" {
 		t.Errorf("%q", got)
 	}
-	c, r := s.dial(t)
+	c, r := s.client(t)
 	io.WriteString(c, request("one."))
 	says(t, r, "whole")
 }
 
 func TestCloseLetsAnAnswerFinish(t *testing.T) {
 	s := serve(t, nil)
-	_, idle := s.dial(t)
-	c, r := s.dial(t)
+	_, idle := s.client(t)
+	c, r := s.client(t)
 	io.WriteString(c, request("hold."))
 	<-s.held
 	stopped := make(chan error, 1)
