@@ -36,7 +36,7 @@ func sweep(t testing.TB, tables *table.Tables, done func() bool) {
 	ctx, cancel := context.WithCancel(t.Context())
 	finished := make(chan error, 1)
 	go func() { finished <- tables.Run(ctx) }()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	ok := done()
 	for ; !ok && time.Now().Before(deadline); ok = done() {
 		time.Sleep(time.Millisecond)

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ type world struct {
 	clear string // where TLS is left out
 	dir   string
 	away  *httptest.Server // not ours
+	asked atomic.Int64     // how often Whole was
 }
 
 func say(what string) http.Handler {
@@ -52,6 +54,7 @@ func newWorld(t *testing.T) *world {
 		Dir: w.dir, Vendors: []string{"*.vendor.test", "exact.test"}, Handler: say("vendor"),
 		App: func(host string) bool { return host == "shop.test" }, Apps: say("app"), Public: public.Listener.Addr().String(),
 		Whole: func(dst, request []byte, _ string) ([]byte, bool) {
+			w.asked.Add(1)
 			_, text, ok := bytes.Cut(request, []byte("push "))
 			return fmt.Appendf(dst, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text), ok
 		},
@@ -194,9 +197,12 @@ func TestPushesAreServedBeforeAllElse(t *testing.T) {
 		r := bufio.NewReader(c)
 		says := func(parts []string, want string) {
 			t.Helper()
+			before := w.asked.Load()
 			for _, part := range parts {
 				io.WriteString(c, part)
-				time.Sleep(5 * time.Millisecond)
+				for w.asked.Load() == before && len(parts) > 1 { // so that the first comes alone
+					time.Sleep(time.Millisecond)
+				}
 			}
 			res, err := http.ReadResponse(r, nil)
 			if err != nil {

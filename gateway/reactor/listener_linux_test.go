@@ -54,7 +54,7 @@ func TestLoopsAcceptInTurns(t *testing.T) {
 	connect := func(n int) {
 		t.Helper()
 		for range n {
-			c, err := net.DialTimeout("tcp", tcp.Addr().String(), 20*time.Second)
+			c, err := net.DialTimeout("tcp", tcp.Addr().String(), time.Minute)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -132,7 +132,7 @@ func transports(t *testing.T, test func(t *testing.T, e *echo, connect func() ne
 				if err != nil {
 					t.Fatal(err)
 				}
-				c.SetDeadline(time.Now().Add(20 * time.Second))
+				c.SetDeadline(time.Now().Add(time.Minute))
 				t.Cleanup(func() { c.Close() })
 				if kind == "descriptors" {
 					return c
