@@ -45,35 +45,28 @@ func (c *Custom) Runs(dialect, runtime string) bool { return dialect == "aliyun"
 // Start starts the function's server, waits until it accepts connections, and runs its initializer.
 func (c *Custom) Start(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink) (function.Instance, error) {
 	for try := 1; ; try++ {
-		in, err := c.start(ctx, v, s, logs)
-		var late *lateError
-		if errors.As(err, &late) && late.portTaken && try < portTries && ctx.Err() == nil {
-			continue
-		}
+		port, err := ports.Free()
 		if err != nil {
-			if late != nil {
-				err = &function.StartError{Failure: late.failure}
-			}
 			return nil, err
 		}
-		return in, nil
+		in, err := c.start(ctx, v, s, logs, port)
+		switch {
+		case err == nil:
+			return in, nil
+		case try == portTries || ctx.Err() != nil || !taken(ctx, err, port):
+			return nil, err
+		}
 	}
 }
 
-// lateError is the end of a process that did not get ready.
-type lateError struct {
-	failure   sluice.Failure
-	portTaken bool
+// taken reports whether a start failed because somebody else was quicker to take the server's port: the server has
+// said so, or they serve it now that the server is gone.
+func taken(ctx context.Context, err error, port int) bool {
+	var failed *function.StartError
+	return errors.As(err, &failed) && (ports.Taken(failed.Failure.Message) || ports.Accepts(ctx, port))
 }
 
-// Error is the failure's message.
-func (e *lateError) Error() string { return e.failure.Message }
-
-func (c *Custom) start(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink) (*instance, error) {
-	port, err := ports.Free()
-	if err != nil {
-		return nil, err
-	}
+func (c *Custom) start(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink, port int) (*instance, error) {
 	fixed := cmp.Or(v.Spec.Port, defaultPort)
 	if ports.Accepts(ctx, fixed) {
 		fixed = 0 // somebody else is there: what answers would not be ours
@@ -155,12 +148,12 @@ func (c *Custom) await(ctx context.Context, in *instance, port, fixed int) error
 			return nil
 		}
 		if limit := c.ready(); time.Since(began) > limit {
-			return &lateError{failure: in.startFailure("FunctionNotStarted", fmt.Sprintf("does not listen on port %d (FC_SERVER_PORT) after %v", port, limit))}
+			return &function.StartError{Failure: in.startFailure("FunctionNotStarted", fmt.Sprintf("does not listen on port %d (FC_SERVER_PORT) after %v", port, limit))}
 		}
 		select {
 		case <-in.Process.Exited():
-			f := in.startFailure("CAExited", "exited before it served ("+in.Process.ExitText()+")")
-			return &lateError{failure: f, portTaken: ports.Taken(f.Message)}
+			in.Wait() // its last words are there, too
+			return &function.StartError{Failure: in.startFailure("CAExited", "exited before it served ("+in.Process.ExitText()+")")}
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:

@@ -78,8 +78,12 @@ type (
 	}
 )
 
-// portTaken reports whether a program has ended because its port was in use.
-func portTaken(f *sluice.Failure) bool { return ports.Taken(strings.Join(f.Stack, "\n")) }
+// taken reports whether a start failed because somebody else was quicker to take the program's port: the program
+// has said so, or they serve it now that the program is gone.
+func taken(ctx context.Context, err error, port int) bool {
+	var failed *function.StartError
+	return errors.As(err, &failed) && (ports.Taken(strings.Join(failed.Failure.Stack, "\n")) || ports.Accepts(ctx, port))
+}
 
 // dial waits until the program serves calls on its port. nil when it has ended, or asks for calls.
 func (e *environment) dial(port int) *gorpc.Client {

@@ -14,7 +14,6 @@ import (
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/function/process"
-	"github.com/sluicehq/sluice/internal/ports"
 )
 
 func TestProgramsOfTheLibraryServeRPC(t *testing.T) {
@@ -43,11 +42,7 @@ func startServed(t *testing.T) (*served, *memoryLog) {
 	s := process.NewSpawner(process.Options{})
 	t.Cleanup(s.Close)
 	log := &memoryLog{}
-	port, err := ports.Free()
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := (&Provided{}).start(t.Context(), testVersion(), s, log, filepath.Join(program, "bootstrap"), port)
+	in, err := (&Provided{}).startServed(t.Context(), testVersion(), s, log, filepath.Join(program, "bootstrap"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,10 +125,13 @@ func TestAPortThatIsTakenIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	_, err = (&Provided{}).start(t.Context(), testVersion(), s, &memoryLog{}, filepath.Join(program, "bootstrap"), ln.Addr().(*net.TCPAddr).Port)
-	failed, ok := err.(*function.StartError)
-	if !ok || !portTaken(&failed.Failure) {
-		t.Errorf("%v", err)
+	port := ln.Addr().(*net.TCPAddr).Port
+	_, err = (&Provided{}).start(t.Context(), testVersion(), s, &memoryLog{}, filepath.Join(program, "bootstrap"), port)
+	if !taken(t.Context(), err, port) {
+		t.Errorf("while somebody serves it: %v", err)
+	}
+	ln.Close()
+	if !taken(t.Context(), err, port) {
+		t.Errorf("by the program's last words: %v", err)
 	}
 }

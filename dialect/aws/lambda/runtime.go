@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -52,17 +51,20 @@ func (p *Provided) Start(ctx context.Context, v *function.Version, s function.Sp
 	if !servesRPC(v, path) {
 		return p.start(ctx, v, s, logs, path, 0)
 	}
+	return p.startServed(ctx, v, s, logs, path)
+}
+
+// startServed starts a program that may serve its calls, on a port that is free.
+func (p *Provided) startServed(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink, path string) (function.Instance, error) {
 	for try := 1; ; try++ {
 		port, err := ports.Free()
 		if err != nil {
 			return nil, fmt.Errorf("find a port for function %q: %w", v.Spec.Name, err)
 		}
 		in, err := p.start(ctx, v, s, logs, path, port)
-		var failed *function.StartError
-		if errors.As(err, &failed) && portTaken(&failed.Failure) && try < portTries && ctx.Err() == nil {
-			continue
+		if err == nil || try == portTries || ctx.Err() != nil || !taken(ctx, err, port) {
+			return in, err
 		}
-		return in, err
 	}
 }
 

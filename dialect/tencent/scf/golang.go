@@ -73,29 +73,14 @@ func (Go1) Start(ctx context.Context, v *function.Version, s function.Spawner, l
 	if err := executable(at(v, name), name); err != nil {
 		return nil, err
 	}
-	for try := 1; ; try++ {
-		g, err := startGo(ctx, v, s, logs, at(v, name))
-		var failed *function.StartError
-		if errors.As(err, &failed) && portTaken(&failed.Failure) && try < portTries && ctx.Err() == nil {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		return g, nil
-	}
-}
-
-// portTaken reports whether a program found its port in use.
-func portTaken(f *sluice.Failure) bool {
-	return ports.Taken(strings.Join(f.Stack, "\n"))
-}
-
-func startGo(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink, file string) (*golang, error) {
-	port, err := ports.Free()
+	g, err := onFreePort(ctx, func(port int) (*golang, error) { return startGo(ctx, v, s, logs, at(v, name), port) })
 	if err != nil {
 		return nil, err
 	}
+	return g, nil
+}
+
+func startGo(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink, file string, port int) (_ *golang, err error) {
 	g := &golang{}
 	if g.program, err = run(ctx, v, s, logs, file, nil, map[string]string{"_LAMBDA_SERVER_PORT": strconv.Itoa(port)}); err != nil {
 		return nil, err
@@ -109,7 +94,7 @@ func startGo(ctx context.Context, v *function.Version, s function.Spawner, logs 
 			}
 			g.client = gorpc.NewClient(conn)
 		}
-		ctx, cancel := context.WithTimeout(ctx, initTimeout(&v.Spec))
+		ctx, cancel := context.WithTimeout(ctx, time.Second) // whoever says nothing is not the program
 		defer cancel()
 		err := g.client.Call(ctx, "Function.Ping", &pingRequest{}, &pingResponse{})
 		if err != nil {

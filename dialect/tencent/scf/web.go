@@ -56,24 +56,14 @@ func (w *Web) Start(ctx context.Context, v *function.Version, s function.Spawner
 	if w.err != nil {
 		return nil, w.err
 	}
-	for try := 1; ; try++ {
-		in, err := w.start(ctx, v, s, logs)
-		var failed *function.StartError
-		if errors.As(err, &failed) && portTaken(&failed.Failure) && try < portTries && ctx.Err() == nil {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		return in, nil
-	}
-}
-
-func (w *Web) start(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink) (*web, error) {
-	port, err := ports.Free()
+	in, err := onFreePort(ctx, func(port int) (*web, error) { return w.start(ctx, v, s, logs, port) })
 	if err != nil {
 		return nil, err
 	}
+	return in, nil
+}
+
+func (w *Web) start(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink, port int) (*web, error) {
 	file, args, err := script(v, "scf_bootstrap", port)
 	if err != nil {
 		return nil, err

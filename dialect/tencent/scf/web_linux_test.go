@@ -1,51 +1,54 @@
 package scf
 
 import (
+	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"syscall"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluicehq/sluice"
 )
 
-// Somebody else takes the first port before the function does.
+// Somebody else takes the first port before the function does: this process, until it has been asked whether the
+// function serves there. The function ends then, and does not say why.
 func TestAnothersServerIsNotTheFunctions(t *testing.T) {
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("there is no python3")
-	}
 	t.Parallel()
-	const serve = `import http.server as h, os, signal, sys
-class H(h.BaseHTTPRequestHandler):
-  def do_GET(self):
-    self.send_response(200)
-    self.end_headers()
-    self.wfile.write(sys.argv[1].encode())
-s = h.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), H)
-if sys.argv[1] == 'theirs':
-  open('theirs', 'w').write(str(os.getpid()))
-  signal.alarm(60)
-s.serve_forever()
-`
-	root := code(t, "", "serve.py", serve, "scf_bootstrap", `#!/bin/sh
-if ! [ -e theirs ]; then
-  setsid python3 serve.py theirs >/dev/null 2>&1 </dev/null &
-  until [ -s theirs ]; do sleep 0.01; done
-  sleep 0.3
+	root := code(t, "server", "scf_bootstrap", `#!/bin/sh
+if ! [ -e asked ]; then
+  echo $PORT >new && mv new port
+  until [ -e asked ]; do sleep 0.01; done
 fi
-exec python3 serve.py ours
+exec ./server $PORT
 `)
+	quick := make(chan error, 1)
+	go func() {
+		quick <- func() error {
+			var port []byte
+			for len(port) == 0 && t.Context().Err() == nil {
+				time.Sleep(time.Millisecond)
+				port, _ = os.ReadFile(filepath.Join(root, "port"))
+			}
+			ln, err := net.Listen("tcp", "127.0.0.1:"+strings.TrimSpace(string(port)))
+			if err != nil {
+				return err
+			}
+			t.Cleanup(func() { ln.Close() })
+			conn, err := ln.Accept()
+			if err != nil {
+				return err
+			}
+			conn.Close()
+			return os.WriteFile(filepath.Join(root, "asked"), nil, 0o600)
+		}()
+	}()
 	in, _ := start(t, &Web{}, version(root, WebRuntime("Any")))
-	t.Cleanup(func() {
-		text, _ := os.ReadFile(filepath.Join(root, "theirs"))
-		if pid, _ := strconv.Atoi(string(text)); pid > 0 {
-			syscall.Kill(pid, syscall.SIGKILL)
-		}
-	})
-	res, err := in.Invoke(t.Context(), &sluice.Invocation{RequestID: "R1", Kind: sluice.InvokeHTTP, HTTP: &sluice.HTTPRequest{Method: "GET", Path: "/"}})
-	if err != nil || string(res.Payload) != "ours" {
+	if err := <-quick; err != nil {
+		t.Fatal(err)
+	}
+	res, err := in.Invoke(t.Context(), &sluice.Invocation{RequestID: "R1", Payload: []byte(`"echo ours"`)})
+	if err != nil || string(res.Payload) != `"ours"` {
 		t.Errorf("%+v %s %v", res, res.Payload, err)
 	}
 }
