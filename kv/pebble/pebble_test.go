@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -163,7 +164,8 @@ func TestLongViewIsCutOff(t *testing.T) {
 	}
 }
 
-// TestIdleStoreIsSmall holds the budget of an idle process: 40 MB with an empty store, opened in 50 ms.
+// TestIdleStoreIsSmall holds the budget of an idle process: 40 MB with an empty store, opened in 50 ms. What is held of
+// the time is a processor's, which neither a busy machine nor a slow disk makes longer.
 func TestIdleStoreIsSmall(t *testing.T) {
 	if testing.Short() || runtime.GOOS != "linux" || raced() {
 		t.Skip("needs /proc, and a process without the race detector")
@@ -174,13 +176,13 @@ func TestIdleStoreIsSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var took, rss, loaded int64
-	if _, err := fmt.Sscan(string(out), &took, &rss, &loaded); err != nil {
+	var took, computed, rss, loaded int64
+	if _, err := fmt.Sscan(string(out), &took, &computed, &rss, &loaded); err != nil {
 		t.Fatalf("%q: %v", out, err)
 	}
-	t.Logf("opened in %v; %d KiB resident when empty, %d KiB after 20,000 writes", time.Duration(took), rss, loaded)
-	if time.Duration(took) > time.Second { // the goal is 50 ms; the rest is for busy machines
-		t.Errorf("opening took %v", time.Duration(took))
+	t.Logf("opened in %v, %v of a processor; %d KiB resident when empty, %d KiB after 20,000 writes", time.Duration(took), time.Duration(computed), rss, loaded)
+	if time.Duration(computed) > time.Second { // the goal is 50 ms; the rest is for slow machines
+		t.Errorf("opening took %v of a processor", time.Duration(computed))
 	}
 	if rss > 40<<10 {
 		t.Errorf("%d KiB resident", rss)
@@ -197,12 +199,12 @@ const idleEnv = "SLUICE_TEST_IDLE"
 
 // idle prints how long opening took and how much memory is resident, before and after some work.
 func idle(dir string) error {
-	start := time.Now()
+	start, before := time.Now(), computed()
 	s, err := pebble.Open(dir, pebble.Options{Log: discard})
 	if err != nil {
 		return err
 	}
-	fmt.Println(int64(time.Since(start)), resident())
+	fmt.Println(int64(time.Since(start)), int64(computed()-before), resident())
 	for i := range 200 {
 		err := s.Update(context.Background(), kv.Locks{}, func(tx kv.Txn) error {
 			for j := range 100 {
@@ -216,6 +218,16 @@ func idle(dir string) error {
 	}
 	fmt.Println(resident())
 	return s.Close()
+}
+
+// computed is how long this process had a processor so far, to 10 ms.
+func computed() time.Duration {
+	stat, _ := os.ReadFile("/proc/self/stat")
+	_, rest, _ := strings.Cut(string(stat), ") ") // behind the name comes field 3
+	f := append(strings.Fields(rest), make([]string, 13)...)
+	user, _ := strconv.Atoi(f[11])
+	system, _ := strconv.Atoi(f[12])
+	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
 func resident() (kib int64) {
