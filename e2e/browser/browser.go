@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long a page may take for what a test waits for.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // out is where pictures go, seen from a package below e2e.
 const out = "../out"
@@ -36,9 +36,12 @@ func Start(t *testing.T) context.Context {
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true), chromedp.Flag("lang", "en"), chromedp.UserDataDir(t.TempDir()))
+		chromedp.Flag("disable-sync", true), chromedp.Flag("lang", "en"))
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
-	t.Cleanup(stop)
+	t.Cleanup(func() {
+		stop()
+		chromedp.FromContext(alloc).Allocator.Wait() // until it has ended, all its processes too, and its folder is gone
+	})
 	ctx, cancel := chromedp.NewContext(alloc)
 	t.Cleanup(cancel)
 	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {

@@ -46,7 +46,7 @@ func (s *server) dial(ctx context.Context, query url.Values) (net.Conn, io.Reade
 	if !query.Has("session") {
 		query.Set("session", fmt.Sprintf("browser-%d.tab", clients.Add(1)))
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	conn, br, _, err := ws.Dial(ctx, "ws://"+s.address+"/live?"+query.Encode())
 	if err != nil || br == nil {
@@ -126,7 +126,7 @@ func (c *client) next(limit time.Duration, take func(*frame) bool) (frame, error
 // answer is that to a request.
 func (c *client) answer(id string) frame {
 	c.t.Helper()
-	f, err := c.next(20*time.Second, func(f *frame) bool { return f.ID == id && f.Type != "log" })
+	f, err := c.next(time.Minute, func(f *frame) bool { return f.ID == id && f.Type != "log" })
 	if err != nil {
 		c.t.Fatalf("answer to %s: %v", id, err)
 	}
@@ -137,7 +137,7 @@ func (c *client) answer(id string) frame {
 func (c *client) hears(kind, nick, text string) entry {
 	c.t.Helper()
 	var found entry
-	_, err := c.next(20*time.Second, func(f *frame) bool {
+	_, err := c.next(time.Minute, func(f *frame) bool {
 		for _, e := range f.Entries {
 			if f.Type == "log" && e.Kind == kind && e.Nick == nick && e.Text == text {
 				found = e

@@ -48,18 +48,14 @@ type server struct {
 	out bytes.Buffer // all of its output, for failures
 }
 
-// start runs sluice dev on the chat, at an address with a port of its own unless one is given, and waits
-// until it is ready. data "" is a fresh folder.
-func start(t *testing.T, data, address string, args ...string) *server {
+// start runs sluice dev on the chat, at a port of its own, and waits until it is ready. data "" is a fresh folder.
+func start(t *testing.T, data string, args ...string) *server {
 	t.Helper()
 	if data == "" {
 		data = t.TempDir()
 	}
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
 	s := &server{t: t, data: data}
-	s.cmd = exec.Command(binary, append([]string{"dev", "../../apps/chat", "--no-reload", "--json", "--data", data, "--listen", address, "--admin", "127.0.0.1:0"}, args...)...)
+	s.cmd = exec.Command(binary, append([]string{"dev", "../../apps/chat", "--no-reload", "--json", "--data", data, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)...)
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +91,7 @@ func start(t *testing.T, data, address string, args ...string) *server {
 		if s.address == "" {
 			t.Fatalf("server ended before it was ready:\n%s", s.said())
 		}
-	case <-time.After(4 * time.Minute): // a cold build of the functions
+	case <-time.After(5 * time.Minute): // a cold build of the functions
 		t.Fatalf("server was not ready in time:\n%s", s.said())
 	}
 	return s

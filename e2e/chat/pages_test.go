@@ -27,7 +27,7 @@ func write(p *browser.Page, text string) {
 }
 
 func TestTwoPeopleChat(t *testing.T) {
-	s := start(t, "", "")
+	s := start(t, "")
 	b := browser.Start(t)
 	// Two names of one machine are two browsers to the page: each has its own storage.
 	_, port, _ := strings.Cut(s.address, ":")
@@ -113,7 +113,7 @@ func TestTwoPeopleChat(t *testing.T) {
 }
 
 func TestOldMessagesComeWhenAsked(t *testing.T) {
-	s := start(t, "", "", "--param", "Rate=1000")
+	s := start(t, "", "--param", "Rate=1000")
 	c := s.join(t, "Archive", "lobby")
 	for i := range 120 {
 		id := fmt.Sprintf("m%d", i)

@@ -3,15 +3,13 @@ package tencentchat
 import (
 	"context"
 	"fmt"
-	"io"
-	"net"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/chromedp/chromedp"
 
 	"github.com/sluicehq/sluice/e2e/browser"
+	"github.com/sluicehq/sluice/e2e/live"
 )
 
 // open opens the chat and comes in.
@@ -32,13 +30,13 @@ func TestTwoPeopleChat(t *testing.T) {
 	s := launch(t, data)
 	b := browser.Start(t)
 	// Two names of one machine are two browsers to the page: each has its own storage.
-	wire := stretch(t, address(s))
-	_, port, _ := strings.Cut(wire.address, ":")
-	welcome := browser.Open(t, b, "http://"+wire.address+"/", 1280, 800)
+	wire := live.Stretch(t, address(s))
+	_, port, _ := strings.Cut(wire.Address, ":")
+	welcome := browser.Open(t, b, "http://"+wire.Address+"/", 1280, 800)
 	welcome.Do(chromedp.WaitVisible("#enter"))
 	welcome.Picture("tencent-chat-welcome", 1280, 800)
 	welcome.Picture("tencent-chat-welcome-phone", 390, 844)
-	ada := open(t, b, wire.address, "Ada", 1280, 800)
+	ada := open(t, b, wire.Address, "Ada", 1280, 800)
 	grace := open(t, b, "localhost:"+port, "Grace", 390, 844)
 	ada.Shows("#log .note", "Grace came in")
 	ada.Shows("#count", "2 here")
@@ -77,7 +75,7 @@ func TestTwoPeopleChat(t *testing.T) {
 	ada.Shows("#log", "Waiting")
 	ada.Picture("tencent-chat-away", 1280, 800)
 	s = launch(t, data)
-	wire.to.Store(address(s))
+	wire.Lead(address(s))
 	grace.Shows(".bubble", "written while away")
 	ada.Wait("it is sent", func() bool { return !strings.Contains(ada.Text("#log"), "…") })
 	for _, p := range []*browser.Page{ada, grace} {
@@ -87,45 +85,8 @@ func TestTwoPeopleChat(t *testing.T) {
 			t.Errorf("the page shows %q", got)
 		}
 	}
-	late := browser.Open(t, b, "http://"+wire.address+"/", 1000, 700) // another tab of the same browser
+	late := browser.Open(t, b, "http://"+wire.Address+"/", 1000, 700) // another tab of the same browser
 	late.Shows(".bubble", "Good morning, Grace!")
 	late.Shows("#me", "Ada 2")
 	ada.Shows("#count", "3 here")
-}
-
-// wire leads from an address that stays to the server, whose own changes.
-type wire struct {
-	address string
-	to      atomic.Value
-}
-
-func stretch(t *testing.T, to string) *wire {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	t.Cleanup(func() { ln.Close() })
-	w := &wire{address: ln.Addr().String()}
-	w.to.Store(to)
-	go func() { // ends with the listener
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() { // ends with one of the ends
-				defer conn.Close()
-				far, err := net.Dial("tcp", w.to.Load().(string))
-				if err != nil {
-					return
-				}
-				defer far.Close()
-				go func() {
-					io.Copy(far, conn)
-					far.Close()
-				}()
-				io.Copy(conn, far)
-			}()
-		}
-	}()
-	return w
 }
