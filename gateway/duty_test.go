@@ -163,7 +163,7 @@ func (s *server) pushDev(text string) Reach {
 func TestAliasThatComesBackIsSparedTheClose(t *testing.T) {
 	both(t, func(t *testing.T, streams bool) {
 		store := memory.New()
-		s, closes := journaled(t, streams, store, Policy{AliasGrace: time.Second}, true)
+		s, closes := journaled(t, streams, store, Policy{AliasGrace: 3 * time.Second}, true)
 		first := s.dial()
 		first.Close()
 		eventually(t, "the first is gone", func() bool { return s.Count(t.Context(), "app") == 0 })
@@ -191,7 +191,7 @@ func TestAliasThatComesBackIsSparedTheClose(t *testing.T) {
 func TestGraceBeginsWhenAllMessagesAreAnswered(t *testing.T) {
 	both(t, func(t *testing.T, streams bool) {
 		goOn, closes := make(chan bool), make(chan *sluice.Event, 1)
-		s := start(t, streams, Policy{AliasGrace: time.Second, Idle: 100 * time.Millisecond}, &handler{handle: func(_ context.Context, ev *sluice.Event) sluice.Reply {
+		s := start(t, streams, Policy{AliasGrace: time.Second, Idle: 2 * time.Second}, &handler{handle: func(_ context.Context, ev *sluice.Event) sluice.Reply {
 			switch ev.Kind {
 			case sluice.Message:
 				<-goOn
@@ -205,9 +205,9 @@ func TestGraceBeginsWhenAllMessagesAreAnswered(t *testing.T) {
 		eventually(t, "the message is being handled", func() bool { return s.Stats().MessagesIn == 1 })
 		c.Close()
 		eventually(t, "the connection is gone", func() bool { return s.Count(t.Context(), "app") == 0 })
-		time.Sleep(300 * time.Millisecond) // past every timeout that the open connection had
-		close(goOn)
+		time.Sleep(2500 * time.Millisecond) // past every timeout that the open connection had
 		begin := time.Now()
+		close(goOn)
 		receive(t, closes, "Close")
 		if took := time.Since(begin); took < 900*time.Millisecond {
 			t.Errorf("told %v after the last answer", took)
@@ -218,10 +218,11 @@ func TestGraceBeginsWhenAllMessagesAreAnswered(t *testing.T) {
 func TestAliasThatComesBackAfterARestartIsSparedTheClose(t *testing.T) {
 	t.Parallel()
 	store := memory.New()
-	s, _ := journaled(t, false, store, Policy{AliasGrace: time.Second}, true)
+	const grace = 3 * time.Second
+	s, _ := journaled(t, false, store, Policy{AliasGrace: grace}, true)
 	s.dial()
 	s.stop()
-	s, closes := journaled(t, false, store, Policy{AliasGrace: time.Second}, true)
+	s, closes := journaled(t, false, store, Policy{AliasGrace: grace}, true)
 	s.dial()
 	eventually(t, "only the new one's row is left", func() bool { return rows(t, store) == 1 })
 	if len(closes) > 0 {

@@ -264,7 +264,7 @@ func TestCloseIsToldOnceAndLast(t *testing.T) {
 func TestCloseTellsCauseAndCode(t *testing.T) {
 	both(t, func(t *testing.T, streams bool) {
 		events := make(chan *sluice.Event, 9)
-		s := start(t, streams, Policy{MaxMessage: 100, Idle: 150 * time.Millisecond}, &handler{handle: func(_ context.Context, ev *sluice.Event) sluice.Reply {
+		h := &handler{handle: func(_ context.Context, ev *sluice.Event) sluice.Reply {
 			if ev.Kind == sluice.Message && string(ev.Frame.Data) == "fail" {
 				return sluice.Reply{Close: &sluice.CloseSpec{Code: 1011}}
 			}
@@ -275,7 +275,8 @@ func TestCloseTellsCauseAndCode(t *testing.T) {
 				events <- ev
 			}
 			return sluice.Reply{Duty: sluice.OweClose}
-		}})
+		}}
+		patient, idle := start(t, streams, Policy{MaxMessage: 100}, h), start(t, streams, Policy{Idle: 150 * time.Millisecond}, h)
 		for _, tc := range []struct {
 			name  string
 			do    func(c *client)
@@ -291,6 +292,10 @@ func TestCloseTellsCauseAndCode(t *testing.T) {
 			{"backend fails", func(c *client) { c.text("fail") }, sluice.BackendFail, 1011, 1011},
 			{"handler panics", func(c *client) { c.text("boom") }, sluice.BackendFail, 1011, 1011},
 		} {
+			s := patient
+			if tc.cause == sluice.Idle {
+				s = idle
+			}
 			c := s.dial()
 			tc.do(c)
 			ev := receive(t, events, "Close: "+tc.name)

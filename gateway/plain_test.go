@@ -140,7 +140,7 @@ func testTLS(t *testing.T, serve func(*server, *net.TCPListener, *tls.Config) er
 
 func TestDrainSpreadsClosesAndWaits(t *testing.T) {
 	both(t, func(t *testing.T, streams bool) {
-		const n = 20
+		const n, window = 20, 4 * time.Second
 		s, closes := journaled(t, streams, nil, Policy{DrainNotice: []byte("going")}, false)
 		var clients []*client
 		for range n {
@@ -150,7 +150,7 @@ func TestDrainSpreadsClosesAndWaits(t *testing.T) {
 		eventually(t, "all are accepted", func() bool { return s.Stats().Live == n+1 })
 		drained := make(chan error, 1)
 		begin := time.Now()
-		go func() { drained <- s.Drain(t.Context(), 400*time.Millisecond) }()
+		go func() { drained <- s.Drain(t.Context(), window) }()
 		times := make(chan time.Duration, n)
 		for _, c := range clients {
 			go func() {
@@ -162,7 +162,7 @@ func TestDrainSpreadsClosesAndWaits(t *testing.T) {
 		}
 		early := 0
 		for range n {
-			if receive(t, times, "close frame") < 200*time.Millisecond {
+			if receive(t, times, "close frame") < window/2 {
 				early++
 			}
 		}

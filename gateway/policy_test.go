@@ -26,7 +26,7 @@ func (c *client) closed() string {
 }
 
 func TestActivityKeepsAConnection(t *testing.T) {
-	const idle, pause, rounds = 1500 * time.Millisecond, 100 * time.Millisecond, 30
+	const idle, pause, rounds = 5 * time.Second, 200 * time.Millisecond, 32
 	acts := map[string]func(*server, *client, sluice.ConnID){
 		"nothing": func(*server, *client, sluice.ConnID) {},
 		"message": func(_ *server, c *client, _ sluice.ConnID) { c.Write(masked(0x81, []byte("m"))) },
@@ -116,7 +116,7 @@ func TestBinaryMessagesMayBeRefused(t *testing.T) {
 func TestClientThatAnswersNoPingsIsLost(t *testing.T) {
 	both(t, func(t *testing.T, streams bool) {
 		ends := make(chan *sluice.Event, 1)
-		s := start(t, streams, Policy{Ping: 200 * time.Millisecond, MaxPings: 2}, &handler{handle: func(_ context.Context, ev *sluice.Event) sluice.Reply {
+		s := start(t, streams, Policy{Ping: time.Second, MaxPings: 2}, &handler{handle: func(_ context.Context, ev *sluice.Event) sluice.Reply {
 			if ev.Kind == sluice.Close {
 				ends <- ev
 			}
@@ -144,7 +144,7 @@ func TestClientThatAnswersNoPingsIsLost(t *testing.T) {
 
 func TestConnectionHasItsOwnIdleTime(t *testing.T) {
 	both(t, func(t *testing.T, streams bool) {
-		const long, short = 2 * time.Second, 200 * time.Millisecond
+		const long, middle, short = 5 * time.Second, 3 * time.Second, 200 * time.Millisecond
 		h := &handler{
 			control: func(_ ControlConn, data []byte, _ bool) Control {
 				if string(data) == "soon" {
@@ -166,7 +166,7 @@ func TestConnectionHasItsOwnIdleTime(t *testing.T) {
 			least, most time.Duration
 		}{
 			{"shorter than the policy's", []string{"soon"}, time.Hour, short, patience},
-			{"longer than the policy's", []string{"late"}, short, long, patience},
+			{"longer than the policy's", []string{"late"}, middle, long, patience},
 			{"and changed again", []string{"late", "soon"}, time.Hour, short, long},
 			{"where the policy has none", []string{"soon"}, 0, short, patience},
 		} {
@@ -206,7 +206,7 @@ func (s *server) fill(id sluice.ConnID, data []byte) (n int) {
 
 func TestPushesWaitForRoom(t *testing.T) {
 	both(t, func(t *testing.T, streams bool) {
-		const wait = 300 * time.Millisecond
+		const wait = time.Second
 		for name, p := range map[string]Policy{
 			"bytes":    {AutoAccept: true, PushWait: wait, MaxQueue: 256 << 10},
 			"messages": {AutoAccept: true, PushWait: wait, MaxQueue: 1 << 30, MaxQueued: 4},
@@ -346,16 +346,16 @@ func TestPushesThatWaitKeepTheirOrder(t *testing.T) {
 
 func TestClientThatIsNotReadIsNotSilent(t *testing.T) {
 	both(t, func(t *testing.T, streams bool) {
-		const idle = 300 * time.Millisecond
+		const idle = 3 * time.Second
 		goOn := make(chan bool)
-		s := start(t, streams, Policy{AutoAccept: true, Idle: idle, MaxPending: 1, Ping: idle / 3, MaxPings: 1}, &handler{handle: func(ctx context.Context, ev *sluice.Event) sluice.Reply {
+		s := start(t, streams, Policy{AutoAccept: true, Idle: idle, MaxPending: 1, Ping: idle / 2, MaxPings: 1}, &handler{handle: func(ctx context.Context, ev *sluice.Event) sluice.Reply {
 			<-goOn
 			return echo(ctx, ev)
 		}})
 		c := s.dial()
 		c.text("one")
 		c.text("two") // waits, and nothing more is read
-		time.Sleep(3 * idle)
+		time.Sleep(idle + time.Second)
 		close(goOn)
 		for _, want := range []string{"one", "two"} {
 			f, err := c.next()

@@ -118,9 +118,9 @@ func TestHalfAHandshakeAndSlowlorisAreCutOff(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, streams bool) {
 		s := start(t, streams, Policy{AutoAccept: true}, &handler{})
+		begin := time.Now()
 		half, slow := s.connect(), s.connect()
 		half.write([]byte(handshake))
-		begin := time.Now()
 		ended := make(chan bool)
 		go func() {
 			defer close(ended)
@@ -148,9 +148,9 @@ func TestHalfAHandshakeAndSlowlorisAreCutOff(t *testing.T) {
 func TestTimeouts(t *testing.T) {
 	both(t, func(t *testing.T, streams bool) {
 		t.Run("ping keeps an idle client", func(t *testing.T) {
-			s := start(t, streams, Policy{AutoAccept: true, Ping: 150 * time.Millisecond, Idle: 2 * time.Second}, &handler{})
+			s := start(t, streams, Policy{AutoAccept: true, Ping: 250 * time.Millisecond, Idle: 3 * time.Second}, &handler{})
 			c := s.dial()
-			for range 16 { // longer than Idle
+			for range 14 { // longer than Idle
 				f, err := c.next()
 				if err != nil || f.first != 0x89 {
 					t.Fatalf("got %v (%v)", f, err)
@@ -161,8 +161,8 @@ func TestTimeouts(t *testing.T) {
 		})
 		t.Run("life ends after a notice", func(t *testing.T) {
 			s := start(t, streams, Policy{AutoAccept: true, MaxLife: 200 * time.Millisecond, LifeNotice: []byte("CR"), NoticeGrace: 300 * time.Millisecond}, &handler{})
-			c := s.dial()
 			begin := time.Now()
+			c := s.dial()
 			c.want("CR")
 			if took := time.Since(begin); took < 100*time.Millisecond {
 				t.Errorf("notice after %v", took)
