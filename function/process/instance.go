@@ -72,8 +72,8 @@ var errDead = errors.New("the process has ended")
 // hookDefault is the time of the life cycle hooks that are given none.
 const hookDefault = 3 * time.Second
 
-// exitGrace is how long an instance may take to exit when it is told to.
-const exitGrace = 300 * time.Millisecond
+// exitGrace is how long an instance may take to exit when it is told to; tests give it more.
+var exitGrace = 300 * time.Millisecond
 
 // newInstance spawns a process with a socket as its fd 3.
 func newInstance(ctx context.Context, s function.Spawner, c function.Command) (*instance, error) {

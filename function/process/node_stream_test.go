@@ -134,7 +134,7 @@ const endless = `exports.handler = awslambda.streamifyResponse(async (e, out) =>
 func TestAStreamThatNobodyReadsEndsInTime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	h, done := w.listen(t.Context(), endless, 300*time.Millisecond)
+	h, done := w.listen(t.Context(), endless, 3*time.Second)
 	<-h.parts
 	if r := <-done; r.err != nil || r.res.Failure == nil || r.res.Failure.Kind != sluice.TimedOut {
 		t.Errorf("%+v", r)
@@ -145,7 +145,7 @@ func TestACallerWhoLeavesAStreamHearsNoMoreOfIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	h, done := w.listen(ctx, endless, 300*time.Millisecond)
+	h, done := w.listen(ctx, endless, 3*time.Second)
 	<-h.parts
 	cancel()
 	if r := <-done; r.err == nil || errors.Is(r.err, function.ErrInstanceGone) {

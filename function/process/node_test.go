@@ -73,13 +73,13 @@ func newWorld(t testing.TB, change func(*function.Options, *NodeOptions)) *world
 	ran := make(chan struct{})
 	go func() { w.f.Run(ctx); close(ran) }()
 	w.stop = sync.OnceFunc(func() {
-		sctx, scancel := context.WithTimeout(context.Background(), 20*time.Second)
+		sctx, scancel := context.WithTimeout(context.Background(), patience)
 		defer scancel()
 		w.f.Stop(sctx)
 		cancel()
 		<-ran
 		w.node.Close()
-		for end := time.Now().Add(time.Second); w.living() != 0; time.Sleep(time.Millisecond) { // it may lag by an instant
+		for end := time.Now().Add(patience); w.living() != 0; time.Sleep(time.Millisecond) { // it may lag by an instant
 			if time.Now().After(end) {
 				t.Errorf("%d processes are left after Stop", w.living())
 				break
@@ -319,7 +319,13 @@ func TestRehearsal(t *testing.T) {
 			w.f.Remove(t.Context(), v.App, v.Spec.Name)
 			return strings.Contains(got, `,1,true]`)
 		}
-		waitFor(t, rehearsed)
+		for pause := 20 * time.Millisecond; !rehearsed(); pause *= 2 { // it needs a while for it
+			if pause > patience {
+				t.Fatalf("%s: it does not rehearse", dialect)
+			}
+			waitFor(t, func() bool { return settled(w.node.spares) })
+			time.Sleep(pause)
+		}
 	}
 }
 

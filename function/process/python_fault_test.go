@@ -58,7 +58,8 @@ func TestPythonFunctionsThatMisbehave(t *testing.T) {
 	t.Parallel()
 	bothWays(t, func(t *testing.T, noFork bool) {
 		w := newPythonWorld(t, func(_ *function.Options, p *PythonOptions) { p.MaxResult, p.NoFork = 40<<20, noFork })
-		w.deploy("f", misbehavingPython, func(v *function.Version) { v.Spec.Timeout = 2 * time.Second })
+		w.deploy("f", misbehavingPython, nil)
+		w.deploy("short", misbehavingPython, func(v *function.Version) { v.Spec.Timeout = 3 * time.Second })
 		for _, c := range []struct {
 			payload string
 			kind    sluice.FailureKind
@@ -76,7 +77,11 @@ func TestPythonFunctionsThatMisbehave(t *testing.T) {
 			{"big 50000000", sluice.TooBig, "the answer has 50000000 bytes, more than 41943040"},
 			{"thread", 0, ""},
 		} {
-			res := w.invoke("f", c.payload)
+			name := "f"
+			if c.kind == sluice.TimedOut {
+				name = "short"
+			}
+			res := w.invoke(name, c.payload)
 			if c.kind == 0 {
 				if res.Failure != nil {
 					t.Errorf("%s: %+v", c.payload, res.Failure)
@@ -84,14 +89,13 @@ func TestPythonFunctionsThatMisbehave(t *testing.T) {
 			} else if res.Failure == nil || res.Failure.Kind != c.kind || !strings.HasPrefix(res.Failure.Message, c.text) {
 				t.Errorf("%s: %q %+v", c.payload, res.Payload[:min(len(res.Payload), 50)], res.Failure)
 			}
-			if got := w.invoke("f", "echo"); got.Failure != nil || string(got.Payload) != "echo" {
+			if got := w.invoke(name, "echo"); got.Failure != nil || string(got.Payload) != "echo" {
 				t.Errorf("after %s: %+v", c.payload, got.Failure)
 			}
 		}
 		if text := w.logs.text(); !strings.Contains(text, "|leaving\n") || !strings.Contains(text, "|last words\n") || !strings.Contains(text, "ZeroDivisionError") {
 			t.Errorf("log %q", text)
 		}
-		w.deploy("f", misbehavingPython, nil) // with time enough
 		for _, size := range []int{0, 1, 65535, 1 << 20, 1<<20 + 1, 30_000_000} {
 			res := w.invoke("f", fmt.Sprint("big ", size))
 			if res.Failure != nil || len(res.Payload) != size || bytes.Count(res.Payload, []byte("b")) != size {
@@ -119,7 +123,7 @@ func TestPythonTimeoutReallyStops(t *testing.T) {
 	t.Parallel()
 	bothWays(t, func(t *testing.T, noFork bool) {
 		w := newPythonWorld(t, func(_ *function.Options, p *PythonOptions) { p.NoFork = noFork })
-		w.deploy("f", misbehavingPython, func(v *function.Version) { v.Spec.Timeout = 2 * time.Second })
+		w.deploy("f", misbehavingPython, func(v *function.Version) { v.Spec.Timeout = 3 * time.Second })
 		for _, how := range []string{"hang", "spin"} {
 			pid := pidOf(t, w.invoke("f", "pid"))
 			grandchild := pidOf(t, w.invoke("f", "grandchild"))
@@ -127,7 +131,7 @@ func TestPythonTimeoutReallyStops(t *testing.T) {
 			if res := w.invoke("f", how); res.Failure == nil || res.Failure.Kind != sluice.TimedOut {
 				t.Fatalf("%+v", res.Failure)
 			}
-			if d := time.Since(began); d > 20*time.Second {
+			if d := time.Since(began); d > patience {
 				t.Errorf("answered after %v", d)
 			}
 			vanished(t, pid)
@@ -222,7 +226,7 @@ func TestPythonCallsRunTogetherInThreads(t *testing.T) {
 import os, threading
 all = threading.Barrier(10)
 def handler(e, c):
-    all.wait(10)
+    all.wait(60)
     return '%d %s' % (os.getpid(), e.decode())
 `, func(v *function.Version) { v.Spec.Concurrency, v.Spec.MaxInstances = 10, 1 })
 	for range 3 {
@@ -250,7 +254,7 @@ func TestPythonCrashAnswersAllInFlightOnce(t *testing.T) {
 import os, threading, time, signal
 all = threading.Barrier(10)
 def handler(e, c):
-    all.wait(10)
+    all.wait(60)
     os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(600)
 `, func(v *function.Version) { v.Spec.Concurrency, v.Spec.MaxInstances = 10, 1 })

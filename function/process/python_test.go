@@ -43,13 +43,13 @@ func newPythonWorld(t testing.TB, change func(*function.Options, *PythonOptions)
 	ran := make(chan struct{})
 	go func() { w.f.Run(ctx); close(ran) }()
 	w.stop = sync.OnceFunc(func() {
-		sctx, scancel := context.WithTimeout(context.Background(), 20*time.Second)
+		sctx, scancel := context.WithTimeout(context.Background(), patience)
 		defer scancel()
 		w.f.Stop(sctx)
 		cancel()
 		<-ran
 		w.python.Close()
-		for end := time.Now().Add(time.Second); w.living() != 0; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(patience); w.living() != 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Errorf("%d processes are left after Stop", w.living())
 				break
@@ -230,7 +230,10 @@ func TestPythonInitializer(t *testing.T) {
 			t.Parallel()
 			w := newPythonWorld(t, nil)
 			w.deploy("f", c.code, func(v *function.Version) {
-				v.Spec.Initializer, v.Spec.InitTimeout = "index.init", 300*time.Millisecond
+				v.Spec.Initializer, v.Spec.InitTimeout = "index.init", patience
+				if c.name == "hang" {
+					v.Spec.InitTimeout = 300 * time.Millisecond
+				}
 			})
 			res := w.invoke("f", "")
 			got := string(res.Payload)
@@ -312,6 +315,7 @@ def freeze(context): time.sleep(0.02); put('freeze ' + context.function.name)
 def stop(context): put('stop ' + context.function.name)
 `, func(v *function.Version) {
 		v.Spec.PreStop, v.Spec.PreFreeze = "index.stop", "index.freeze"
+		v.Spec.StopTime, v.Spec.FreezeTime = patience, patience
 		v.Env["OUT"] = file
 	})
 	w.invoke("f", "1")

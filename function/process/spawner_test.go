@@ -20,7 +20,13 @@ import (
 	"github.com/sluicehq/sluice/function"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// patience is how long a test waits for what must happen.
+const patience = time.Minute
+
+func TestMain(m *testing.M) {
+	exitGrace = patience // on a busy machine a program takes its time to exit
+	goleak.VerifyTestMain(m)
+}
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
@@ -46,7 +52,7 @@ func exited(t testing.TB, p function.Process) string {
 	select {
 	case <-p.Exited():
 		return p.ExitText()
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("process does not exit")
 		return ""
 	}
@@ -55,7 +61,7 @@ func exited(t testing.TB, p function.Process) string {
 // gone waits until no process has the number pid.
 func gone(t testing.TB, pid int) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); unix.Kill(pid, 0) == nil; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); unix.Kill(pid, 0) == nil; time.Sleep(time.Millisecond) {
 		if b, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat"); bytes.Contains(b, []byte(") Z ")) {
 			return // an orphan that nobody reaps in this container
 		}
@@ -106,7 +112,7 @@ func TestWhatALeaderLeavesBehindIsKilled(t *testing.T) {
 
 func readPid(t *testing.T, file string) int {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if b, err := os.ReadFile(file); err == nil {
 			n, err := strconv.Atoi(strings.TrimSpace(string(b)))
 			if err != nil {
