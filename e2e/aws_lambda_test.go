@@ -186,7 +186,7 @@ func lambdaGo(t *testing.T, env map[string]string, public string) {
 	if got := hears.next(); !strings.Contains(got, `"RetriesExhausted"`) || !strings.Contains(got, `"requestPayload": {"fail": "later"}`) || !strings.Contains(got, "told to") {
 		t.Error(got)
 	}
-	db := ddb.New(ddb.Options{Region: "eu-central-1", BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL"]), Credentials: cred})
+	db := ddb.New(ddb.Options{Region: "eu-central-1", BaseEndpoint: aws.String(env["AWS_ENDPOINT_URL"]), Credentials: cred, HTTPClient: live.Patient{}})
 	table, err := db.CreateTable(ctx, &ddb.CreateTableInput{TableName: aws.String("GoStream"), BillingMode: ddbtypes.BillingModePayPerRequest,
 		AttributeDefinitions: []ddbtypes.AttributeDefinition{{AttributeName: aws.String("id"), AttributeType: ddbtypes.ScalarAttributeTypeS}},
 		KeySchema:            []ddbtypes.KeySchemaElement{{AttributeName: aws.String("id"), KeyType: ddbtypes.KeyTypeHash}},

@@ -28,6 +28,7 @@ import (
 
 	"github.com/sluicehq/sluice/access"
 	s3api "github.com/sluicehq/sluice/dialect/aws/s3"
+	"github.com/sluicehq/sluice/e2e/live"
 	"github.com/sluicehq/sluice/function/egress"
 	"github.com/sluicehq/sluice/kv/memory"
 	"github.com/sluicehq/sluice/object"
@@ -71,7 +72,9 @@ func s3Server(t *testing.T, tls bool) (*httptest.Server, access.Credentials) {
 var s3Forms = map[string]func(t *testing.T) (*s3.Client, *http.Client){
 	"path style over http": func(t *testing.T) (*s3.Client, *http.Client) {
 		srv, cred := s3Server(t, false)
-		return s3Client(srv, cred, func(o *s3.Options) { o.BaseEndpoint, o.UsePathStyle = aws.String(srv.URL), true }), srv.Client()
+		return s3Client(srv, cred, func(o *s3.Options) {
+			o.BaseEndpoint, o.UsePathStyle, o.HTTPClient = aws.String(srv.URL), true, live.Patient{}
+		}), srv.Client()
 	},
 	"hosts of AWS over https": func(t *testing.T) (*s3.Client, *http.Client) {
 		srv, cred := s3Server(t, true)
@@ -79,7 +82,7 @@ var s3Forms = map[string]func(t *testing.T) (*s3.Client, *http.Client){
 		tr := browser.Transport.(*http.Transport)
 		tr.DialContext = ossDialer(srv.Listener.Addr().String()).Transport.(*http.Transport).DialContext
 		tr.TLSClientConfig.InsecureSkipVerify = true
-		return s3Client(srv, cred, func(o *s3.Options) { o.HTTPClient = browser }), browser
+		return s3Client(srv, cred, func(o *s3.Options) { o.HTTPClient = live.Patient{Client: browser} }), browser
 	},
 }
 

@@ -45,7 +45,7 @@ func TestFunctionsOfEachLanguage(t *testing.T) {
 	data := t.TempDir()
 	args := []string{"dev", "../testdata/aws-languages", "--no-reload", "--param", "Ear=" + ear.URL}
 	s := live.Launch(t, data, args...)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	conn, _, _, err := ws.Dialer{}.Dial(ctx, "ws"+strings.TrimPrefix(s.Public[0], "http")+"/live")
 	if err != nil {
@@ -56,7 +56,7 @@ func TestFunctionsOfEachLanguage(t *testing.T) {
 		if err := wsutil.WriteClientText(conn, fmt.Appendf(nil, `{"action":%q}`, action)); err != nil {
 			t.Fatal(err)
 		}
-		conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+		conn.SetReadDeadline(time.Now().Add(time.Minute))
 		if got, err := wsutil.ReadServerText(conn); err != nil || string(got) != want {
 			t.Fatalf("%s: %s, %v\n%s", action, got, err, s.Said())
 		}
@@ -64,7 +64,7 @@ func TestFunctionsOfEachLanguage(t *testing.T) {
 
 	put := func(s *live.Server, id string) {
 		t.Helper()
-		db := dynamodb.New(dynamodb.Options{Region: "us-east-1", BaseEndpoint: aws.String(s.Admin), Credentials: key(t, s)})
+		db := dynamodb.New(dynamodb.Options{Region: "us-east-1", BaseEndpoint: aws.String(s.Admin), Credentials: key(t, s), HTTPClient: live.Patient{}})
 		if _, err := db.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String("Things"), Item: map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: id}}}); err != nil {
 			t.Fatal(err)
 		}
@@ -76,13 +76,13 @@ func TestFunctionsOfEachLanguage(t *testing.T) {
 			if got != want {
 				t.Errorf("%q, want %q", got, want)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("nobody tells %q", want)
 		}
 	}
 	put(s, "first")
 	hears("INSERT first 1")
-	box := s3.New(s3.Options{Region: "us-east-1", BaseEndpoint: aws.String(s.Admin), UsePathStyle: true, Credentials: key(t, s)})
+	box := s3.New(s3.Options{Region: "us-east-1", BaseEndpoint: aws.String(s.Admin), UsePathStyle: true, Credentials: key(t, s), HTTPClient: live.Patient{}})
 	for _, name := range []string{"out/a.txt", "in/b.txt"} {
 		if _, err := box.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String("languages-box"), Key: aws.String(name), Body: strings.NewReader("text")}); err != nil {
 			t.Fatal(err)

@@ -27,6 +27,9 @@ const (
 	done   = "chat-done-1250000000" // the bucket of the crowd's cleanups
 )
 
+// patience is how long a test waits for what comes next.
+const patience = 4 * time.Minute
+
 func TestMain(m *testing.M) { os.Exit(live.Main(m)) }
 
 // launch runs the chat. Its functions bring no SDK: sluice fetches it, as the cloud's runtimes have it.
@@ -59,7 +62,7 @@ func open(s *live.Server, path string) (*client, error) {
 		return nil, err
 	}
 	c := &client{conn.(*net.TCPConn), bufio.NewReaderSize(conn, 512)}
-	conn.SetDeadline(time.Now().Add(2 * time.Minute))
+	conn.SetReadDeadline(time.Now().Add(patience))
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path, addr)
 	res, err := http.ReadResponse(c.in, nil)
 	if err != nil {
@@ -78,6 +81,7 @@ func (c *client) say(text string) error { return wsutil.WriteClientText(c.conn, 
 
 // hear is the next message.
 func (c *client) hear() (string, error) {
+	c.conn.SetReadDeadline(time.Now().Add(patience))
 	for {
 		h, err := ws.ReadHeader(c.in)
 		if err != nil {
@@ -132,7 +136,7 @@ func keys(t *testing.T, s *live.Server, bucket string) []string {
 // become waits until a bucket has n objects, and looks whether it stays so.
 func become(t *testing.T, s *live.Server, bucket string, n int) []string {
 	t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(patience)
 	for {
 		list := keys(t, s, bucket)
 		if len(list) == n {

@@ -30,6 +30,9 @@ const (
 	bucket = "tencent-chat-1250000000"
 )
 
+// patience is how long a test waits for what comes next.
+const patience = 4 * time.Minute
+
 func TestMain(m *testing.M) { os.Exit(live.Main(m)) }
 
 func launch(t *testing.T, data string) *live.Server {
@@ -67,7 +70,7 @@ func join(s *live.Server, query url.Values) (*client, error) {
 		return nil, err
 	}
 	c := &client{conn.(*net.TCPConn), bufio.NewReaderSize(conn, 512)}
-	conn.SetDeadline(time.Now().Add(4 * time.Minute))
+	conn.SetReadDeadline(time.Now().Add(patience))
 	fmt.Fprintf(conn, "GET /release/?%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", query.Encode(), address(s))
 	res, err := http.ReadResponse(c.in, nil)
 	if err == nil && res.StatusCode != http.StatusSwitchingProtocols {
@@ -104,6 +107,7 @@ func (c *client) say(id, text string) error {
 
 // next is the next frame of one of the types; others are dropped.
 func (c *client) next(types ...string) (f frame, err error) {
+	c.conn.SetReadDeadline(time.Now().Add(patience))
 	for {
 		h, err := ws.ReadHeader(c.in)
 		if err != nil {
@@ -177,7 +181,7 @@ func keys(t *testing.T, s *live.Server, prefix string) []string {
 // become waits until there are n objects with a prefix.
 func become(t *testing.T, s *live.Server, prefix string, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) { // a bucket tells nobody here
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) { // a bucket tells nobody here
 		got := len(keys(t, s, prefix))
 		if got == n {
 			return
@@ -221,7 +225,7 @@ func (l *log) follow(t *testing.T, s *live.Server) {
 // become waits until n connections were cleaned up, and makes sure that each was once.
 func (l *log) become(t *testing.T, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		l.mu.Lock()
 		got, twice := len(l.runs), 0
 		for _, k := range l.runs {

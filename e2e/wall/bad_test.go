@@ -33,7 +33,7 @@ const badApp = "testdata/bad"
 // get asks an address as one who sees what is wrong: status, the gateway's error code, body.
 func (s *server) get(t *testing.T, host, path string) (status int, code, body string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, "GET", s.URL(path), nil)
 	if err != nil {
@@ -70,7 +70,7 @@ func TestFunctionsThatMisbehave(t *testing.T) {
 					t.Errorf("%s: %d %s %.80q", does, status, code, body)
 				}
 				// The next call is none the worse for it.
-				browser.Eventually(t, 10*time.Second, "an answer after "+does, func() bool {
+				browser.Eventually(t, patience, "an answer after "+does, func() bool {
 					status, _, body := s.get(t, "", "/"+function+"/well")
 					return status == 200 && body == "first"
 				})
@@ -94,14 +94,14 @@ func TestInvokeTellsHowAFunctionFailed(t *testing.T) {
 // open makes a WebSocket to a host of the server and tells the gateway its device.
 func (s *server) open(t *testing.T, host, device string) net.Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	conn, _, _, err := ws.Dialer{Host: host}.Dial(ctx, s.WS())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	conn.SetDeadline(time.Now().Add(patience))
 	if err := wsutil.WriteClientText(conn, []byte("RG#"+device)); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestClientsThatMisbehave(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		conn.SetDeadline(time.Now().Add(patience))
 		conn.Write(tc.sent) // may break when the server has hung up
 		f, err := ws.ReadFrame(conn)
 		if code, _ := ws.ParseCloseFrameData(f.Payload); err == nil && (f.Header.OpCode != ws.OpClose || code != tc.code) {
@@ -179,7 +179,7 @@ func TestClientsThatMisbehave(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		conn.SetDeadline(time.Now().Add(patience))
 		io.WriteString(conn, head)
 		if b, err := io.ReadAll(conn); err != nil && !isReset(err) || len(b) > 9 && (b[9] != '4' && b[9] != '5') {
 			t.Errorf("%.60q: %.60q, %v", head, b, err)
@@ -212,6 +212,7 @@ func TestClientsThatMisbehave(t *testing.T) {
 		t.Error("60 MB were taken for a connection that never reads")
 	}
 
+	well.SetDeadline(time.Now().Add(patience))
 	if err := wsutil.WriteClientText(well, []byte(`{"method":"GET","path":"/node/well","headers":{"x-ca-seq":["1"]}}`)); err != nil {
 		t.Fatal(err)
 	}
@@ -230,9 +231,9 @@ func TestClientsThatMisbehave(t *testing.T) {
 		conn.(*net.TCPConn).SetLinger(0)
 		conn.Close()
 	}
-	browser.Eventually(t, 20*time.Second, "one connection left", func() bool { return len(s.Conns()) == 1 })
+	browser.Eventually(t, patience, "one connection left", func() bool { return len(s.Conns()) == 1 })
 	if runtime.GOOS == "linux" {
-		browser.Eventually(t, 20*time.Second, "as many descriptors as before", func() bool { return s.descriptors() < before+20 })
+		browser.Eventually(t, patience, "as many descriptors as before", func() bool { return s.descriptors() < before+20 })
 	}
 }
 
@@ -265,28 +266,29 @@ func TestSavingReloadsAndKeepsSockets(t *testing.T) {
 	}
 	edit("node/index.js", "'first'", "'second'")
 	edit("custom/main.go", `(w, "first")`, `(w, "second")`)
-	browser.Eventually(t, 30*time.Second, "the new Node code", says("/node/well", "second"))
-	browser.Eventually(t, 30*time.Second, "the new Go code", says("/custom/well", "second"))
+	browser.Eventually(t, patience, "the new Node code", says("/node/well", "second"))
+	browser.Eventually(t, patience, "the new Go code", says("/custom/well", "second"))
 
-	browser.Eventually(t, 30*time.Second, "a line that tells the reload", func() bool { return strings.Contains(s.Said(), `"event":"done"`) })
+	browser.Eventually(t, patience, "a line that tells the reload", func() bool { return strings.Contains(s.Said(), `"event":"done"`) })
 
 	// What does not compile, and a template that is none, change nothing.
 	edit("custom/main.go", "func main() {", "func main() { oops")
-	browser.Eventually(t, 30*time.Second, "an error that names the line", func() bool { return strings.Contains(s.Said(), "main.go:13") })
+	browser.Eventually(t, patience, "an error that names the line", func() bool { return strings.Contains(s.Said(), "main.go:13") })
 	if !says("/custom/well", "second")() {
 		t.Error("broken code took the place of what ran")
 	}
 	edit("custom/main.go", "func main() { oops", "func main() {")
 	edit("s.yaml", "component: fc\n", "component: fcc\n")
-	browser.Eventually(t, 30*time.Second, "an error that names the component", func() bool { return strings.Contains(s.Said(), "fcc") })
+	browser.Eventually(t, patience, "an error that names the component", func() bool { return strings.Contains(s.Said(), "fcc") })
 	if !says("/node/well", "second")() {
 		t.Error("a broken template took the place of what ran")
 	}
 	edit("s.yaml", "component: fcc\n", "component: fc\n")
 	edit("node/index.js", "'second'", "'third'")
-	browser.Eventually(t, 30*time.Second, "code saved after the mistakes", says("/node/well", "third"))
+	browser.Eventually(t, patience, "code saved after the mistakes", says("/node/well", "third"))
 
 	for i, conn := range conns {
+		conn.SetDeadline(time.Now().Add(patience))
 		if err := wsutil.WriteClientText(conn, []byte("H1")); err != nil {
 			t.Fatalf("socket %d: %v", i, err)
 		}
@@ -336,6 +338,7 @@ func TestTwoAppsShareAServerByHost(t *testing.T) {
 		}
 	}
 	s.must(t, "remove", "one")
+	one.SetDeadline(time.Now().Add(patience))
 	if f, err := ws.ReadFrame(one); err != nil || f.Header.OpCode != ws.OpClose {
 		t.Errorf("a socket of an app that is removed gets %v, %v", f.Header.OpCode, err)
 	}
@@ -357,7 +360,7 @@ func TestKillLeavesNoProcess(t *testing.T) {
 	}
 	s.Kill()
 	for _, pid := range pids {
-		browser.Eventually(t, 10*time.Second, fmt.Sprintf("end of process %d", pid), func() bool {
+		browser.Eventually(t, patience, fmt.Sprintf("end of process %d", pid), func() bool {
 			if runtime.GOOS == "linux" { // one that nobody has waited for is dead, too
 				b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 				return err != nil || len(b) == 0

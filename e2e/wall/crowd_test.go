@@ -65,14 +65,14 @@ func TestTenThousandSocketsCostLittle(t *testing.T) {
 
 // upgrade opens a bare WebSocket and keeps nothing about it.
 func upgrade(ctx context.Context, s *server) (net.Conn, error) {
-	d := net.Dialer{Timeout: 20 * time.Second}
+	d := net.Dialer{Timeout: patience}
 	addr := strings.TrimPrefix(s.Public[0], "http://")
 	c, err := d.DialContext(ctx, "tcp", strings.Replace(addr, "localhost", "127.0.0.1", 1))
 	if err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", addr)
-	c.SetReadDeadline(time.Now().Add(30 * time.Second))
+	c.SetReadDeadline(time.Now().Add(patience))
 	resp, err := http.ReadResponse(bufio.NewReaderSize(c, 512), nil)
 	if err != nil {
 		c.Close()

@@ -29,7 +29,7 @@ type device struct {
 func connect(t *testing.T, s *server, id, kind string) *device {
 	t.Helper()
 	d := &device{t: t, id: id, got: make(chan string, 100_000)}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	conn, br, _, err := ws.Dial(ctx, s.WS())
 	if err != nil {
@@ -76,7 +76,7 @@ func (d *device) send(text string) {
 // expect waits for the next text that begins with prefix; others are dropped.
 func (d *device) expect(prefix string) string {
 	d.t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(patience)
 	for {
 		select {
 		case text, ok := <-d.got:

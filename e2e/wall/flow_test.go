@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/sluicehq/sluice/e2e/browser"
 )
@@ -167,9 +166,9 @@ func TestScreenThatLeavesIsUnregistered(t *testing.T) {
 	s := start(t, "")
 	connect(t, s, "stays", "screen")
 	leaves := connect(t, s, "leaves", "screen")
-	browser.Eventually(t, 5*time.Second, "two devices", func() bool { return len(devices(t, s)) == 2 })
+	browser.Eventually(t, patience, "two devices", func() bool { return len(devices(t, s)) == 2 })
 	leaves.vanish()
-	browser.Eventually(t, 15*time.Second, "one device", func() bool {
+	browser.Eventually(t, patience, "one device", func() bool {
 		d := devices(t, s)
 		return len(d) == 1 && d["stays"]
 	})
@@ -217,7 +216,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 			}
 		})
 	}
-	browser.Eventually(t, 30*time.Second, "100 acknowledged messages", func() bool {
+	browser.Eventually(t, patience, "100 acknowledged messages", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return len(acked) >= 100
@@ -247,7 +246,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 		}
 	}
 	// unregister has run for every connection that was lost.
-	browser.Eventually(t, 20*time.Second, "no device left", func() bool { return len(devices(t, again)) == 0 })
+	browser.Eventually(t, patience, "no device left", func() bool { return len(devices(t, again)) == 0 })
 	again.Stop()
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/sluicehq/sluice/e2e/live"
 )
@@ -22,6 +23,9 @@ type server struct {
 	t     *testing.T
 	token string // of a moderator, once admin was called
 }
+
+// patience is how long a test waits for what comes next.
+const patience = time.Minute
 
 const adminPassword = "a wall of words"
 

@@ -21,16 +21,19 @@ const (
 // login opens the moderator's page and passes its door.
 func login(t *testing.T, s *server, p *browser.Page) {
 	t.Helper()
-	p.Do(chromedp.WaitVisible("#password"), chromedp.SendKeys("#password", "a guess"), chromedp.Click("form button.primary"))
+	p.Do(chromedp.WaitVisible("#password"), chromedp.SendKeys("#password", "a guess"))
+	p.Click("form button.primary", "")
 	p.Do(chromedp.WaitVisible("[role=alert]")) // a guess is refused
-	p.Do(chromedp.Reload(), chromedp.WaitVisible("#password"), chromedp.SendKeys("#password", adminPassword), chromedp.Click("form button.primary"))
+	p.Do(chromedp.Reload(), chromedp.WaitVisible("#password"), chromedp.SendKeys("#password", adminPassword))
+	p.Click("form button.primary", "")
 	p.Do(chromedp.WaitVisible(".desk"))
 }
 
 // write sends a message as a player does: types it and presses the button.
 func write(t *testing.T, p *browser.Page, text string) {
 	t.Helper()
-	p.Do(chromedp.WaitVisible("form.composer textarea"), chromedp.SendKeys("form.composer textarea", text), chromedp.WaitEnabled("button.send"), chromedp.Click("button.send"))
+	p.Do(chromedp.WaitVisible("form.composer textarea"), chromedp.SendKeys("form.composer textarea", text), chromedp.WaitEnabled("button.send"))
+	p.Click("button.send", "")
 	p.Shows(mine, text)
 }
 
@@ -45,7 +48,7 @@ func TestWallInABrowser(t *testing.T) {
 	}
 	moderator := browser.Open(t, b, s.URL("/admin/"), 1440, 900)
 	login(t, s, moderator)
-	browser.Eventually(t, 20*time.Second, "two screens and a moderator registered", func() bool { return len(devices(t, s)) >= 3 })
+	browser.Eventually(t, patience, "two screens and a moderator registered", func() bool { return len(devices(t, s)) >= 3 })
 	player := browser.Open(t, b, s.URL("/player/"), 390, 844)
 
 	// Mode 0: a message appears on both screens.
@@ -56,7 +59,7 @@ func TestWallInABrowser(t *testing.T) {
 
 	// Mode 2: held, then released by the moderator; a rejected one never appears.
 	moderator.Click("[role=radiogroup] button", modeName(moderator, 2))
-	browser.Eventually(t, 10*time.Second, "mode 2", func() bool { return mode(t, s) == 2 })
+	browser.Eventually(t, patience, "mode 2", func() bool { return mode(t, s) == 2 })
 	write(t, player, "First look")
 	moderator.Shows(inQueue, "First look")
 	write(t, player, "Never shown")
@@ -64,16 +67,16 @@ func TestWallInABrowser(t *testing.T) {
 	for _, sc := range screens {
 		sc.Lacks(onScreen, "First look")
 	}
-	moderator.Do(chromedp.Click("main ol li:nth-of-type(1) .acts .ok"))
+	moderator.Click("main ol li:nth-of-type(1) .acts .ok", "")
 	for _, sc := range screens {
 		sc.Shows(onScreen, "First look")
 	}
-	moderator.Do(chromedp.Click("main ol li:nth-of-type(1) .acts .bad"))
-	browser.Eventually(t, 10*time.Second, "the queue is empty", func() bool { return moderator.Text(inQueue) == "" })
+	moderator.Click("main ol li:nth-of-type(1) .acts .bad", "")
+	browser.Eventually(t, patience, "the queue is empty", func() bool { return moderator.Text(inQueue) == "" })
 
 	// Mode 1: words of the list are masked.
 	moderator.Click("[role=radiogroup] button", modeName(moderator, 1))
-	browser.Eventually(t, 10*time.Second, "mode 1", func() bool { return mode(t, s) == 1 })
+	browser.Eventually(t, patience, "mode 1", func() bool { return mode(t, s) == 1 })
 	s.set(s.admin(), map[string]any{"filterWords": "rude", "action": "mask"})
 	write(t, player, "How RuDe of me")
 	for _, sc := range screens {
@@ -84,7 +87,7 @@ func TestWallInABrowser(t *testing.T) {
 	s.set(s.admin(), map[string]any{"action": "hold"})
 	write(t, player, "rude again")
 	moderator.Shows(inQueue, "rude again")
-	moderator.Do(chromedp.Click("main ol li:nth-of-type(1) .acts .bad"))
+	moderator.Click("main ol li:nth-of-type(1) .acts .bad", "")
 
 	// A screen loses its connection, comes back by itself, and has missed nothing.
 	s.set(s.admin(), map[string]any{"status": 0})

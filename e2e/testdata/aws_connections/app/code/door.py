@@ -15,7 +15,7 @@ def guard(event, context):
     """Does with a client what it asks for."""
     how = event['queryStringParameters']['how']
     if how == 'slow':
-        time.sleep(11)
+        time.sleep(15)
     if how == 'throws':
         raise RuntimeError('boom')
     if how == 'unauthorized':
@@ -27,5 +27,5 @@ def guard(event, context):
 
 def sleeper(event, context):
     if (event.get('queryStringParameters') or {}).get('how') == 'sleeps':
-        time.sleep(5)
+        time.sleep(15)
     return {'statusCode': 200, 'body': event['requestContext']['connectionId']}
