@@ -117,7 +117,7 @@ func TestPushesOfFunctionsAreAnsweredAsAtThePublicListener(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer guest.Close()
-		guest.SetDeadline(time.Now().Add(20 * time.Second))
+		guest.SetDeadline(time.Now().Add(time.Minute))
 		keys, err := s.keys.AppKey(ctx, "quiet")
 		if err != nil {
 			t.Fatal(err)

@@ -65,7 +65,7 @@ func ended(ctx context.Context, t *testing.T, s *Server, say []byte) ws.StatusCo
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(time.Minute))
 	if len(say) > 0 {
 		if err := wsutil.WriteClientText(conn, say); err != nil {
 			t.Fatal(err)

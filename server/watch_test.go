@@ -13,7 +13,7 @@ func TestWatchSeesTheAppAndNotOurData(t *testing.T) {
 	app := t.TempDir()
 	data := filepath.Join(app, "data")
 	run(t, data, func(ctx context.Context, s *Server) {
-		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
 		seen := make(chan []string)
 		ended := make(chan error, 1)

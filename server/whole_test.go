@@ -48,7 +48,7 @@ func TestRequestsThatComeWholeAreAnsweredAsThoseInPieces(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			c.SetDeadline(time.Now().Add(10 * time.Second))
+			c.SetDeadline(time.Now().Add(time.Minute))
 			text := b.String()
 			if pieces {
 				io.WriteString(c, text[:9])

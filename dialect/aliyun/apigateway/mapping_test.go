@@ -68,7 +68,7 @@ func TestParametersAreMapped(t *testing.T) {
 	mapped := func(path, mode, format string, in []apigroup.RequestParam, out []apigroup.ServiceParam) apigroup.API {
 		return api(path+"/[id]", func(a *apigroup.API) {
 			a.Mode, a.BodyFormat, a.RequestParams, a.ServiceParams = mode, format, in, out
-			a.Backend = apigroup.Backend{Type: apigroup.HTTP, Address: srv, Path: "/u/[user]", Timeout: time.Second}
+			a.Backend = apigroup.Backend{Type: apigroup.HTTP, Address: srv, Path: "/u/[user]", Timeout: time.Minute}
 		})
 	}
 	g := newGroup(t, &rooms{}, mapped("/m", apigroup.Mapping, "", in, out), mapped("/mp", apigroup.MappingPassthrough, "", in, out),

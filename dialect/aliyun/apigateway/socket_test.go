@@ -304,7 +304,7 @@ func TestSocketReachesHTTPBackends(t *testing.T) {
 		io.Copy(w, r.Body)
 	})
 	g := newGroup(t, &rooms{}, api("/*", func(a *apigroup.API) {
-		a.Backend = apigroup.Backend{Type: apigroup.HTTP, Address: srv, Path: "/in/*", Timeout: time.Second}
+		a.Backend = apigroup.Backend{Type: apigroup.HTTP, Address: srv, Path: "/in/*", Timeout: time.Minute}
 	}))
 	a, _ := sayTo(t, g, `{"method":"POST","path":"/x?q=1","headers":{"x-ca-key":"k","x-ca-signature":"s","x-ca-signature-headers":"h","ca_version":"1"},"body":"hi"}`)
 	if a.Status != 200 || a.Body != "hi" {

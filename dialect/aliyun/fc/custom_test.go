@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -99,7 +100,7 @@ func (l *memoryLog) await(t *testing.T, request, part string) {
 // until waits for the lines that make ok true.
 func (l *memoryLog) until(t *testing.T, fault string, ok func() bool) {
 	t.Helper()
-	late := time.After(10 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		l.mu.Lock()
 		if l.more == nil {
@@ -156,7 +157,8 @@ func code(t *testing.T) string {
 func version(t *testing.T, change ...func(*function.Version)) *function.Version {
 	v := &function.Version{
 		App: "app", Dialect: "aliyun", Root: code(t), Env: map[string]string{"FC_REGION": "cn-hangzhou"},
-		Spec: sluice.Function{Name: "f", Group: "svc", Runtime: "custom.debian10", Handler: "index.handler", MemoryMB: 256, Timeout: 10 * time.Second},
+		Spec: sluice.Function{Name: "f", Group: "svc", Runtime: "custom.debian10", Handler: "index.handler", MemoryMB: 256, Timeout: 10 * time.Second,
+			Port: 1}, // nobody's, as others' tests serve 9000
 	}
 	for _, c := range change {
 		c(v)
@@ -212,11 +214,11 @@ func TestEventsReachTheServer(t *testing.T) {
 		t.Errorf("%+v", res)
 	}
 	log.await(t, "R1", "Memory Size: 256 MB, Max Memory Used: ")
-	lines := log.text("R1")
-	if lines[0] != "FC Invoke Start RequestId: R1" || !strings.HasPrefix(lines[len(lines)-2], "FC Invoke End RequestId: R1") {
+	log.await(t, "R1", "got R1")
+	lines := slices.DeleteFunc(log.text("R1"), func(l string) bool { return l == "got R1" }) // which comes when it does
+	if len(lines) != 3 || lines[0] != "FC Invoke Start RequestId: R1" || lines[1] != "FC Invoke End RequestId: R1" {
 		t.Errorf("%q", lines)
 	}
-	log.await(t, "R1", "got R1")
 }
 
 func TestPlatformHeaders(t *testing.T) {
@@ -353,13 +355,9 @@ func TestExitFailsEveryCallOnce(t *testing.T) {
 
 func TestTimeoutReallyKills(t *testing.T) {
 	in, _ := start(t, func(v *function.Version) { v.Spec.Timeout = time.Second })
-	began := time.Now()
 	res := call1(t, in, "hang")
 	if res.Failure == nil || res.Failure.Kind != sluice.TimedOut || !strings.HasPrefix(res.Failure.Message, "Function timed out after 1 seconds (maxMemoryUsage: ") {
 		t.Errorf("%+v", res.Failure)
-	}
-	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("took %v", took)
 	}
 	<-in.Done()
 	<-in.(*instance).Process.Exited()
@@ -445,20 +443,21 @@ func TestLifeCycleHooks(t *testing.T) {
 }
 
 func TestACommandInitializesACustomRuntime(t *testing.T) {
-	command := func(words ...string) func(*function.Version) {
-		return func(v *function.Version) { v.Spec.InitCommand, v.Spec.InitTimeout = words, time.Second }
+	command := func(limit time.Duration, words ...string) func(*function.Version) {
+		return func(v *function.Version) { v.Spec.InitCommand, v.Spec.InitTimeout = words, limit }
 	}
-	_, log := start(t, command("/bin/sh", "-c", `echo "ready on $FC_SERVER_PORT in $(pwd)"`))
+	_, log := start(t, command(time.Minute, "/bin/sh", "-c", `echo "ready on $FC_SERVER_PORT in $(pwd)"`))
 	log.await(t, "", "in "+code(t))
 	for name, tc := range map[string]struct {
 		words []string
+		limit time.Duration
 		want  string
 	}{
-		"fails":        {[]string{"/bin/sh", "-c", "echo no database; exit 3"}, `function "f" has an initializer that failed (exit status 3)`},
-		"hangs":        {[]string{"/bin/sh", "-c", "sleep 60"}, "Function initialization timed out after 1 seconds"},
-		"is not there": {[]string{"/code/init.sh"}, "cannot be started"},
+		"fails":        {[]string{"/bin/sh", "-c", "echo no database; exit 3"}, time.Minute, `function "f" has an initializer that failed (exit status 3)`},
+		"hangs":        {[]string{"/bin/sh", "-c", "sleep 60"}, time.Second, "Function initialization timed out after 1 seconds"},
+		"is not there": {[]string{"/code/init.sh"}, time.Minute, "cannot be started"},
 	} {
-		_, err := (&Custom{Keys: fakeKeys{}}).Start(t.Context(), version(t, command(tc.words...)), spawner(t), &memoryLog{})
+		_, err := (&Custom{Keys: fakeKeys{}}).Start(t.Context(), version(t, command(tc.limit, tc.words...)), spawner(t), &memoryLog{})
 		var s *function.StartError
 		if !errors.As(err, &s) || s.Failure.Kind != sluice.InitFail || !strings.Contains(s.Failure.Message, tc.want) {
 			t.Errorf("%s: %v", name, err)
@@ -481,22 +480,24 @@ func TestStartsThatFail(t *testing.T) {
 	initialized := func(limit time.Duration) func(*function.Version) {
 		return func(v *function.Version) { v.Spec.Initializer, v.Spec.InitTimeout = "i.init", limit }
 	}
+	const soon = 3 * time.Second // enough to say hello
 	for _, tc := range []struct {
 		name   string
+		ready  time.Duration
 		change []func(*function.Version)
 		kind   sluice.FailureKind
 		typ    string
 		parts  []string
 	}{
-		{"exits", []func(*function.Version){env("MODE", "exit")}, sluice.Crashed, "CAExited", []string{`function "f" exited before it served (exit status 3)`, "cannot find my settings"}},
-		{"does not listen", []func(*function.Version){env("MODE", "deaf")}, sluice.Crashed, "FunctionNotStarted", []string{"does not listen", "hello from the start"}},
-		{"is not there", []func(*function.Version){func(v *function.Version) { v.Spec.Command = []string{"./missing"} }}, sluice.BadEntry, "FunctionNotStarted", []string{"missing"}},
-		{"initializer fails", []func(*function.Version){env("INIT", "fail"), initialized(0)}, sluice.InitFail, "DialError", []string{"no database"}},
-		{"initializer hangs", []func(*function.Version){env("INIT", "hang"), initialized(time.Second)}, sluice.InitFail, "FunctionUnhandledError", []string{"Function initialization timed out after 1 seconds"}},
-		{"initializer exits", []func(*function.Version){env("INIT", "exit"), initialized(0)}, sluice.InitFail, "FunctionUnhandledError", []string{"bye from the initializer"}},
+		{"exits", 0, []func(*function.Version){env("MODE", "exit")}, sluice.Crashed, "CAExited", []string{`function "f" exited before it served (exit status 3)`, "cannot find my settings"}},
+		{"does not listen", soon, []func(*function.Version){env("MODE", "deaf")}, sluice.Crashed, "FunctionNotStarted", []string{"does not listen", "hello from the start"}},
+		{"is not there", 0, []func(*function.Version){func(v *function.Version) { v.Spec.Command = []string{"./missing"} }}, sluice.BadEntry, "FunctionNotStarted", []string{"missing"}},
+		{"initializer fails", 0, []func(*function.Version){env("INIT", "fail"), initialized(time.Minute)}, sluice.InitFail, "DialError", []string{"no database"}},
+		{"initializer hangs", 0, []func(*function.Version){env("INIT", "hang"), initialized(time.Second)}, sluice.InitFail, "FunctionUnhandledError", []string{"Function initialization timed out after 1 seconds"}},
+		{"initializer exits", 0, []func(*function.Version){env("INIT", "exit"), initialized(time.Minute)}, sluice.InitFail, "FunctionUnhandledError", []string{"bye from the initializer"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, err := (&Custom{Keys: fakeKeys{}, Ready: time.Second}).Start(t.Context(), version(t, tc.change...), spawner(t), &memoryLog{})
+			_, err := (&Custom{Keys: fakeKeys{}, Ready: tc.ready}).Start(t.Context(), version(t, tc.change...), spawner(t), &memoryLog{})
 			var s *function.StartError
 			if !errors.As(err, &s) {
 				t.Fatal(err)
@@ -527,10 +528,9 @@ func TestServerWithAPortOfItsOwn(t *testing.T) {
 	for ports.Accepts(t.Context(), port) {
 		port++
 	}
-	began := time.Now()
 	in, _ := start(t, func(v *function.Version) { v.Spec.Port = port; v.Env["STUBBORN"] = strconv.Itoa(port) })
-	if took := time.Since(began); runtime.GOOS == "linux" && took >= ports.StrayAfter {
-		t.Errorf("it took %v to find the server", took)
+	if runtime.GOOS == "linux" && !ports.Strays(t.Context(), in.(*instance).Process.Pid(), port, time.Now()) {
+		t.Error("the server is found only by its being there for long")
 	}
 	if got := call1(t, in, "echo hi"); !bytes.Equal(got.Payload, []byte("hi")) {
 		t.Errorf("%+v", got)

@@ -83,7 +83,7 @@ func TestHeadersOfGoCalls(t *testing.T) {
 		}
 	}
 	ms, err := strconv.ParseInt(h.Get("X-Fc-Function-Deadline"), 10, 64)
-	if d := time.UnixMilli(ms).Sub(began); err != nil || d < 9*time.Second || d > 11*time.Second {
+	if d := time.UnixMilli(ms).Sub(began); err != nil || d < 9*time.Second || d > time.Minute {
 		t.Errorf("deadline %q is in %v", h.Get("X-Fc-Function-Deadline"), d)
 	}
 }

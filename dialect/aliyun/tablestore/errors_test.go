@@ -451,7 +451,7 @@ func TestEveryErrorOfTheSpec(t *testing.T) {
 // slow sends a part of a body and waits.
 func (w *world) slow() *fault {
 	server := httptest.NewUnstartedServer(w.Config.Handler)
-	server.Config.ReadTimeout = 50 * time.Millisecond
+	server.Config.ReadHeaderTimeout, server.Config.ReadTimeout = time.Minute, 50*time.Millisecond
 	server.Start()
 	defer server.Close()
 	body, rest := io.Pipe()

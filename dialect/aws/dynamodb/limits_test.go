@@ -145,7 +145,7 @@ func (w *world) sweepUntil(done func() bool) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	finished := make(chan error, 1)
 	go func() { finished <- w.tables.Run(ctx) }()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	ok := done()
 	for ; !ok && time.Now().Before(deadline); ok = done() {
 		time.Sleep(time.Millisecond)

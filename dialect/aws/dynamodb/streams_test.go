@@ -300,7 +300,7 @@ func TestExpiredItemsLeaveRecordsOfTheService(t *testing.T) {
 	go func() { done <- w.opt.Tables.Run(ctx) }()
 	defer func() { cancel(); <-done }()
 
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	var list []Record
 	for len(list) < 2 {
 		if time.Now().After(deadline) {

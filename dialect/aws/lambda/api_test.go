@@ -69,14 +69,19 @@ func TestInvoke(t *testing.T) {
 }
 
 func TestFailedFunctionsAnswer200(t *testing.T) {
-	w := withFunction(t, func(f *sluice.Function) { f.Timeout = time.Second })
+	w := withFunction(t, func(f *sluice.Function) { f.Timeout = time.Minute })
+	w.deploy("chat", sluice.Function{Name: "brief", Timeout: time.Second})
 	for call, want := range map[string]string{
 		`{"do":"fail"}`:            `{"errorMessage":"it failed","errorType":"Custom","stackTrace":["x"]}`,
 		`{"do":"exit"}`:            `{"errorType":"Runtime.ExitError","errorMessage":"RequestId: {id} Error: Runtime exited without providing a reason"}`,
 		`{"do":"sleep","n":60000}`: `{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: {id} Error: Task timed out after 1.00 seconds"}`,
 		`{"do":"big","n":6291557}`: `{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes)."}`,
 	} {
-		res, body := w.call("POST", invocations, call)
+		path := invocations
+		if strings.Contains(call, "sleep") {
+			path = "/2015-03-31/functions/brief/invocations"
+		}
+		res, body := w.call("POST", path, call)
 		if res.StatusCode != 200 || res.Header.Get("X-Amz-Function-Error") != "Unhandled" || body != strings.ReplaceAll(want, "{id}", res.Header.Get("X-Amzn-RequestId")) {
 			t.Errorf("%s: %d %s", call, res.StatusCode, body)
 		}
@@ -136,11 +141,20 @@ func TestRefusedCalls(t *testing.T) {
 }
 
 func TestConcurrencyIsLimited(t *testing.T) {
-	one := 1
-	w := withFunction(t, func(f *sluice.Function) { f.Extra = (&Extra{Reserved: &one}).Marshal() })
+	one, enough := 1, make(chan struct{})
+	url, _ := heard(t, func(string) (int, string) {
+		select {
+		case <-enough:
+		case <-t.Context().Done():
+		}
+		return 200, `"slept"`
+	})
+	w := withFunction(t, func(f *sluice.Function) {
+		f.Env, f.Extra = map[string]string{"EAR": url}, (&Extra{Reserved: &one}).Marshal()
+	})
 	done := make(chan string)
 	go func() {
-		_, body := w.call("POST", invocations, `{"do":"sleep","n":300}`)
+		_, body := w.call("POST", invocations, `{"Records":[]}`)
 		done <- body
 	}()
 	w.until("a call runs", func() bool { w.lambda.busy.Lock(); defer w.lambda.busy.Unlock(); return len(w.lambda.running) == 1 })
@@ -150,7 +164,8 @@ func TestConcurrencyIsLimited(t *testing.T) {
 	if err := w.lambda.Refuse("", "F"); err != errReserved {
 		t.Errorf("whether it would be refused: %v", err)
 	}
-	if got := <-done; got != "300" {
+	close(enough)
+	if got := <-done; got != `"slept"` {
 		t.Error(got)
 	}
 	if res, _ := w.call("POST", invocations, `{}`); res.StatusCode != 200 {

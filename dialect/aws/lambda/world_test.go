@@ -117,7 +117,7 @@ func newWorldIn(t *testing.T, store kv.Store, alter ...func(*Options)) *world {
 	spawner := process.NewSpawner(process.Options{})
 	t.Cleanup(spawner.Close)
 	log := slog.New(slog.DiscardHandler)
-	w.functions = function.New(function.Options{Starters: []function.Starter{&Provided{Init: 5 * time.Second}}, Spawner: spawner, Logs: w.logs, NoPrewarm: true, Log: log})
+	w.functions = function.New(function.Options{Starters: []function.Starter{&Provided{Init: time.Minute}}, Spawner: spawner, Logs: w.logs, NoPrewarm: true, Log: log})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -226,7 +226,7 @@ func (w *world) refused(status int, kind, method, path string, body any) string 
 // until waits for something.
 func (w *world) until(what string, is func() bool) {
 	w.Helper()
-	for end := time.Now().Add(20 * time.Second); !is(); {
+	for end := time.Now().Add(time.Minute); !is(); {
 		if time.Now().After(end) {
 			w.Fatalf("%s: it has not come to that", what)
 		}

@@ -85,7 +85,7 @@ func (f *backendFunc) next(t *testing.T, kind string) event {
 			if e.Context.EventType == kind {
 				return e
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("no %s event", kind)
 		}
 	}
@@ -154,7 +154,7 @@ func (l *live) dial(t *testing.T, headers ...string) (*browser, *http.Response) 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(time.Minute))
 	head := "GET /prod HTTP/1.1\r\nHost: abcd123456.execute-api.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\nUser-Agent: test\r\n"
 	for _, h := range headers {
 		head += h + "\r\n"
@@ -349,7 +349,7 @@ func TestTheAnswerToAHandshakeIsExact(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		conn.SetDeadline(time.Now().Add(time.Minute))
 		io.WriteString(conn, "GET /prod/ HTTP/1.1\r\nHost: abcd123456.execute-api.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\nSec-WebSocket-Protocol: v1, v2\r\n\r\n")
 		in, got := bufio.NewReader(conn), ""
 		for !strings.HasSuffix(got, "\r\n\r\n") {

@@ -121,7 +121,7 @@ func (f *functions) next(t *testing.T, name string) (scf.Call, map[string]any) {
 				}
 				return c, e.WebSocket
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%s was not called", name)
 		}
 	}
@@ -238,7 +238,7 @@ func (l *live) dial(path string, headers ...string) (*client, *http.Response) {
 		l.t.Fatal(err)
 	}
 	l.t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(time.Minute))
 	head := "GET " + path + " HTTP/1.1\r\nHost: chat.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n"
 	for _, h := range headers {
 		head += h + "\r\n"

@@ -25,7 +25,7 @@ func TestGoProgramsLearnOfTheirCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	end := got["Deadline"].(map[string]any)["Seconds"].(float64)
-	if d := time.Unix(int64(end), 0).Sub(began); d < 8*time.Second || d > 11*time.Second {
+	if d := time.Unix(int64(end), 0).Sub(began); d < 8*time.Second || d > time.Minute {
 		t.Errorf("the deadline is in %v", d)
 	}
 	delete(got, "Deadline")

@@ -71,7 +71,7 @@ func (l *memoryLog) text(request string) string {
 // await waits until a request has a line.
 func (l *memoryLog) await(t *testing.T, request, part string) {
 	t.Helper()
-	late := time.After(10 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		l.mu.Lock()
 		if l.more == nil {
@@ -138,7 +138,7 @@ func code(t *testing.T, program string, files ...string) string {
 // version is a function of a runtime whose code is in root.
 func version(root, runtime string, change ...func(*function.Version)) *function.Version {
 	v := &function.Version{App: "app", Dialect: dialect, Root: root, Env: map[string]string{"PATH": os.Getenv("PATH"), "TENCENTCLOUD_REGION": "ap-guangzhou", "HOME": os.Getenv("HOME")},
-		Spec: sluice.Function{Name: "f", Runtime: runtime, Handler: "main", MemoryMB: 256, Timeout: 10 * time.Second, InitTimeout: 10 * time.Second}}
+		Spec: sluice.Function{Name: "f", Runtime: runtime, Handler: "main", MemoryMB: 256, Timeout: 10 * time.Second, InitTimeout: time.Minute}}
 	for _, c := range change {
 		c(v)
 	}
@@ -293,7 +293,7 @@ func TestProgramsDoNotStart(t *testing.T) {
 			if got := told(&f); got != "445 the program has ended before it was ready (exit status 3)|the program has ended before it was ready (exit status 3)\nhello from the start\ncannot find my settings" {
 				t.Error(got)
 			}
-			s, v = of(mode("deaf"), func(v *function.Version) { v.Spec.InitTimeout = 2 * time.Second })
+			s, v = of(mode("deaf"), func(v *function.Version) { v.Spec.InitTimeout = 5 * time.Second }) // to say hello
 			f = startFailure(t, s, v)
 			status, want := told(&f)[:3], map[string]string{"custom": "450", "go": "450", "web": "446"}[name]
 			if status != want || !strings.HasSuffix(told(&f), "hello from the start") {

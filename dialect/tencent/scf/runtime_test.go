@@ -40,7 +40,7 @@ func newCloud(t *testing.T) *cloud {
 func (c *cloud) deploy(runtime, handler, root string, env map[string]string) {
 	c.t.Helper()
 	app := &sluice.App{Name: "app", Region: "ap-guangzhou"}
-	f := sluice.Function{Name: "f", Runtime: runtime, Handler: handler, Code: root, MemoryMB: 256, Timeout: 20 * time.Second, Env: env}
+	f := sluice.Function{Name: "f", Runtime: runtime, Handler: handler, Code: root, MemoryMB: 256, Timeout: time.Minute, Env: env}
 	all := map[string]string{"PATH": os.Getenv("PATH"), "HOME": os.Getenv("HOME")}
 	for _, from := range []map[string]string{env, Environment(fakeKeys{}, app, &f)} {
 		for name, v := range from {

@@ -52,7 +52,7 @@ func tunneled(t *testing.T, ctx context.Context, quiet time.Duration) (client, s
 	done := make(chan *sluice.Failure, 1)
 	go func() { done <- tn.run(ctx) }()
 	for _, c := range []net.Conn{mine, back} {
-		c.SetDeadline(time.Now().Add(20 * time.Second))
+		c.SetDeadline(time.Now().Add(time.Minute))
 		t.Cleanup(func() { c.Close() })
 	}
 	return mine, back, done
