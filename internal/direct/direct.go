@@ -119,6 +119,9 @@ func why(ctx context.Context, err error) error {
 	if e := ctx.Err(); e != nil {
 		return e
 	}
+	if at, ok := ctx.Deadline(); ok && !time.Now().Before(at) { // the connection's timer was sooner than the context's
+		return context.DeadlineExceeded
+	}
 	return err
 }
 

@@ -184,6 +184,18 @@ func TestCallsEnd(t *testing.T) {
 	}
 }
 
+// late is a context whose deadline has passed, and whose timer has not run yet.
+type late struct{ context.Context }
+
+func (late) Deadline() (time.Time, bool) { return time.Unix(1, 0), true }
+
+func TestADeadlineIsTheReasonBeforeItsTimerSaysSo(t *testing.T) {
+	s, tr := newScript(t), New(&http.Transport{})
+	if _, err := ask(late{t.Context()}, tr, s.url+"/plain", ""); err != context.DeadlineExceeded {
+		t.Errorf("a call after its deadline ended with %v", err)
+	}
+}
+
 func TestIdleConnectionsAreClosed(t *testing.T) {
 	s, tr := newScript(t), New(&http.Transport{})
 	if _, err := ask(t.Context(), tr, s.url+"/plain", "x"); err != nil {
