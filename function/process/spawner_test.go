@@ -172,7 +172,8 @@ func TestFilesBecomeFd3(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	c := sh("echo hello >&3; while [ $(ulimit -n) != 4096 ]; do :; done; ulimit -c >&3")
+	// Its limits come a moment after its start, in any order.
+	c := sh("echo hello >&3; while [ $(ulimit -n) != 4096 ] || [ $(ulimit -c) != 0 ]; do :; done; ulimit -c >&3")
 	c.Files = []*os.File{w}
 	exited(t, spawn(t, s, c))
 	w.Close()
