@@ -88,7 +88,7 @@ func (e *ear) next() string {
 	select {
 	case s := <-e.heard:
 		return s
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		e.t.Fatal("nothing is heard")
 		return ""
 	}

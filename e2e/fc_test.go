@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"hash/crc64"
 	"io"
 	"net/http"
@@ -14,18 +15,42 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
 
+var folder string // of the binary under test
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	var err error
+	if folder, err = os.MkdirTemp("", "sluice-e2e-*"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(folder)
+	return m.Run()
+}
+
+// build builds sluice, once.
+var build = sync.OnceValues(func() (binary string, err error) {
+	binary = filepath.Join(folder, "sluice")
+	cmd := exec.Command("go", "build", "-o", binary, "./cmd/sluice")
+	cmd.Dir = ".."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build sluice: %w\n%s", err, out)
+	}
+	return binary, nil
+})
+
 // serve runs the real binary on an empty data folder, and returns it and where it listens.
 func serve(t *testing.T, args ...string) (binary, admin, public string) {
 	t.Helper()
-	binary = filepath.Join(t.TempDir(), "sluice")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/sluice")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build sluice: %v\n%s", err, out)
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
 	}
 	cmd := exec.Command(binary, append([]string{"serve", "--json", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)...)
 	var said bytes.Buffer
@@ -54,7 +79,9 @@ func serve(t *testing.T, args ...string) (binary, admin, public string) {
 		}
 		json.Unmarshal(sc.Bytes(), &ready)
 	}
-	return binary, ready.Admin, ready.Public[0]
+	// By number, as in package live.
+	number := strings.NewReplacer("//localhost:", "//127.0.0.1:")
+	return binary, number.Replace(ready.Admin), number.Replace(ready.Public[0])
 }
 
 // fcServer is serve with the operator's key.
@@ -209,7 +236,7 @@ resources:
 			if got != step.want {
 				t.Errorf("%s %s: the function got %q, want %q", step.method, step.key, got, step.want)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%s %s: the function was not called", step.method, step.key)
 		}
 	}

@@ -46,6 +46,7 @@ func TestChatOfThreeFunctions(t *testing.T) {
 			people.become(1)
 			bob := wscat(t, address)
 			people.become(2)
+			connected(t, s, 2) // who is in the table is at the door yet
 			ann.say(`{"action":"sendmessage","data":"hello"}`)
 			ann.hears("hello")
 			bob.hears("hello")
@@ -91,7 +92,10 @@ func wscat(t *testing.T, address string, args ...string) *person {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.cmd.Process.Kill() })
+	t.Cleanup(func() {
+		p.cmd.Process.Kill()
+		p.cmd.Wait()
+	})
 	go func() { // ends with the program
 		defer close(p.heard)
 		lines := bufio.NewScanner(out)
@@ -113,7 +117,7 @@ func (p *person) say(text string) {
 
 func (p *person) hears(text string) {
 	p.t.Helper()
-	for late := time.After(30 * time.Second); ; {
+	for late := time.After(time.Minute); ; {
 		select {
 		case got, ok := <-p.heard:
 			if ok && p.skip != "" && strings.HasPrefix(got, p.skip) {
@@ -166,7 +170,7 @@ func rows(t *testing.T, s *live.Server) *table {
 // become waits until the table has n rows.
 func (c *table) become(n int) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
 	defer cancel()
 	for {
 		out, err := c.Scan(ctx, &dynamodb.ScanInput{TableName: aws.String("simplechat_connections")})

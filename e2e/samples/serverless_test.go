@@ -61,7 +61,7 @@ func TestServiceOfTheServerlessFramework(t *testing.T) {
 // connected waits for so many connections: what wscat is told before it has one is lost.
 func connected(t *testing.T, s *live.Server, n int) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); len(s.Conns()) != n; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); len(s.Conns()) != n; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d connections, want %d", len(s.Conns()), n)
 		}

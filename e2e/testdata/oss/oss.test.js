@@ -9,6 +9,9 @@ const stream = require('node:stream');
 const test = require('node:test');
 const OSS = require('ali-oss');
 
+// Of the two addresses of "localhost" only one answers, which a busy machine may take its time for.
+require('node:net').setDefaultAutoSelectFamilyAttemptTimeout?.(60_000);
+
 const { OSS_HOST, OSS_PORT, OSS_ID, OSS_SECRET, OSS_TOKEN, OSS_PATH, OSS_V4 } = process.env;
 const endpoint = `http://${OSS_HOST}:${OSS_PORT}`;
 const options = {
