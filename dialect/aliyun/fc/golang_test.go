@@ -128,7 +128,7 @@ func TestGoProgramsServeCallsAtTheSameTime(t *testing.T) {
 	var g sync.WaitGroup
 	for i := range 5 {
 		g.Go(func() {
-			res, err := in.Invoke(t.Context(), &sluice.Invocation{RequestID: strconv.Itoa(i), Payload: []byte("together")})
+			res, err := in.Invoke(t.Context(), &sluice.Invocation{RequestID: strconv.Itoa(i), Payload: []byte("together 5")})
 			if err != nil || string(res.Payload) != "5" {
 				t.Errorf("%s %v", res.Payload, err)
 			}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -92,8 +93,10 @@ func serve(h http.Header, body []byte) {
 		os.Exit(0)
 	case "hang":
 		time.Sleep(time.Hour)
-	case "together":
-		time.Sleep(100 * time.Millisecond)
+	case "together": // with so many, as soon as they are there
+		for n, _ := strconv.ParseInt(rest, 10, 32); int64(most.Load()) < n; {
+			time.Sleep(time.Millisecond)
+		}
 		post(id, "response", fmt.Sprint(most.Load()), "")
 	case "big":
 		post(id, "response", strings.Repeat("x", 33<<20), "")
