@@ -176,11 +176,12 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 			}
 		})
 	}
-	browser.Eventually(t, time.Minute, "60 acknowledged messages", func() bool {
+	browser.Eventually(t, 4*time.Minute, "60 acknowledged messages", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return len(acked) >= 60
 	})
+	wire.Lead("")
 	s.kill()
 	wg.Wait()
 	page.Shows("#status", "Coming back")

@@ -48,5 +48,5 @@ func Stretch(t *testing.T, to string) *Wire {
 	return w
 }
 
-// Lead leads those who come from now on to another address.
+// Lead leads those who come from now on to another address, "" nowhere.
 func (w *Wire) Lead(to string) { w.to.Store(to) }

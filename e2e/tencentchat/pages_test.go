@@ -69,6 +69,7 @@ func TestTwoPeopleChat(t *testing.T) {
 	ada.Picture("tencent-chat-laptop-dark", 1280, 800)
 
 	// The server is killed: what is written meanwhile is sent once it is back, and stands there once.
+	wire.Lead("")
 	s.Kill()
 	ada.Shows("#status", "No connection")
 	write(ada, "written while away")
