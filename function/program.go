@@ -196,16 +196,19 @@ func (p *Program) Said() string {
 	return strings.TrimSpace(string(p.early))
 }
 
-// Settle waits, 20 ms at most, until the process has printed nothing for a moment.
+// Settle waits, 20 ms at most, until the process has printed nothing for a moment. A moment in which this process was
+// stopped, too, as on a machine that is busy with others, does not count: what was printed has not been read.
 func (p *Program) Settle(ctx context.Context) {
-	for end := time.Now().Add(settleMax); time.Now().Before(end); {
+	const moment = settleMax / 8
+	for range settleMax / moment {
+		began := time.Now()
 		select {
-		case <-time.After(settleMax / 8):
+		case <-time.After(moment):
 		case <-ctx.Done():
 			return
 		}
 		p.mu.Lock()
-		quiet := time.Since(p.wrote) >= settleMax/8
+		quiet := time.Since(p.wrote) >= moment && time.Since(began) < 2*moment
 		p.mu.Unlock()
 		if quiet {
 			return

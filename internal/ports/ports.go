@@ -36,7 +36,8 @@ func Accepts(ctx context.Context, port int) bool {
 }
 
 // StrayAfter is when a server is taken for a process group's although another group listens there, as one that
-// has made itself a daemon does, and where the system does not tell.
+// has made itself a daemon does, and where the system does not tell. A process that is older than the group's first
+// is never taken for it.
 const StrayAfter = 2 * time.Second
 
 // Serves reports whether a process group that began at a time serves the port it was given: connections are
@@ -49,18 +50,19 @@ func Serves(ctx context.Context, group, port int, began time.Time) bool {
 // that can be told.
 func Ours(group, port int, began time.Time) bool {
 	ours, known := owner(group, port)
-	return ours || !known || time.Since(began) > StrayAfter
+	return ours || !known || time.Since(began) > StrayAfter && daemon(group, port)
 }
 
 // Strays reports whether a process group that began at a time serves a port it was not given, one that was
 // free before.
 func Strays(ctx context.Context, group, port int, began time.Time) bool {
-	ours, _ := owner(group, port)
-	return (ours || time.Since(began) > StrayAfter) && Accepts(ctx, port)
+	ours, known := owner(group, port)
+	return (ours || time.Since(began) > StrayAfter && (!known || daemon(group, port))) && Accepts(ctx, port)
 }
 
 // Taken reports whether a program's output says that its port was in use, as the common runtimes do.
 func Taken(output string) bool {
 	output = strings.ToLower(output)
-	return strings.Contains(output, "address already in use") || strings.Contains(output, "eaddrinuse")
+	return strings.Contains(output, "address already in use") || strings.Contains(output, "eaddrinuse") ||
+		strings.Contains(output, "address in use") || strings.Contains(output, "connection in use") // musl's, gunicorn's
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,17 +18,29 @@ func owner(group, port int) (ours, known bool) {
 	if len(sockets) == 0 {
 		return false, false
 	}
-	leader := "/proc/" + strconv.Itoa(group)
-	if holds(leader, sockets) {
+	if holds(leader(group), sockets) {
 		return true, true
 	}
-	pids, _ := filepath.Glob("/proc/[0-9]*")
-	for _, dir := range pids {
-		if dir != leader && groupOf(dir) == group && holds(dir, sockets) {
+	for _, dir := range processes() {
+		if stat(dir, statGroup) == uint64(group) && holds(dir, sockets) {
 			return true, true
 		}
 	}
 	return false, true
+}
+
+// daemon tells whether one who listens on a TCP port is younger than a process group.
+func daemon(group, port int) bool {
+	sockets, began := listening(port), stat(leader(group), statBegan)
+	return slices.ContainsFunc(processes(), func(dir string) bool { return stat(dir, statBegan) >= began && holds(dir, sockets) })
+}
+
+// leader is the folder of a process group's first process.
+func leader(group int) string { return "/proc/" + strconv.Itoa(group) }
+
+func processes() []string {
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	return dirs
 }
 
 // holds reports whether a process has one of some sockets open.
@@ -92,17 +105,23 @@ func inodes(s int, found map[string]bool) {
 	}
 }
 
-// groupOf is the process group of a process, by its folder in /proc; 0 when it is gone.
-func groupOf(dir string) int {
+// Numbers in a process's stat (proc_pid_stat(5)), counted from the one after its name.
+const (
+	statGroup = 2  // its process group
+	statBegan = 19 // when it began, in ticks since the machine did
+)
+
+// stat is a number of a process; 0 when it is gone.
+func stat(dir string, field int) uint64 {
 	text, err := os.ReadFile(dir + "/stat")
 	if err != nil {
 		return 0
 	}
 	// pid (name) state ppid pgrp …; a name may have anything in it.
 	f := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-	if len(f) < 3 {
+	if len(f) <= field {
 		return 0
 	}
-	group, _ := strconv.Atoi(f[2])
-	return group
+	n, _ := strconv.ParseUint(f[field], 10, 64)
+	return n
 }

@@ -1,12 +1,53 @@
 package ports
 
 import (
+	"bufio"
+	"fmt"
+	"io"
 	"net"
+	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
+
+// TestDaemon is a process that the next test starts: it says which port it listens on.
+func TestDaemon(t *testing.T) {
+	if os.Getenv(asDaemon) == "" {
+		t.Skip("it is another test's")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println(ln.Addr().(*net.TCPAddr).Port)
+	io.Copy(io.Discard, os.Stdin) // until the other ends
+}
+
+const asDaemon = "PORTS_TEST_DAEMON"
+
+// run starts a program in a process group of its own, which ends with the test.
+func run(t *testing.T, words ...string) (pid int, out io.Reader) {
+	t.Helper()
+	cmd := exec.Command(words[0], words[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Env = append(os.Environ(), asDaemon+"=1")
+	_, err := cmd.StdinPipe()
+	if err == nil {
+		out, err = cmd.StdoutPipe()
+	}
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	return cmd.Process.Pid, out
+}
 
 func TestWhoServesIsTold(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -14,14 +55,18 @@ func TestWhoServesIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	port, us := ln.Addr().(*net.TCPAddr).Port, syscall.Getpgrp()
-	other := exec.Command("sleep", "60")
-	other.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := other.Start(); err != nil {
+	other, _ := run(t, "sleep", "60")
+	_, out := run(t, os.Args[0], "-test.run=^TestDaemon$")
+	text, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { other.Process.Kill(); other.Wait() }()
+	daemons, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil {
+		t.Fatal(err)
+	}
 	// However slow this machine is, now is not long ago.
-	them, now, long := other.Process.Pid, time.Now().Add(time.Hour), time.Now().Add(-StrayAfter-time.Second)
+	them, now, long := other, time.Now().Add(time.Hour), time.Now().Add(-StrayAfter-time.Second)
 	check := func(what string, want, serves, strays bool) {
 		t.Helper()
 		if serves != want || strays != want {
@@ -31,11 +76,13 @@ func TestWhoServesIsTold(t *testing.T) {
 	ctx := t.Context()
 	check("our own group", true, Serves(ctx, us, port, now), Strays(ctx, us, port, now))
 	check("a group beside ours", false, Serves(ctx, them, port, now), Strays(ctx, them, port, now))
-	check("a group beside ours, after a while", true, Serves(ctx, them, port, long), Strays(ctx, them, port, long))
+	check("a group beside ours, after a while", false, Serves(ctx, them, port, long), Strays(ctx, them, port, long))
 	check("a group that is not there", false, Serves(ctx, 1<<30, port, now), Strays(ctx, 1<<30, port, now))
 	if Ours(them, port, now) {
 		t.Error("it is known to be ours")
 	}
+	check("one who began later", false, Serves(ctx, them, daemons, now), Strays(ctx, them, daemons, now))
+	check("one who began later, after a while", true, Serves(ctx, them, daemons, long), Strays(ctx, them, daemons, long))
 	ln.Close()
 	check("nobody any more", false, Serves(ctx, us, port, long), Strays(ctx, us, port, long))
 	if !Ours(them, port, now) {
