@@ -55,6 +55,7 @@ func TestWhoServesIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	port, us := ln.Addr().(*net.TCPAddr).Port, syscall.Getpgrp()
+	time.Sleep(20 * time.Millisecond) // a process's age is told in ticks of 10 ms
 	other, _ := run(t, "sleep", "60")
 	_, out := run(t, os.Args[0], "-test.run=^TestDaemon$")
 	text, err := bufio.NewReader(out).ReadString('\n')
