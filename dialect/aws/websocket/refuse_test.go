@@ -43,11 +43,13 @@ func TestAMessageForAFunctionThatRefusesIsRefusedWhereItIsRead(t *testing.T) {
 			t.Error("a message for another function is refused")
 		}
 		time.Sleep(2 * tellEvery)
+		synctest.Wait()
 		f.refuse = nil
 		if _, taken := s.control(to); taken || s.stage().full.Load() != 0 {
 			t.Error("a message is refused when there is room again")
 		}
 		time.Sleep(2 * tellEvery)
+		synctest.Wait()
 		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `msg="messages were refused"`) || !strings.Contains(got, " refused=6 ") || !strings.Contains(got, `err="too many"`) {
 			t.Errorf("%q", got)
 		}
