@@ -3,7 +3,6 @@ package fc
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -24,7 +23,6 @@ import (
 const (
 	pollEvery   = 10 * time.Millisecond
 	defaultPort = 9000
-	portTries   = 3 // when another process took the port that was free
 )
 
 // Custom starts functions of the custom runtimes (section 3.8): programs that serve HTTP on the port
@@ -44,26 +42,11 @@ func (c *Custom) Runs(dialect, runtime string) bool { return dialect == "aliyun"
 
 // Start starts the function's server, waits until it accepts connections, and runs its initializer.
 func (c *Custom) Start(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink) (function.Instance, error) {
-	for try := 1; ; try++ {
-		port, err := ports.Free()
-		if err != nil {
-			return nil, err
-		}
-		in, err := c.start(ctx, v, s, logs, port)
-		switch {
-		case err == nil:
-			return in, nil
-		case try == portTries || ctx.Err() != nil || !taken(ctx, err, port):
-			return nil, err
-		}
+	in, err := function.OnFreePort(ctx, func(port int) (*instance, error) { return c.start(ctx, v, s, logs, port) })
+	if err != nil {
+		return nil, err
 	}
-}
-
-// taken reports whether a start failed because somebody else was quicker to take the server's port: the server has
-// said so, or they serve it now that the server is gone.
-func taken(ctx context.Context, err error, port int) bool {
-	var failed *function.StartError
-	return errors.As(err, &failed) && (ports.Taken(failed.Failure.Message) || ports.Accepts(ctx, port))
+	return in, nil
 }
 
 func (c *Custom) start(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink, port int) (*instance, error) {

@@ -26,7 +26,6 @@ const (
 	rpcPort    = "_LAMBDA_SERVER_PORT"
 	rpcModule  = "github.com/aws/aws-lambda-go"
 	rpcWithout = "lambda.norpc" // the build tag
-	portTries  = 3              // when another process took the port that was free
 )
 
 // servesRPC reports whether a program serves net/rpc, and whether that does for the function: an answer
@@ -77,13 +76,6 @@ type (
 		Label string `json:"label"`
 	}
 )
-
-// taken reports whether a start failed because somebody else was quicker to take the program's port: the program
-// has said so, or they serve it now that the program is gone.
-func taken(ctx context.Context, err error, port int) bool {
-	var failed *function.StartError
-	return errors.As(err, &failed) && (ports.Taken(strings.Join(failed.Failure.Stack, "\n")) || ports.Accepts(ctx, port))
-}
 
 // dial waits until the program serves calls on its port. nil when it has ended, or asks for calls.
 func (e *environment) dial(port int) *gorpc.Client {

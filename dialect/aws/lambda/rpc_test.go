@@ -127,11 +127,11 @@ func TestAPortThatIsTakenIsTold(t *testing.T) {
 	}
 	port := ln.Addr().(*net.TCPAddr).Port
 	_, err = (&Provided{}).start(t.Context(), testVersion(), s, &memoryLog{}, filepath.Join(program, "bootstrap"), port)
-	if !taken(t.Context(), err, port) {
+	if !function.PortTaken(t.Context(), err, port) {
 		t.Errorf("while somebody serves it: %v", err)
 	}
 	ln.Close()
-	if !taken(t.Context(), err, port) {
+	if !function.PortTaken(t.Context(), err, port) {
 		t.Errorf("by the program's last words: %v", err)
 	}
 }

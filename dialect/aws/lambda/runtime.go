@@ -18,7 +18,6 @@ import (
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
 	"github.com/sluicehq/sluice/internal/gorpc"
-	"github.com/sluicehq/sluice/internal/ports"
 )
 
 const (
@@ -56,16 +55,7 @@ func (p *Provided) Start(ctx context.Context, v *function.Version, s function.Sp
 
 // startServed starts a program that may serve its calls, on a port that is free.
 func (p *Provided) startServed(ctx context.Context, v *function.Version, s function.Spawner, logs function.LogSink, path string) (function.Instance, error) {
-	for try := 1; ; try++ {
-		port, err := ports.Free()
-		if err != nil {
-			return nil, fmt.Errorf("find a port for function %q: %w", v.Spec.Name, err)
-		}
-		in, err := p.start(ctx, v, s, logs, path, port)
-		if err == nil || try == portTries || ctx.Err() != nil || !taken(ctx, err, port) {
-			return in, err
-		}
-	}
+	return function.OnFreePort(ctx, func(port int) (function.Instance, error) { return p.start(ctx, v, s, logs, path, port) })
 }
 
 // start starts a program; port is where it may serve calls, 0 is nowhere.

@@ -73,7 +73,7 @@ func (Go1) Start(ctx context.Context, v *function.Version, s function.Spawner, l
 	if err := executable(at(v, name), name); err != nil {
 		return nil, err
 	}
-	g, err := onFreePort(ctx, func(port int) (*golang, error) { return startGo(ctx, v, s, logs, at(v, name), port) })
+	g, err := function.OnFreePort(ctx, func(port int) (*golang, error) { return startGo(ctx, v, s, logs, at(v, name), port) })
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package scf
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,13 +10,11 @@ import (
 
 	"github.com/sluicehq/sluice"
 	"github.com/sluicehq/sluice/function"
-	"github.com/sluicehq/sluice/internal/ports"
 )
 
 const (
 	defaultInit = 65 * time.Second // for a program to get ready
 	pollEvery   = 5 * time.Millisecond
-	portTries   = 3 // when another process took the port that was free
 )
 
 // program is an instance whose runtime is not one of our shims.
@@ -39,28 +36,6 @@ func run(ctx context.Context, v *function.Version, s function.Spawner, logs func
 // startError is a start that failed by the function's own fault.
 func startError(kind, text string) error {
 	return &function.StartError{Failure: sluice.Failure{Kind: sluice.InitFail, Type: kind, Message: text}}
-}
-
-// onFreePort starts a program on a free port, and again on another when somebody else was quicker to take it.
-func onFreePort[T any](ctx context.Context, start func(port int) (T, error)) (T, error) {
-	for try := 1; ; try++ {
-		port, err := ports.Free()
-		if err != nil {
-			var none T
-			return none, err
-		}
-		in, err := start(port)
-		if try == portTries || ctx.Err() != nil || !taken(ctx, err, port) {
-			return in, err
-		}
-	}
-}
-
-// taken reports whether a start failed because of somebody else on the program's port: the program has said so, or
-// they serve it now that the program is gone.
-func taken(ctx context.Context, err error, port int) bool {
-	var failed *function.StartError
-	return errors.As(err, &failed) && (ports.Taken(strings.Join(failed.Failure.Stack, "\n")) || ports.Accepts(ctx, port))
 }
 
 // exit is the failure of a call whose program has ended.

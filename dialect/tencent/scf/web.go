@@ -56,7 +56,7 @@ func (w *Web) Start(ctx context.Context, v *function.Version, s function.Spawner
 	if w.err != nil {
 		return nil, w.err
 	}
-	in, err := onFreePort(ctx, func(port int) (*web, error) { return w.start(ctx, v, s, logs, port) })
+	in, err := function.OnFreePort(ctx, func(port int) (*web, error) { return w.start(ctx, v, s, logs, port) })
 	if err != nil {
 		return nil, err
 	}
