@@ -3,12 +3,9 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"time"
 
 	"github.com/sluicehq/sluice/bench/measure"
 )
@@ -66,19 +63,8 @@ func nchan(ctx context.Context, w *measure.Workshop) (start func() (*measure.Pro
 		if err != nil {
 			return nil, err
 		}
-		addr := fmt.Sprintf("127.0.0.1:%d", port)
-		for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-			c, err := net.Dial("tcp", addr)
-			if err == nil {
-				c.Close()
-				p.Addr = inCrowd + addr
-				return p, nil
-			}
-			if time.Now().After(end) {
-				p.Kill()
-				return nil, fmt.Errorf("nginx does not start: %s", strings.TrimSpace(p.Said()))
-			}
-		}
+		p.Addr = fmt.Sprintf("%s127.0.0.1:%d", inCrowd, port)
+		return p, untilOpen(p)
 	}
 	p, err := start()
 	if err != nil {
